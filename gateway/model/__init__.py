@@ -1,0 +1,50 @@
+"""The vocabulary that flows through the gateway: frozen data, no I/O, imports nothing of ours."""
+
+from gateway.model.alarms import ALARMS, worst
+from gateway.model.command import Command, Outcome
+from gateway.model.decision import Cap, Decision, tightest
+from gateway.model.errors import (
+    BadChecksum,
+    BadLength,
+    ConfigError,
+    DeviceRefused,
+    FrameError,
+    GatewayError,
+    Implausible,
+    LinkBusy,
+    LinkClosed,
+    LinkError,
+    LinkTimeout,
+    WrongDevice,
+)
+from gateway.model.reading import Reading
+from gateway.model.snapshot import Snapshot
+from gateway.model.state import BankState, BatteryState, Extreme, Health
+
+__all__ = [
+    "ALARMS",
+    "BadChecksum",
+    "BadLength",
+    "BankState",
+    "BatteryState",
+    "Cap",
+    "Command",
+    "ConfigError",
+    "Decision",
+    "DeviceRefused",
+    "Extreme",
+    "FrameError",
+    "GatewayError",
+    "Health",
+    "Implausible",
+    "LinkBusy",
+    "LinkClosed",
+    "LinkError",
+    "LinkTimeout",
+    "Outcome",
+    "Reading",
+    "Snapshot",
+    "WrongDevice",
+    "tightest",
+    "worst",
+]

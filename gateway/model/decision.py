@@ -1,0 +1,62 @@
+"""What the limit logic decided, and every reason it weighed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """An upper bound proposed by one rule; the smallest wins, the losers are kept for `explain`."""
+
+    value: float  # A for CCL and DCL, V for CVL
+    rule: str  # config, bms_limit, cell_voltage, temperature, mosfet_temperature, soc, bms_switch, ...
+    why: str  # a sentence with numbers, shown to the user as it stands
+    setting: str = ""  # the gateway.yaml key behind it, e.g. limits.cell_voltage.max
+    battery: str = ""  # the battery it is about; "" = the bank
+
+
+def tightest(caps: Sequence[Cap]) -> Cap:
+    """The smallest cap; the first one of equals.  Raises ValueError when there is none."""
+    return min(caps, key=lambda cap: cap.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The limits for the whole bank and why they are what they are."""
+
+    cvl: float | None  # V, charge voltage limit; None only while the cell count is unknown
+    ccl: float  # A, >= 0
+    dcl: float  # A, >= 0
+    allow_charge: bool
+    allow_discharge: bool
+    charge_mode: str = "bulk"  # bulk absorption float_transition float fixed error
+    soc: float | None = None  # %, the SoC all rules used: BMS, counter or external
+    soc_reset: bool = False  # the periodic higher voltage is active
+    cell_ovp: str = "none"  # none limiting holding recovering
+    low_voltage: float | None = None  # V, discharge voltage limit (DVL)
+    cvl_caps: tuple[Cap, ...] = ()
+    ccl_caps: tuple[Cap, ...] = ()
+    dcl_caps: tuple[Cap, ...] = ()
+    waiting: tuple[str, ...] = ()  # what the machine waits for, in numbers
+    alarms: dict[str, int] = field(
+        default_factory=dict
+    )  # as published: of the bank, computed ones added, suppressed ones out
+    blocked_since: float | None = None  # s, monotonic: since when loss of the BMS keeps both limits at 0; None = not so
+
+    @property
+    def ccl_reason(self) -> tuple[str, ...]:
+        """Rules that give the present charge current target."""
+        return _reasons(self.ccl_caps)
+
+    @property
+    def dcl_reason(self) -> tuple[str, ...]:
+        """Rules that give the present discharge current target."""
+        return _reasons(self.dcl_caps)
+
+
+def _reasons(caps: tuple[Cap, ...]) -> tuple[str, ...]:
+    if not caps:
+        return ()
+    least = min(cap.value for cap in caps)
+    winners = tuple(dict.fromkeys(cap.rule for cap in caps if cap.value <= least + 1e-9))
+    return ("config",) if "config" in winners else winners

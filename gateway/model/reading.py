@@ -1,0 +1,78 @@
+"""What a BMS says about its battery at one moment, in SI units, with None for everything that is not known."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+CellVoltages = tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One battery's values.  None = not known; it never stands for 0 and never loosens a limit."""
+
+    voltage: float | None = None  # V, whole pack
+    current: float | None = None  # A, + = charging
+    soc: float | None = None  # %, 0..100
+    soh: float | None = None  # %, 0..100
+    capacity: float | None = None  # Ah, installed (full)
+    remaining_capacity: float | None = None  # Ah
+    charge_cycles: int | None = None
+    cell_count: int | None = None  # where known without single cells; see `cells`
+    cell_voltages: CellVoltages = ()  # V, in order; None = this cell is not known
+    lowest_cell_voltage: float | None = None  # V, as the BMS says, for BMSs without single cells
+    highest_cell_voltage: float | None = None  # V, likewise
+    cell_balancing: tuple[bool, ...] = ()  # per cell; () = not reported
+    temperatures: tuple[float | None, ...] = ()  # °C, cell sensors in order; None = broken sensor
+    mosfet_temperature: float | None = None  # °C
+    ambient_temperature: float | None = None  # °C
+    balancing: bool | None = None  # a balancer works now
+    heating: bool | None = None  # a heater works now
+    charge_allowed: bool | None = None  # the charge switch (FET, contactor) conducts
+    discharge_allowed: bool | None = None
+    balance_allowed: bool | None = None
+    max_charge_current: float | None = None  # A, >= 0, the limit the BMS asks for
+    max_discharge_current: float | None = None  # A, >= 0
+    max_battery_voltage: float | None = None  # V, the charge voltage the BMS asks for
+    min_battery_voltage: float | None = None  # V
+    cell_overvoltage_protection: float | None = None  # V, where the BMS cuts off; for start-up checks only
+    cell_undervoltage_protection: float | None = None  # V
+    alarms: Mapping[str, int] = field(default_factory=dict)  # supported alarms -> level; see model.alarms
+    manufacturer: str | None = None
+    model: str | None = None
+    serial_number: str | None = None
+    hardware_version: str | None = None
+    firmware_version: str | None = None
+    production_date: str | None = None  # YYYY-MM-DD
+    custom_name: str | None = None
+
+    @property
+    def power(self) -> float | None:
+        """W, + = charging."""
+        if self.voltage is None or self.current is None:
+            return None
+        return self.voltage * self.current
+
+    @property
+    def cells(self) -> int | None:
+        """Number of cells in series, from the single cells or as the BMS counts them."""
+        return len(self.cell_voltages) or self.cell_count
+
+    @property
+    def min_cell(self) -> float | None:
+        """Lowest cell voltage [V], from the single cells, else the BMS's own figure."""
+        return min((v for v in self.cell_voltages if v is not None), default=self.lowest_cell_voltage)
+
+    @property
+    def max_cell(self) -> float | None:
+        """Highest cell voltage [V], from the single cells, else the BMS's own figure."""
+        return max((v for v in self.cell_voltages if v is not None), default=self.highest_cell_voltage)
+
+    @property
+    def coldest(self) -> float | None:
+        """Lowest cell temperature [°C]."""
+        return min((t for t in self.temperatures if t is not None), default=None)
+
+    @property
+    def hottest(self) -> float | None:
+        """Highest cell temperature [°C]."""
+        return max((t for t in self.temperatures if t is not None), default=None)

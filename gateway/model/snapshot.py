@@ -1,0 +1,21 @@
+"""What every output is given: one consistent picture of bank and decision, with its deadline."""
+
+from dataclasses import dataclass
+
+from gateway.model.decision import Decision
+from gateway.model.state import BankState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Bank and decision at one moment.  An output must not emit it after `valid_until`."""
+
+    bank: BankState
+    decision: Decision
+    at: float  # s, monotonic
+    wall: float  # s since the epoch
+    valid_until: float  # s, monotonic: past it the gateway itself hangs, and outputs go to their safe state
+    sequence: int = 0
+    time_to_go: int | None = None  # s
+    current_average: float | None = None  # A over 5 minutes
+    guard: str = ""  # the invariant that broke, when the guard replaced the decision; "" = all well

@@ -1,0 +1,85 @@
+"""Readings with what we know about them: age and health of one battery, and several batteries seen as one."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.model.reading import Reading
+
+
+class Health(enum.Enum):
+    """How far a battery's reading can be trusted.
+
+    starting  never answered so far
+    online    answered lately
+    stale     silent for longer than `stale_after`: its values are old, its limits are being withdrawn
+    lost      silent for longer than `lost_after`
+    """
+
+    STARTING = "starting"
+    ONLINE = "online"
+    STALE = "stale"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatteryState:
+    """One battery: its last good reading, how old that is, and how its link fares."""
+
+    name: str
+    driver: str = ""
+    connection: str = ""  # for people: "serial /dev/ttyUSB0 address 1"
+    control: bool = True  # False = watched only, never counts for limits
+    reading: Reading | None = None
+    age: float | None = None  # s since the last GOOD read; None = never
+    health: Health = Health.STARTING
+    good_in_a_row: int = 0  # consecutive good reads; recovery after a loss wants three
+    flaky: bool = False  # > 20 % of reads failed within 5 minutes
+    joined: bool = True  # False = kept out of the bank because its voltage differs
+    remark: str = ""  # why it is not online or not joined, for people
+    poll_interval: float = 1.0  # s
+    counters: Mapping[str, int] = field(default_factory=dict)  # polls, failures, checksum, foreign, timeout, ...
+
+    @property
+    def contributes(self) -> bool:
+        """Counts for the bank: controlled, joined, and has a reading."""
+        return self.control and self.joined and self.reading is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """A highest or lowest value and where it was found: "<battery>:<n>", n from 1."""
+
+    value: float
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BankState:
+    """Several batteries in parallel seen as one.  Values stem from contributing, not lost, members."""
+
+    batteries: tuple[BatteryState, ...] = ()
+    complete: bool = False  # all answered once, or start_timeout passed with at least one: outputs may speak
+    health: Health = Health.STARTING  # of the bank as a whole: lost when no contributing member is left
+    age: float | None = None  # s, of the freshest contributing member
+    voltage: float | None = None  # V, mean
+    current: float | None = None  # A, sum, + = charging
+    power: float | None = None  # W, sum
+    soc: float | None = None  # %, weighted by capacity
+    soh: float | None = None  # %
+    capacity: float | None = None  # Ah, sum
+    remaining_capacity: float | None = None  # Ah, sum
+    temperature: float | None = None  # °C, mean of all cell sensors
+    min_cell: Extreme | None = None  # V
+    max_cell: Extreme | None = None  # V
+    min_temperature: Extreme | None = None  # °C
+    max_temperature: Extreme | None = None  # °C
+    mosfet_temperature: float | None = None  # °C, highest
+    charge_cycles: int | None = None  # highest
+    balancing: bool | None = None
+    heating: bool | None = None
+    alarms: Mapping[str, int] = field(default_factory=dict)  # highest level per name, bms_cable included
+    online: int = 0
+    offline: int = 0
+    blocking_charge: int = 0
+    blocking_discharge: int = 0

@@ -1,0 +1,34 @@
+"""What every output is given, a Snapshot, and what it must promise.
+
+* `publish` returns at once: it only keeps the newest Snapshot.  A slow bus drops old ones and delays nobody.
+* Nothing is emitted before `snapshot.bank.complete`, and nothing is emitted as it stands past `snapshot.valid_until`
+  (the gateway itself hangs): then the output goes to its safe state, 0 A both ways and the alarm that its bus knows.
+* A missing or dying bus degrades this output alone: it says so once, retries, and comes back by itself.
+* Time is `clock()`, monotonic seconds, the clock that stamped the Snapshot.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from gateway.model import Command, Snapshot
+
+Clock = Callable[[], float]
+Commander = Callable[[Command], None]
+
+
+class Output(Protocol):
+    """One way out of the house.  Built by the registry from its settings; owns its connection and its timer."""
+
+    name: str  # "can_bms", "venus_dbus"
+
+    async def start(self) -> None:
+        """Begin; a bus that is not there yet is no error, it is retried in the background."""
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Take the newest state.  Called from the event loop, at least once a second; must not block or raise."""
+
+    async def stop(self) -> None:
+        """Leave the bus in order."""
+
+    def status(self) -> Mapping[str, object]:
+        """For `status` and the live view: {"connected": bool, "problem": str, counters...}."""
