@@ -1,0 +1,265 @@
+"""The few words in which a driver is written.  Nothing here does I/O or reads a clock.
+
+A driver is data: a splitter that takes frames off a byte stream, tables of fields, a polling plan, and a few talks.
+A *talk* is a generator that yields an `Ask`, is sent the frames that answer it, and returns what it learnt: polls,
+control writes and detection are all talks, so one small function (`links.converse`) drives them over any link,
+a recording included.
+"""
+
+import math
+import struct
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gateway.model import BadLength, Reading
+
+Values = dict[str, Any]  # canonical names of Reading -> value; names that begin with "_" are the driver's own
+Setup = Mapping[str, Any]  # the battery's driver settings, defaults filled in
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One whole frame whose checksum was right."""
+
+    kind: int  # what it is about: register, data id, record type, arbitration id
+    payload: bytes  # the data alone
+    address: int | None = None  # who sent it, where the bus has addresses
+    status: int = 0  # the device's own result code; 0 = fine
+    raw: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Bytes that were no good frame; `reason` is the name under which they are counted."""
+
+    reason: str  # "checksum", "length", "noise"
+    raw: bytes
+
+
+Splitter = Callable[[bytearray], Iterator[Frame | Dropped]]
+"""Takes whole frames off the front of the buffer, leaves an incomplete one in it, yields noise as Dropped."""
+
+
+def one_frame(frames: Sequence[Frame]) -> bool:
+    """The usual end of an answer: its first frame."""
+    return bool(frames)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question put to a byte-stream bus, and how its answer is recognised."""
+
+    request: bytes  # b"" = say nothing, listen
+    split: Splitter
+    answers: Callable[[Frame], bool] = lambda frame: True  # frames it does not accept are counted as foreign
+    complete: Callable[[Sequence[Frame]], bool] = one_frame  # are these frames the whole answer?
+    size: int = 0  # bytes the whole answer is expected to have, so that the link can sleep until then; 0 = not known
+    timeout: float = 0.5  # s from the end of the request to the end of the answer
+    tries: int = 1  # how often it may be asked before the answer counts as missing
+    partial: bool = False  # at the time-out, accept the frames that did come
+    quiet: float = 0.0  # s of silence the bus needs before this request, when more than the port's own gap
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """One Modbus read; its answer is a Frame whose payload holds the registers, big endian, kind = first register."""
+
+    unit: int
+    address: int
+    count: int
+    function: int = 3
+    timeout: float = 0.5
+    tries: int = 1
+
+
+Question = Ask | Registers
+Talk = Generator[Question, Sequence[Frame], Values]
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """One step of the polling plan."""
+
+    name: str
+    talk: Callable[[Setup, Values], Talk]  # given settings and all values known so far
+    gives: tuple[str, ...] = ()  # canonical names it may deliver; the feature table is generated from these
+    every: float = 0.0  # s; 0 = at each poll, math.inf = once
+    essential: bool = False  # a live poll has failed without it
+    keep: int = 1  # how many missed answers its values outlive
+
+
+ONCE: Final = math.inf
+
+
+Decode = Callable[[Sequence[Frame], Setup, Values], Values]
+"""From the frames of one answer to values; raises FrameError or DeviceRefused."""
+
+
+def simple(
+    ask: Callable[[Setup, Values], Question] | Question,
+    decode: Decode,
+) -> Callable[[Setup, Values], Talk]:
+    """The talk of one question and one answer."""
+
+    def talk(setup: Setup, known: Values) -> Talk:
+        frames = yield ask(setup, known) if callable(ask) else ask
+        return decode(frames, setup, known)
+
+    return talk
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A control write: the talk that performs it, and how a later Reading confirms it (None = it cannot tell)."""
+
+    talk: Callable[[float, Setup, Values], Talk]
+    confirmed: Callable[[float, Reading], bool | None]
+    note: str = ""  # what a user should know before using it
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A driver's own setting, the same name in gateway.yaml, in recordings and in --set."""
+
+    name: str
+    default: Any
+    help: str
+    kind: type = int
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SerialLine:
+    """How the protocol uses a serial port; the gaps are kept by the port, for all batteries on it."""
+
+    baud: int
+    quiet: float = 0.02  # s of silence before each request
+    turnaround: float = 0.03  # s the device usually takes before it answers
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """How the driver proves that the device is its own."""
+
+    polls: tuple[str, ...]  # steps of the plan that are asked, the first must answer
+    proof: Callable[[Values], str]  # returns what it found, for people; raises WrongDevice
+    setups: tuple[Mapping[str, Any], ...] = ({},)  # settings to try in turn
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """What one BMS family is."""
+
+    name: str
+    title: str
+    plan: tuple[Poll, ...]
+    assemble: Callable[[Values, Setup], Mapping[str, Reading]]  # "" = the battery itself, else packs behind it
+    detection: Detection
+    transports: tuple[str, ...] = ("serial",)
+    line: SerialLine | None = None
+    options: tuple[Option, ...] = ()
+    controls: Mapping[str, Control] = field(default_factory=dict)  # by model.Action
+    standing: str = "decoded from captures"  # or "proven on hardware (who, firmware)", "from documentation only"
+    daisy_chain: bool = False
+    limits_from_bms: bool = False  # max_charge_current and max_discharge_current are limits, not protection values
+
+    def setup(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Settings with defaults; names this driver does not have are left out."""
+        given = given or {}
+        return {option.name: given.get(option.name, option.default) for option in self.options}
+
+    def poll(self, name: str) -> Poll:
+        """A step of the plan by its name.  Raises KeyError."""
+        for poll in self.plan:
+            if poll.name == name:
+                return poll
+        raise KeyError(name)
+
+
+_FORMATS: Final = {
+    "u8": "B", "i8": "b", "u16": "H", "i16": "h", "u32": "I", "i32": "i", "u64": "Q",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A number at a fixed place: value = (raw + plus) * scale, in `unit`.  A list when `count` is not 1."""
+
+    name: str
+    offset: int
+    type: str  # u8 i8 u16 i16 u32 i32
+    scale: float = 1
+    unit: str = ""
+    plus: int = 0
+
+
+class Table:
+    """Fields that are read from one payload; byte order is one for all of them."""
+
+    def __init__(self, order: str, *fields: Field) -> None:
+        """`order` is ">" for big endian, "<" for little endian."""
+        self.fields = fields
+        self._readers = [
+            (f.name, struct.Struct(order + _FORMATS[f.type]).unpack_from, f.offset, f.plus, f.scale, _digits(f.scale))
+            for f in fields
+        ]
+        self.size = max((f.offset + struct.calcsize(order + _FORMATS[f.type]) for f in fields), default=0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Canonical names the table delivers."""
+        return tuple(f.name for f in self.fields if not f.name.startswith("_"))
+
+    def read(self, payload: bytes) -> Values:
+        """All fields of `payload`.  Raises BadLength when it is too short."""
+        if len(payload) < self.size:
+            raise BadLength(f"{len(payload)} bytes where {self.size} are needed")
+        values: Values = {}
+        for name, unpack, offset, plus, scale, digits in self._readers:
+            raw = unpack(payload, offset)[0] + plus
+            values[name] = raw if scale == 1 else round(raw * scale, digits)
+        return values
+
+
+def _digits(scale: float) -> int:
+    """Decimals that a multiple of `scale` can have; rounding to them removes binary noise (0.1 * 3)."""
+    return 0 if scale >= 1 else max(0, math.ceil(-math.log10(scale) - 1e-9))
+
+
+def alarm_bits(word: int, bits: Mapping[int, tuple[str, int]], supported: Iterable[str]) -> dict[str, int]:
+    """Levels of all `supported` alarms from a bit field; `bits` maps bit number -> (alarm, level)."""
+    levels = dict.fromkeys(supported, 0)
+    for bit, (name, level) in bits.items():
+        if word >> bit & 1 and levels[name] < level:
+            levels[name] = level
+    return levels
+
+
+def alarm_names(bits: Mapping[int, tuple[str, int]], *more: str) -> tuple[str, ...]:
+    """The alarms a bit table can raise, each once, and `more`."""
+    return tuple(dict.fromkeys([name for name, _ in bits.values()] + list(more)))
+
+
+def alone(finish: Callable[[Values, Setup], Values]) -> Callable[[Values, Setup], Mapping[str, Reading]]:
+    """Assemble for a BMS that speaks for one battery: `finish` derives what takes more than one field."""
+
+    def assemble(values: Values, setup: Setup) -> Mapping[str, Reading]:
+        done = finish(dict(values), setup)
+        return {"": Reading(**{name: value for name, value in done.items() if name[0] != "_"})}
+
+    return assemble
+
+
+def text(raw: bytes) -> str | None:
+    """ASCII text of a fixed-width field: cut at the first NUL, unprintable bytes left out, trimmed; "" -> None."""
+    cut = raw.split(b"\0", 1)[0].decode("ascii", "ignore")
+    return "".join(c for c in cut if c.isprintable()).strip() or None
+
+
+def date(year: int, month: int, day: int) -> str | None:
+    """YYYY-MM-DD, or None when there is no such day."""
+    if not (1 <= month <= 12 and 1 <= day <= 31 and year > 2000):
+        return None
+    return f"{year:04d}-{month:02d}-{day:02d}"

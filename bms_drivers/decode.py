@@ -1,0 +1,48 @@
+"""A driver's real polling code run on a recording."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bms_drivers.declare import Driver
+from bms_drivers.links import converse
+from bms_drivers.links.replay import ReplayLink
+from bms_drivers.session import Session
+from gateway.model import DeviceRefused, FrameError, LinkTimeout, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What came out of a recording: a Reading a pack ("" = the battery itself), and what did not."""
+
+    readings: Mapping[str, Reading]
+    unanswered: list[str]  # requests of the plan that the recording lacks, hex
+    errors: list[str]
+
+
+def decode(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Decoded:
+    """Poll `recording` once with the whole plan; `settings` override the recording's own "config"."""
+    return asyncio.run(_poll_once(driver, recording, {**recording.get("config", {}), **(settings or {})}))
+
+
+async def _poll_once(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any]) -> Decoded:
+    session, link, errors = Session(driver, settings), ReplayLink(recording), []
+    answered = False
+    for poll in session.due(0.0):
+        try:
+            values = await converse(link, poll.talk(session.setup, session.known))
+        except LinkTimeout:
+            session.missed(poll, 0.0)
+        except (FrameError, DeviceRefused) as problem:
+            errors.append(f"{poll.name}: {problem}")
+        else:
+            session.learnt(poll, values, 0.0)
+            answered = True
+    readings: Mapping[str, Reading] = {}
+    if answered:
+        try:
+            readings = session.readings()
+        except FrameError as problem:
+            errors.append(str(problem))
+    return Decoded(readings, link.unanswered, errors)

@@ -1,0 +1,68 @@
+"""Checksums, and the reader that turns a byte stream into the answer to one question."""
+
+import functools
+from typing import Final
+
+from bms_drivers.declare import Ask, Dropped, Frame
+
+
+def sum8(data: bytes) -> int:
+    """Sum of all bytes modulo 256."""
+    return sum(data) & 0xFF
+
+
+def sum16(data: bytes) -> int:
+    """Sum of all bytes modulo 65536."""
+    return sum(data) & 0xFFFF
+
+
+@functools.cache
+def _crc_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ 0xA001 if byte & 1 else byte >> 1
+        table.append(byte)
+    return tuple(table)
+
+
+def crc16(data: bytes) -> int:
+    """CRC-16/Modbus (polynomial 0xA001 reflected, start 0xFFFF); sent low byte first."""
+    table, crc = _crc_table(), 0xFFFF
+    for byte in data:
+        crc = crc >> 8 ^ table[(crc ^ byte) & 0xFF]
+    return crc
+
+
+MAX_BUFFER: Final = 8192  # bytes of unusable input that are kept at most
+
+
+class Answer:
+    """Collects the frames that answer one Ask, from bytes in pieces of any size; counts what it had to drop."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+        self.frames: list[Frame] = []
+        self.dropped: list[Dropped] = []
+        self.foreign = 0
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> bool:
+        """Take `data`; True once the answer is whole."""
+        self._buffer += data
+        for item in self.ask.split(self._buffer):
+            if isinstance(item, Dropped):
+                self.dropped.append(item)
+            elif self.ask.answers(item):
+                self.frames.append(item)
+            else:
+                self.foreign += 1
+        if len(self._buffer) > MAX_BUFFER:
+            self.dropped.append(Dropped("noise", bytes(self._buffer)))
+            self._buffer.clear()
+        return self.ask.complete(self.frames)
+
+    @property
+    def torn(self) -> int:
+        """Bytes of a frame that has begun but not ended."""
+        return len(self._buffer)

@@ -1,0 +1,51 @@
+"""What a link is, and how a driver's talk is led over one."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+from bms_drivers.declare import Frame, Question, Talk, Values
+from gateway.model import FrameError, LinkTimeout
+
+Counters = Counter[str]
+"""requests, replies, timeout, late, and the reasons of everything dropped: checksum, length, noise, foreign."""
+
+
+class Link(Protocol):
+    """A pipe to one bus.  Not safe for two exchanges at once: the port that owns it lets batteries take turns."""
+
+    counters: Counters
+
+    async def open(self) -> None:
+        """Open the device.  Raises LinkClosed (not there) or LinkBusy (somebody else's)."""
+
+    async def exchange(self, question: Question) -> Sequence[Frame]:
+        """Ask, repeat as often as the question allows, and return the frames of its answer.
+
+        Raises LinkTimeout when no whole answer came, LinkClosed when the device is gone.
+        """
+
+    async def close(self) -> None:
+        """Let go of the device; may be called at any time."""
+
+
+async def converse(link: Link, talk: Talk) -> Values:
+    """Lead `talk` over `link` to its end and return what it learnt.
+
+    A time-out or unusable frame is raised inside the talk, which may do without that answer.
+    Raises LinkError, FrameError, DeviceRefused when the talk does not handle them.
+    """
+    try:
+        question = next(talk)
+        while True:
+            try:
+                frames = await link.exchange(question)
+            except (LinkTimeout, FrameError) as problem:
+                question = talk.throw(problem)
+            else:
+                question = talk.send(frames)
+    except StopIteration as end:
+        learnt: Values = end.value
+        return learnt
+    finally:
+        talk.close()

@@ -1,0 +1,31 @@
+"""What a simulated device is: bytes in, bytes out, around a pack that lives.  Timing and faults are its carrier's."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final, Protocol
+
+from bms_drivers.sims.pack import Pack
+
+MODULES: Final = {
+    "daly": "bms_drivers.sims.daly",
+    "jbd": "bms_drivers.sims.jbd",
+    "jk": "bms_drivers.sims.jk",
+    "jk_pb": "bms_drivers.sims.jk_pb",
+}
+
+
+class Simulator(Protocol):
+    """A device that answers as the BMS does.  Written from the sheet alone: it must not share the driver's tables."""
+
+    pack: Pack
+    baud: int
+    turnaround: float  # s from the end of a request to the first byte of the reply
+
+    def answer(self, received: bytearray) -> list[bytes]:
+        """Take whole requests off `received` and return the replies, one bytes object each; noise is eaten."""
+
+
+def build(name: str, pack: Pack, settings: Mapping[str, Any] | None = None) -> Simulator:
+    """The simulator of the driver called `name`.  Raises KeyError for a driver that has none."""
+    simulator: Simulator = import_module(MODULES[name]).build(pack, dict(settings or {}))
+    return simulator

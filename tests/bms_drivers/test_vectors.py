@@ -1,0 +1,17 @@
+"""Recordings of real devices decide whether a driver is right: every file is one test."""
+
+import pytest
+
+from bms_drivers import registry
+from bms_drivers.decode import decode
+from tests.vectors import Case, cases, differences, is_write
+
+READINGS = [case for name in registry.names() for case in cases(name) if not is_write(case)]
+
+
+@pytest.mark.parametrize("case", READINGS, ids=lambda case: f"{case.data['driver']}-{case}")
+def test_recorded_exchange(case: Case) -> None:
+    driver = registry.load(case.data["driver"])
+    found = decode(driver, case.data)
+    assert found.errors == []
+    assert differences(found.readings[""], case.data["expected"]) == []
