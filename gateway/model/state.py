@@ -43,7 +43,12 @@ class BatteryState:
     @property
     def contributes(self) -> bool:
         """Counts for the bank: controlled, joined, and has a reading."""
-        return self.control and self.joined and self.reading is not None
+        return self.joined and self.contributes_if_joined
+
+    @property
+    def contributes_if_joined(self) -> bool:
+        """Would count for the bank, its voltage permitting: controlled and has a reading."""
+        return self.control and self.reading is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class BankState:
     charge_cycles: int | None = None  # highest
     balancing: bool | None = None
     heating: bool | None = None
-    alarms: Mapping[str, int] = field(default_factory=dict)  # highest level per name, bms_cable included
+    alarms: Mapping[str, int] = field(default_factory=dict)  # highest level per name of what the BMSs raise
     online: int = 0
     offline: int = 0
     blocking_charge: int = 0

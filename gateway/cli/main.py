@@ -1,0 +1,69 @@
+"""`bms-gateway`: finds the command named on the command line and imports nothing else."""
+
+import logging
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from gateway import VERSION
+from gateway.model import GatewayError
+
+COMMANDS: Final = {  # name: (module, one line for --help)
+    "run": ("run", "The service: read batteries, decide, feed the outputs."),
+    "demo": ("demo", "Simulated batteries, virtual CAN, private D-Bus, live view; needs no hardware."),
+    "check": ("check", "Validate a configuration; --schema prints its JSON Schema."),
+    "status": ("status", "Ask the running gateway for the whole state."),
+    "explain": ("explain", "Ask the running gateway why the limits are what they are."),
+    "command": ("command", "Switch charging, discharging or balancing, or set the SoC of a battery."),
+    "drivers": ("drivers", "List the BMSs that can be read, and what each provides."),
+    "decode": ("decode", "Run a driver on a recording and print the Reading."),
+    "record": ("record", "Write a recording from a device: a bug report that is a test."),
+    "simulate": ("simulate", "Be a BMS on a pseudo-terminal."),
+    "can": ("can", "CAN frames: encode values, decode logs."),
+    "limits": ("limits", "Run a limits scenario."),
+    "import-config": ("import_config", "Turn a dbus-serialbattery config.ini into gateway.yaml."),
+}
+
+
+class Commands(click.Group):
+    """Commands by name, each in its own module, imported when called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one command."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"gateway.cli.{COMMANDS[name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of --help, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="bms-gateway")
+def cli() -> None:
+    """Any supported BMS in, one battery out: to Venus OS over D-Bus and to inverters over CAN.
+
+    `bms-gateway demo` shows it without any hardware; `bms-gateway COMMAND --help` explains each command.
+    """
+
+
+def main() -> None:
+    """Entry point: errors end in one line on stderr, exit 1; wrong usage exits with 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        cli.main(prog_name="bms-gateway", standalone_mode=True)
+    except GatewayError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

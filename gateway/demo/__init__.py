@@ -1,0 +1,1 @@
+"""The demo: simulated packs, an inverter that obeys over CAN, a private D-Bus, and a live view."""

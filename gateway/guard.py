@@ -1,0 +1,104 @@
+"""The last look before anything leaves the house.  Shares no code with the rules it checks.
+
+A decision that breaks an invariant is not emitted; the safe state is, with an alarm and the name of what broke.
+The deadline of a Snapshot is watched by each output itself, for the case that this very process hangs.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from gateway.model import BankState, BatteryState, Decision
+
+SLACK = 1e-6  # rounding noise of sums
+VOLTS = 0.02  # V, rounding of published voltages
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What no limit may ever exceed, taken straight from the settings, per battery name."""
+
+    cell_voltage: float  # V, the highest set-point of any state, reset voltage included when it is on
+    voltage_drop: float  # V, what the settings add to the published CVL
+    charge_current: dict[str, float]  # A, configured maximum of each battery
+    discharge_current: dict[str, float]  # A
+    bank_charge_current: float = math.inf  # A, the user's cap for the bank
+    bank_discharge_current: float = math.inf  # A
+
+
+def broken(decision: Decision, bank: BankState, bounds: Bounds) -> str:
+    """The first invariant that `decision` breaks, in words with numbers; "" when it keeps all of them."""
+    return next(filter(None, _checks(decision, bank, bounds)), "")
+
+
+def safe(decision: Decision, why: str) -> Decision:
+    """The state in which nothing can happen: no current either way, a charge voltage that forces nothing."""
+    cvl = decision.cvl if decision.cvl is not None and math.isfinite(decision.cvl) and decision.cvl > 0 else None
+    return replace(
+        decision,
+        cvl=cvl,
+        ccl=0.0,
+        dcl=0.0,
+        allow_charge=False,
+        allow_discharge=False,
+        charge_mode="error",
+        waiting=(f"guard: {why}",),
+        alarms={**decision.alarms, "internal_failure": 2},
+    )
+
+
+def _checks(decision: Decision, bank: BankState, bounds: Bounds) -> Iterable[str]:
+    members = [state for state in bank.batteries if state.contributes]
+    yield _number("CVL", decision.cvl)
+    yield _number("CCL", decision.ccl)
+    yield _number("DCL", decision.dcl)
+    yield _voltage(decision, bank, bounds)
+    charge = [min(bounds.charge_current.get(m.name, 0.0), _bms(m, "charge")) for m in members]
+    discharge = [min(bounds.discharge_current.get(m.name, 0.0), _bms(m, "discharge")) for m in members]
+    yield _current("CCL", decision.ccl, charge, bounds.bank_charge_current)
+    yield _current("DCL", decision.dcl, discharge, bounds.bank_discharge_current)
+    yield _matched("charge", decision.allow_charge, decision.ccl)
+    yield _matched("discharge", decision.allow_discharge, decision.dcl)
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    if not math.isfinite(value):
+        return f"{name} is {value}"
+    return f"{name} {value:g} is negative" if value < 0 else ""
+
+
+def _voltage(decision: Decision, bank: BankState, bounds: Bounds) -> str:
+    cells = [state.reading.cells for state in bank.batteries if state.contributes and state.reading is not None]
+    if decision.cvl is None or not cells or None in cells:
+        return ""
+    most = bounds.cell_voltage * min(count for count in cells if count is not None) + bounds.voltage_drop
+    return f"CVL {decision.cvl:.2f} V above {most:.2f} V of the settings" if decision.cvl > most + VOLTS else ""
+
+
+def _current(name: str, value: float, members: list[float], bank: float) -> str:
+    """No more than the user's cap, and no more than what the members together allow."""
+    if value > bank + SLACK:
+        return f"{name} {value:.1f} A above the bank's cap of {bank:.1f} A"
+    most = sum(members)
+    return f"{name} {value:.1f} A above the {most:.1f} A that its members allow" if value > most + SLACK else ""
+
+
+def _bms(state: BatteryState, way: str) -> float:
+    """What the battery's own BMS allows, as far as it says so [A]."""
+    reading = state.reading
+    if reading is None:
+        return 0.0
+    allowed, most = (
+        (reading.charge_allowed, reading.max_charge_current)
+        if way == "charge"
+        else (reading.discharge_allowed, reading.max_discharge_current)
+    )
+    if allowed is False:
+        return 0.0
+    return math.inf if most is None else most
+
+
+def _matched(what: str, allowed: bool, limit: float) -> str:
+    return f"{what} is forbidden but its limit is {limit:.1f} A" if not allowed and limit > SLACK else ""

@@ -1,0 +1,144 @@
+"""The gateway's state as plain data (for scripts, `status --json`, `explain --json`) and as text for people."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gateway.model import BankState, BatteryState, Cap, Decision, Extreme, Reading, Snapshot
+
+Json = dict[str, Any]
+
+
+def reading_json(reading: Reading) -> Json:
+    """Canonical names -> values or None, in the order of the model; power is added."""
+    values: Json = {}
+    for name in Reading.__dataclass_fields__:
+        value = getattr(reading, name)
+        values[name] = list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
+        if name == "current":
+            values["power"] = None if reading.power is None else round(reading.power, 4)
+    return values
+
+
+def snapshot_json(snapshot: Snapshot) -> Json:
+    """Bank, batteries and decision of one Snapshot."""
+    bank, decision = snapshot.bank, snapshot.decision
+    return {
+        "time": round(snapshot.wall, 3),
+        "sequence": snapshot.sequence,
+        "guard": snapshot.guard,
+        "bank": {name: _plain(getattr(bank, name)) for name in BankState.__dataclass_fields__ if name != "batteries"},
+        "decision": decision_json(decision),
+        "time_to_go": snapshot.time_to_go,
+        "current_average": snapshot.current_average,
+        "batteries": [battery_json(state) for state in bank.batteries],
+    }
+
+
+def battery_json(state: BatteryState) -> Json:
+    """One battery: what is known of its link, and its reading."""
+    link = {
+        field.name: _plain(getattr(state, field.name))
+        for field in dataclasses.fields(state)
+        if field.name not in ("reading", "counters")
+    }
+    reading = None if state.reading is None else reading_json(state.reading)
+    return {**link, "counters": dict(state.counters), "reading": reading}
+
+
+def decision_json(decision: Decision) -> Json:
+    """Limits with every cap of every rule."""
+    values = {field.name: _plain(getattr(decision, field.name)) for field in dataclasses.fields(decision)}
+    return {**values, "ccl_reason": list(decision.ccl_reason), "dcl_reason": list(decision.dcl_reason)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Cap | Extreme):
+        return dataclasses.asdict(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, float):
+        return round(value, 4)
+    return getattr(value, "value", value)  # enums by their value
+
+
+def explain_lines(state: Json) -> Iterable[str]:
+    """Every rule's cap, the winner first, with the settings key behind it, and what the machine waits for."""
+    if not state.get("decision"):
+        yield "no decision yet: " + (state.get("waiting") or "no battery has answered so far")
+        return
+    decision = state["decision"]
+    yield f"charge mode: {decision['charge_mode']}"
+    for name, unit, value, caps in (
+        ("CVL", "V", decision["cvl"], decision["cvl_caps"]),
+        ("CCL", "A", decision["ccl"], decision["ccl_caps"]),
+        ("DCL", "A", decision["dcl"], decision["dcl_caps"]),
+    ):
+        yield ""
+        yield f"{name} {number(value, unit)}"
+        yield from _cap_lines(caps, unit)
+    if decision["waiting"]:
+        yield ""
+        yield "waiting for"
+        yield from (f"  {line}" for line in decision["waiting"])
+    if state.get("guard"):
+        yield f"GUARD: {state['guard']}"
+
+
+def _cap_lines(caps: Sequence[Json], unit: str) -> Iterable[str]:
+    least = min((cap["value"] for cap in caps), default=None)
+    for cap in sorted(caps, key=lambda cap: (cap["value"], cap["rule"])):
+        mark = "->" if cap["value"] == least else "  "
+        about = f" [{cap['battery']}]" if cap["battery"] else ""
+        setting = f"  ({cap['setting']})" if cap["setting"] else ""
+        yield f"  {mark} {number(cap['value'], unit):>10}  {cap['rule']}{about}: {cap['why']}{setting}"
+
+
+def number(value: float | None, unit: str, digits: int = 2) -> str:
+    """A figure with its unit; "not known" for None."""
+    return "not known" if value is None else f"{value:.{digits}f} {unit}"
+
+
+def status_lines(state: Json) -> Iterable[str]:
+    """The whole state on a screen."""
+    bank, decision = state.get("bank"), state.get("decision")
+    if bank and decision:
+        soc = decision["soc"] if decision["soc"] is not None else bank["soc"]
+        yield (
+            f"bank: {bank['health']}, {number(bank['voltage'], 'V')}, {number(bank['current'], 'A', 1)},"
+            f" SoC {number(soc, '%', 1)}, {bank['online']} online, {bank['offline']} offline"
+        )
+        yield (
+            f"limits: CVL {number(decision['cvl'], 'V')}, CCL {number(decision['ccl'], 'A', 1)}"
+            f" ({', '.join(decision['ccl_reason'])}), DCL {number(decision['dcl'], 'A', 1)}"
+            f" ({', '.join(decision['dcl_reason'])}), {decision['charge_mode']}"
+        )
+        raised = {name: level for name, level in decision["alarms"].items() if level}
+        if raised:
+            words = {1: "warning", 2: "ALARM"}
+            yield "alarms: " + ", ".join(f"{name} {words[level]}" for name, level in raised.items())
+    elif state.get("waiting"):
+        yield state["waiting"]
+    for battery in state.get("batteries", ()):
+        yield _battery_line(battery)
+    for name, output in state.get("outputs", {}).items():
+        problem = f", {output['problem']}" if output.get("problem") else ""
+        yield f"output {name}: {'connected' if output.get('connected') else 'not connected'}{problem}"
+
+
+def _battery_line(battery: Json) -> str:
+    reading = battery["reading"] or {}
+    cells = [value for value in reading.get("cell_voltages", ()) if value is not None]
+    parts = [f"{battery['name']} ({battery['driver']}, {battery['connection']}): {battery['health']}"]
+    if reading:
+        parts.append(f"{number(reading['voltage'], 'V')}, {number(reading['current'], 'A', 1)}")
+        parts.append(f"SoC {number(reading['soc'], '%', 1)}")
+    if cells:
+        parts.append(f"{len(cells)} cells {min(cells):.3f}..{max(cells):.3f} V")
+    if battery["age"] is not None:
+        parts.append(f"{battery['age']:.1f} s old")
+    if battery["remark"]:
+        parts.append(battery["remark"])
+    return ", ".join(parts)

@@ -1,0 +1,244 @@
+"""What survives a restart: one small JSON file, replaced as a whole, that a torn write cannot damage.
+
+A save writes a temporary file beside the old one, flushes it to the disk and renames it over the old one, so at
+every moment the file is one of the states that were saved.  A checksum and a version tell a file that something
+else damaged; such a file is set aside for a look, and the gateway starts without memory.
+
+A full, read-only or missing disk degrades this alone: a line in the log, `save` says False, all else goes on.
+Sheet: limits.md section 12 (what is stored, and how often flash may be written).
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+log = logging.getLogger(__name__)
+
+VERSION: Final = 1
+NAME: Final = "state.json"
+LARGEST: Final = 4 * 1024 * 1024  # bytes; ours have a few kB, so anything above is not ours
+BAD_FILES_KEPT: Final = 5  # damaged files must not fill a small disk either
+QUICK: Final = 15.0  # s between writes when something changed
+SLOW: Final = 300.0  # s between writes when only what drifts all the time changed
+
+DRIFTING: Final[Mapping[str, float]] = {
+    "soc_calc": 0.5,  # %
+    "soc": 0.5,  # %
+    "history": math.inf,
+}
+"""Keys, at any depth, whose change alone is worth a write only by this much, or after SLOW seconds."""
+
+
+def default_directory(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Where state belongs: $STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/bms-gateway, else below the home.
+
+    None when there is no such place (a service without a home).
+    """
+    if given := environment.get("STATE_DIRECTORY", "").split(":")[0]:
+        return Path(given)
+    if (home := environment.get("XDG_STATE_HOME", "")) and Path(home).is_absolute():
+        return Path(home) / "bms-gateway"
+    if home := environment.get("HOME", ""):
+        return Path(home) / ".local" / "state" / "bms-gateway"
+    return None
+
+
+class Store:
+    """One state file in one directory.  No method raises; `problem` says why the disk does not work, "" = it does."""
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        drifting: Mapping[str, float] = DRIFTING,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`directory` None = the usual place; it is made when something is saved.  `clock` and `wall` in seconds."""
+        self.directory = directory or default_directory()
+        self.problem = ""
+        self._drifting = drifting
+        self._clock, self._wall = clock, wall
+        self._tried_at = -math.inf
+        self._saved: Mapping[str, Any] | None = None
+        self._saved_at = -math.inf
+        self._writing = threading.Lock()
+
+    @property
+    def path(self) -> Path | None:
+        """The state file."""
+        return self.directory / NAME if self.directory else None
+
+    def load(self) -> dict[str, Any]:
+        """The state as last saved; {} when there is none or none that can be trusted, which is then set aside."""
+        if self.path is None:
+            return {}
+        try:
+            with self.path.open("rb") as file:
+                raw = file.read(LARGEST + 1)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            log.warning("%s: cannot be read (%s); starting without memory", self.path, error.strerror)
+            return {}
+        try:
+            data = unpack(raw)
+        except ValueError as error:
+            self._set_aside(self.path, str(error))
+            return {}
+        self._saved, self._saved_at = data, self._clock()
+        return data
+
+    def due(self, data: Mapping[str, Any], now: float) -> bool:
+        """Is `data` worth a write at `now` [s, the clock's]?  Spares flash; at shutdown just save."""
+        if now - self._tried_at < QUICK:
+            return False
+        if self._saved is None:
+            return True
+        changed = changes(self._saved, data, self._drifting)
+        return changed == "much" or (changed == "little" and now - self._saved_at >= SLOW)
+
+    def save(self, data: Mapping[str, Any]) -> bool:
+        """Put `data` (what JSON can hold) in place of the old state; says whether it is safe.
+
+        Takes as long as the disk does: call it in a thread, except at the end.
+        """
+        with self._writing:
+            self._tried_at = self._clock()
+            try:
+                raw = pack(data)
+                self._replace(raw)
+            except OSError as error:
+                self._failed(error.strerror or str(error))
+                return False
+            except (TypeError, ValueError, RecursionError) as error:
+                self._failed(f"state that JSON cannot hold: {error}")
+                return False
+            self._saved, self._saved_at = unpack(raw), self._tried_at
+            if self.problem:
+                log.info("%s: can be written again", self.path)
+                self.problem = ""
+            return True
+
+    def _failed(self, why: str) -> None:
+        """Say so once, not at every try."""
+        if why != self.problem:
+            log.warning("%s: state is not saved (%s); all else goes on", self.path or "state_dir", why)
+            self.problem = why
+
+    def _replace(self, raw: bytes) -> None:
+        """Write, flush, rename, flush the directory: the order that survives a power cut.  Raises OSError."""
+        if self.directory is None:
+            raise FileNotFoundError(2, "no state_dir configured and no home directory")
+        self.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        temporary = self.directory / f".{NAME}.new"
+        try:
+            with open(temporary, "wb", opener=_private) as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.directory / NAME)
+        except OSError:
+            _remove(temporary)  # half a file would keep a full disk full
+            raise
+        _sync_directory(self.directory)
+
+    def _set_aside(self, path: Path, why: str) -> None:
+        """Keep a damaged file for a look, under a name that cannot be loaded again."""
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._wall()))
+        aside = path.with_name(f"{path.name}.bad-{stamp}")
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = path.with_name(f"{path.name}.bad-{stamp}-{number}")
+        try:
+            path.rename(aside)
+        except OSError as error:
+            log.warning("%s: %s; cannot be set aside (%s); starting without memory", path, why, error.strerror)
+            return
+        log.warning("%s: %s; set aside as %s, starting without memory", path, why, aside.name)
+        for old in sorted(path.parent.glob(f"{path.name}.bad-*"), key=_age)[:-BAD_FILES_KEPT]:
+            _remove(old)
+
+
+def pack(data: Mapping[str, Any]) -> bytes:
+    """The file's bytes.  Raises TypeError or ValueError for what JSON cannot hold (NaN included)."""
+    body = json.dumps(data, allow_nan=False, sort_keys=True)
+    return f'{{"version": {VERSION}, "sha256": "{_checksum(body)}",\n"data": {body}}}\n'.encode()
+
+
+def unpack(raw: bytes) -> dict[str, Any]:
+    """The state in a file's bytes.  Raises ValueError that says what is wrong with them."""
+    if len(raw) > LARGEST:
+        raise ValueError(f"larger than {LARGEST} bytes")
+    try:
+        document = json.loads(raw.decode())
+    except (ValueError, RecursionError):
+        raise ValueError("torn or not JSON") from None
+    if not isinstance(document, dict) or not isinstance(document.get("data"), dict):
+        raise ValueError("not a state file")
+    if document.get("version") != VERSION:
+        raise ValueError(f"version {document.get('version')}, expected {VERSION}")
+    data: dict[str, Any] = document["data"]
+    if document.get("sha256") != _checksum(json.dumps(data, sort_keys=True)):
+        raise ValueError("wrong checksum")
+    return data
+
+
+def changes(old: object, new: object, drifting: Mapping[str, float], step: float = 0.0) -> str:
+    """How `new` differs from `old`: "much", "little" (only drifting values, by less than their step) or "" (equal)."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        found = {
+            changes(old.get(key), new.get(key), drifting, max(step, drifting.get(key, 0.0)))
+            for key in old.keys() | new.keys()
+        }
+        return "much" if "much" in found else "little" if "little" in found else ""
+    if isinstance(old, list | tuple) and isinstance(new, list | tuple):
+        return changes(dict(enumerate(old)), dict(enumerate(new)), drifting, step)
+    if old == new:
+        return ""
+    numbers = isinstance(old, int | float) and isinstance(new, int | float)
+    if step == math.inf or (numbers and abs(new - old) < step):  # type: ignore[operator]
+        return "little"
+    return "much"
+
+
+def _checksum(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens for our eyes only, and never through a link that somebody put there."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename survive a power cut.  Raises OSError."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    """Delete if possible; a leftover does no harm."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.debug("%s: cannot be removed (%s)", path, error.strerror)
+
+
+def _age(path: Path) -> tuple[float, str]:
+    """Sorts files by when they were written; one that is gone sorts first."""
+    try:
+        return path.stat().st_mtime, path.name
+    except OSError:
+        return 0.0, path.name
