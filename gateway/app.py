@@ -157,7 +157,7 @@ class Gateway:
         elif self._guarded and not problem:
             log.warning("guard: the limits keep all invariants again")
         self._guarded = problem
-        return (guard.safe(decision, problem), problem) if problem else (decision, "")
+        return (guard.safe(decision, bank, self.plan.bounds, problem), problem) if problem else (decision, "")
 
     def _remembered(self) -> Memory:
         data = self.plan.store.load() if self.plan.store is not None else {}

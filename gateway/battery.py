@@ -197,8 +197,6 @@ class Battery:
         self._remark = ""
         self._results.append((now, True))
         self.counters["good"] += 1
-        if self._health is not Health.ONLINE:
-            self._watch_health()
         self._changed()
 
     def _failed(self, problem: Exception) -> None:
@@ -226,7 +224,8 @@ class Battery:
         self._health = health
         if health is Health.LOST:
             self.session.forget()  # when it is back, it may be another device
-        self._changed()
+        if health is not Health.ONLINE:
+            self._changed()
 
     # ---- commands
 

@@ -31,9 +31,12 @@ def broken(decision: Decision, bank: BankState, bounds: Bounds) -> str:
     return next(filter(None, _checks(decision, bank, bounds)), "")
 
 
-def safe(decision: Decision, why: str) -> Decision:
-    """The state in which nothing can happen: no current either way, a charge voltage that forces nothing."""
-    cvl = decision.cvl if decision.cvl is not None and math.isfinite(decision.cvl) and decision.cvl > 0 else None
+def safe(decision: Decision, bank: BankState, bounds: Bounds, why: str) -> Decision:
+    """The state in which nothing can happen: no current either way, and a charge voltage that forces nothing."""
+    ceiling, cvl = _ceiling(bank, bounds), decision.cvl
+    if cvl is not None and (_number("CVL", cvl) or ceiling is None or cvl > ceiling):
+        known = [value for value in (bank.voltage, ceiling) if value is not None]
+        cvl = min(known, default=None)
     return replace(
         decision,
         cvl=cvl,
@@ -70,11 +73,17 @@ def _number(name: str, value: float | None) -> str:
 
 
 def _voltage(decision: Decision, bank: BankState, bounds: Bounds) -> str:
-    cells = [state.reading.cells for state in bank.batteries if state.contributes and state.reading is not None]
-    if decision.cvl is None or not cells or None in cells:
+    most = _ceiling(bank, bounds)
+    if decision.cvl is None or most is None or decision.cvl <= most + VOLTS:
         return ""
-    most = bounds.cell_voltage * min(count for count in cells if count is not None) + bounds.voltage_drop
-    return f"CVL {decision.cvl:.2f} V above {most:.2f} V of the settings" if decision.cvl > most + VOLTS else ""
+    return f"CVL {decision.cvl:.2f} V above {most:.2f} V of the settings"
+
+
+def _ceiling(bank: BankState, bounds: Bounds) -> float | None:
+    """The highest charge voltage the settings allow for the smallest pack [V]; None while no cell count is known."""
+    cells = [state.reading.cells for state in bank.batteries if state.contributes and state.reading is not None]
+    known = [count for count in cells if count]
+    return bounds.cell_voltage * min(known) + bounds.voltage_drop if known else None
 
 
 def _current(name: str, value: float, members: list[float], bank: float) -> str:

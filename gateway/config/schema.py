@@ -1,0 +1,166 @@
+"""The shape of gateway.yaml: what may be set, in which range and unit, and what it is when it is not set.
+
+Each number carries its unit (`json_schema_extra`) and range; error messages and the JSON Schema for editors are made
+from them.  A battery also has its driver's own settings: a class per driver, so that an unknown key stays an error.
+Defaults: architecture.md "gateway.yaml"; field.md section 3.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, create_model, field_validator
+
+from bms_drivers.declare import Driver, Option
+from gateway.limits.settings import LimitSettings
+
+AUTO: Final = "auto"  # the driver is found by asking the device
+SIMULATED: Final = "simulated"  # the port of a battery that its driver's simulator plays
+PORT_FORMS: Final = (
+    "a device such as /dev/ttyUSB0, socket://host:port, rfc2217://host:port, tcp:host:port, can0, "
+    "ble:AA:BB:CC:DD:EE:FF, or simulated"
+)
+
+
+class Model(BaseModel):
+    """Frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def unit(name: str) -> dict[str, Any]:
+    """Says in which unit a field is."""
+    return {"unit": name}
+
+
+class BatterySettings(Model):
+    """One battery: what it is and where it is connected."""
+
+    options: ClassVar[tuple[str, ...]] = ()  # names of the driver's own settings
+
+    name: str = Field(max_length=40, description="shown everywhere; part of the cell ids (rack-1:7)")
+    driver: str = Field(description="the BMS family, see `bms-gateway drivers`; auto = find out")
+    port: str = Field(description=PORT_FORMS)
+    address: int | None = Field(default=None, ge=0, description="the BMS's address, where the bus has addresses")
+    poll_interval: float = Field(
+        default=1.0, ge=0.1, le=60, json_schema_extra=unit("s"), description="time between two questions"
+    )
+    control: bool = Field(default=True, description="false = watched only, does not count for the limits")
+    limits: LimitSettings | None = Field(
+        default=None, description="what differs from the bank's limits for this battery"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[^\W_]([\w .+#()-]*[\w.+#)])?", name):
+            raise ValueError(f"{name!r} cannot be a name, expected letters, digits, spaces and - _ . + # ( )")
+        return name
+
+    @field_validator("port")
+    @classmethod
+    def _known_port(cls, port: str) -> str:
+        if not port_kind(port):
+            hint = f"write /dev/{port}" if re.fullmatch(r"tty\w+", port) else f"expected {PORT_FORMS}"
+            raise ValueError(f"{port!r} is no port, {hint}")
+        return port
+
+    @property
+    def setup(self) -> dict[str, Any]:
+        """The driver's own settings, defaults filled in; the address only where one is known."""
+        return {name: value for name in self.options if (value := getattr(self, name)) is not None}
+
+
+class BankSettings(Model):
+    """All batteries together."""
+
+    charge_current_limit: float | None = Field(
+        default=None, ge=0, le=10000, json_schema_extra=unit("A"), description="cap for the whole bank; null = none"
+    )
+    discharge_current_limit: float | None = Field(
+        default=None, ge=0, le=10000, json_schema_extra=unit("A"), description="cap for the whole bank; null = none"
+    )
+    start_timeout: float = Field(
+        default=60.0, ge=1, le=3600, json_schema_extra=unit("s"),
+        description="nothing is sent before all batteries answered once, or this long with at least one",
+    )  # fmt: skip
+    join_voltage_difference: float = Field(
+        default=1.0, gt=0, le=10, json_schema_extra=unit("V"),
+        description="per 16 cells; a battery that comes back further away than this stays out and says so",
+    )  # fmt: skip
+    any_blocks: bool = Field(
+        default=False, description="true = one lost or blocking battery stops the whole bank, not only its share"
+    )
+
+
+OutputsSettings = dict[str, SerializeAsAny[BaseModel]]
+"""An output's name and its own settings."""
+
+
+class Settings(Model):
+    """Everything a gateway is told."""
+
+    batteries: tuple[SerializeAsAny[BatterySettings], ...] = Field(min_length=1)
+    bank: BankSettings = BankSettings()
+    limits: LimitSettings = Field(default_factory=LimitSettings)
+    outputs: OutputsSettings = Field(default_factory=dict)
+    state_dir: Path | None = Field(
+        default=None, description="what survives a restart is kept here; default $STATE_DIRECTORY, else below the home"
+    )
+    control_socket: Path | None = Field(
+        default=None, description="where `status` and `explain` ask; default in the runtime directory"
+    )
+
+    def limits_of(self, battery: BatterySettings) -> LimitSettings:
+        """The limits that hold for this battery: its own, else the bank's."""
+        return battery.limits or self.limits
+
+
+_PORTS: Final = (
+    ("simulated", SIMULATED),
+    ("serial", r"/\S+|socket://[^\s/:]+:\d{1,5}|rfc2217://[^\s/:]+:\d{1,5}(\?\S*)?"),
+    ("tcp", r"tcp:(//)?[^\s/:]+(:\d{1,5})?"),
+    ("ble", r"ble:([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}"),
+    ("can", r"[a-z]*can[a-z0-9_.-]*\d"),
+)
+
+
+def port_kind(port: str) -> str:
+    """simulated, serial, tcp, ble or can; "" for what is no port."""
+    return next((kind for kind, form in _PORTS if re.fullmatch(form, port)), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The drivers there are, as the configuration needs them; loaded one by one, only those that are named."""
+
+    names: Callable[[], list[str]]
+    load: Callable[[str], Driver]
+
+    def options(self, name: str) -> Mapping[str, Option]:
+        """The settings that one driver has of its own."""
+        return {option.name: option for option in self.load(name).options} if name != AUTO else {}
+
+
+def installed() -> Catalogue:
+    """The drivers of this installation."""
+    from bms_drivers import registry
+
+    return Catalogue(registry.names, registry.load)
+
+
+def battery_class(driver: str, options: tuple[Option, ...]) -> type[BatterySettings]:
+    """BatterySettings with a driver's own settings as further fields."""
+    fields: dict[str, Any] = {option.name: _field(option) for option in options}
+    model: type[BatterySettings] = create_model(f"Battery_{driver}", __base__=BatterySettings, **fields)
+    model.options = tuple(fields)
+    return model
+
+
+def _field(option: Option) -> tuple[Any, Any]:
+    """An Option as pydantic wants it; None as default means that it may be left out."""
+    kind = option.kind if option.default is not None else option.kind | None
+    bounds = {"ge": option.least, "le": option.most} if option.kind in (int, float) else {}
+    return kind, Field(default=option.default, description=option.help, **bounds)
