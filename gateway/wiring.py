@@ -1,0 +1,126 @@
+"""From settings to a Gateway that can run: the roof's carpentry."""
+
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from bms_drivers import registry
+from bms_drivers.declare import Driver
+from bms_drivers.links.factory import open_port
+from bms_drivers.links.port import Port
+from gateway.app import Gateway, Plan
+from gateway.battery import Battery, Watch
+from gateway.config.schema import SIMULATED, BatterySettings, Settings
+from gateway.guard import Bounds
+from gateway.limits import LimitSettings, Site
+from gateway.model import Command
+from gateway.store import Store, default_directory
+from outputs import registry as output_registry
+from outputs.output import Clock, Output
+
+Closing = list[Callable[[], Awaitable[None]]]
+
+
+async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Store | None = None) -> Gateway:
+    """A Gateway for `settings`; opens no BMS port and no bus yet, but simulators are started.
+
+    Raises ConfigError where drivers that share a port cannot.
+    """
+    gateway: list[Gateway] = []  # batteries and outputs call back to what is built last
+    closing: Closing = []
+    drivers = {battery.name: registry.load(battery.driver) for battery in settings.batteries}
+    ports = await _ports(settings, drivers, closing)
+    batteries = [
+        Battery(_watch(battery), drivers[battery.name], ports[battery.name], lambda: gateway[0].changed(), clock)
+        for battery in settings.batteries
+    ]
+    outputs = _outputs(settings, clock, lambda command: gateway[0].commander(command))
+    plan = Plan(
+        batteries=batteries,
+        site=_site(settings),
+        bounds=_bounds(settings),
+        outputs=outputs,
+        start_timeout=settings.bank.start_timeout,
+        join_voltage_difference=settings.bank.join_voltage_difference,
+        store=store or Store(settings.state_dir or default_directory()),
+        closing=closing,
+    )
+    gateway.append(Gateway(plan, clock=clock))
+    return gateway[0]
+
+
+async def _ports(settings: Settings, drivers: Mapping[str, Driver], closing: Closing) -> dict[str, Port]:
+    """Each battery's port; batteries on the same one share it."""
+    sharing: dict[str, list[BatterySettings]] = defaultdict(list)
+    for battery in settings.batteries:
+        where = battery.port if battery.port != SIMULATED else await _simulate(battery, closing)
+        sharing[where].append(battery)
+    ports: dict[str, Port] = {}
+    for where, batteries in sharing.items():
+        port = open_port(where, [drivers[battery.name] for battery in batteries])
+        closing.append(port.close)
+        ports |= {battery.name: port for battery in batteries}
+    return ports
+
+
+async def _simulate(battery: BatterySettings, closing: Closing) -> str:
+    """Start the driver's simulator for one battery; returns the pty it answers on."""
+    from bms_drivers.sims.host import simulated  # only where it is configured
+
+    device = await simulated(battery.driver, battery.setup, seed=sum(battery.name.encode()))
+    closing.append(device.close)
+    return str(device.path)
+
+
+def _watch(battery: BatterySettings) -> Watch:
+    address = "" if battery.address is None else f" address {battery.address}"
+    return Watch(
+        name=battery.name,
+        poll_interval=battery.poll_interval,
+        control=battery.control,
+        connection=f"{battery.port}{address}",
+        settings=battery.setup,
+    )
+
+
+def _site(settings: Settings) -> Site:
+    return Site(
+        limits=settings.limits,
+        per_battery={battery.name: battery.limits for battery in settings.batteries if battery.limits},
+        charge_current_limit=settings.bank.charge_current_limit,
+        discharge_current_limit=settings.bank.discharge_current_limit,
+        any_blocks=settings.bank.any_blocks,
+    )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    """The guard's absolute bounds, read straight from the settings."""
+    each = {battery.name: settings.limits_of(battery) for battery in settings.batteries}
+    infinite = float("inf")
+    return Bounds(
+        cell_voltage=max(_highest_cell_voltage(limits) for limits in each.values()),
+        voltage_drop=max(limits.voltage_drop for limits in each.values()),
+        charge_current={name: limits.charge_current.max for name, limits in each.items()},
+        discharge_current={name: limits.discharge_current.max for name, limits in each.items()},
+        bank_charge_current=_or(settings.bank.charge_current_limit, infinite),
+        bank_discharge_current=_or(settings.bank.discharge_current_limit, infinite),
+    )
+
+
+def _highest_cell_voltage(limits: LimitSettings) -> float:
+    """The charge set-point [V per cell], with the periodic higher one where it is switched on."""
+    reset = limits.soc_reset.cell_voltage if limits.soc_reset.after_days else 0.0
+    return max(limits.cell_voltage.max, reset)
+
+
+def _or(value: float | None, other: float) -> float:
+    return other if value is None else value
+
+
+def _outputs(settings: Settings, clock: Clock, commander: Callable[[Command], Any]) -> dict[str, Output]:
+    identity = "+".join(battery.name for battery in settings.batteries)
+    return {
+        name: output_registry.build(name, output, clock, commander, identity)
+        for name, output in settings.outputs.items()
+    }
