@@ -34,7 +34,9 @@ def command(config: Path, socket: Path | None, level: str) -> None:
 def log_to_stderr(level: str) -> None:
     """One line an event; under systemd without the time, which the journal adds itself."""
     stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=f"{stamp}%(levelname)s %(message)s", force=True)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format=f"{stamp}%(levelname)s %(message)s", force=True
+    )
     logging.getLogger("bms_gateway").setLevel(level.upper())
 
 
