@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bms_drivers.declare import Driver
@@ -19,11 +19,37 @@ class Decoded:
     readings: Mapping[str, Reading]
     unanswered: list[str]  # requests of the plan that the recording lacks, hex
     errors: list[str]
+    writes: Mapping[str, bool] = field(default_factory=dict)  # switch writes it holds, "charge off" -> accepted?
 
 
 def decode(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Decoded:
     """Poll `recording` once with the whole plan; `settings` override the recording's own "config"."""
-    return asyncio.run(_poll_once(driver, recording, {**recording.get("config", {}), **(settings or {})}))
+    settings = {**recording.get("config", {}), **(settings or {})}
+    return asyncio.run(_decode(driver, recording, settings))
+
+
+async def _decode(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any]) -> Decoded:
+    polled = await _poll_once(driver, recording, settings)
+    return replace(polled, writes=await _writes(driver, recording, settings))
+
+
+async def _writes(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, bool]:
+    """The switch writes that the recording answers, by leading the driver's own control talks over it."""
+    found: dict[str, bool] = {}
+    for action, control in driver.controls.items():
+        for value, word in ((0.0, "off"), (1.0, "on")):
+            if action == "soc":
+                continue  # its value is not known beforehand
+            link = ReplayLink(recording)
+            try:
+                await converse(link, control.talk(value, driver.setup(settings), {}))
+            except LinkTimeout:
+                continue
+            except (FrameError, DeviceRefused):
+                found[f"{action} {word}"] = False
+            else:
+                found[f"{action} {word}"] = True
+    return found
 
 
 async def _poll_once(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any]) -> Decoded:

@@ -27,7 +27,7 @@ def command(driver_name: str | None, settings: tuple[str, ...], as_json: bool, f
     driver = registry.load(driver_name or _named(recording, file))
     found = decode(driver, recording, parse_settings(driver, settings))
     _print(driver, found, as_json)
-    if not found.readings:
+    if not found.readings and not found.writes:
         raise GatewayError(f"{file}: no Reading: the recording answers none of the requests a {driver.name} is asked")
 
 
@@ -80,6 +80,8 @@ def _print(driver: Driver, found: Decoded, as_json: bool) -> None:
         answer: dict[str, Any] = {"driver": driver.name, "reading": first}
         if len(packs) > 1:
             answer["packs"] = packs
+        if found.writes:
+            answer["writes"] = dict(found.writes)
         click.echo(json.dumps({**answer, "unanswered": found.unanswered, "errors": found.errors}, indent=1))
         return
     for key, values in packs.items():
@@ -88,6 +90,8 @@ def _print(driver: Driver, found: Decoded, as_json: bool) -> None:
         for name, value in values.items():
             if value is not None and value != []:
                 click.echo(f"{name:28} {_shown(value)}")
+    for write, accepted in found.writes.items():
+        click.echo(f"{'write ' + write:28} {'accepted' if accepted else 'refused'}")
     for request in found.unanswered:
         click.echo(f"{'unanswered':28} {request}")
     for error in found.errors:

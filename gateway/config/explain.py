@@ -7,8 +7,10 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from gateway.config.names import OLD_NAMES
@@ -24,10 +26,14 @@ RANGE_ERRORS: Final = ("greater_than", "less_than", "multiple_of")
 
 
 class Explainer:
-    """Speaks about one settings model, whose JSON Schema it is given."""
+    """Speaks about one settings model, by its JSON Schema; free of cost while there is nothing to explain."""
 
-    def __init__(self, schema: Schema) -> None:
-        self._root = schema
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._model = model
+
+    @cached_property
+    def _root(self) -> Schema:
+        return self._model.model_json_schema()
 
     def node(self, path: Path) -> Schema | None:
         """The part of the schema that describes `path`; None for a key that is not known."""
@@ -52,21 +58,21 @@ class Explainer:
         node = self.node(path)
         return self._words(node) if node is not None else "another key"
 
-    def unknown_key(self, path: Path) -> str:
-        """What the writer of an unknown key may have meant."""
+    def unknown_key(self, path: Path, whole: "Explainer") -> str:
+        """What the writer of an unknown key may have meant, here or elsewhere in the `whole` file."""
         *section, key = path
         known = self.keys(tuple(section))
+        if old := old_name(str(key)):
+            return old
         if near := nearest(str(key), known):
             return f"unknown key, did you mean {near}?"
-        if len(elsewhere := [found for found in self._paths(()) if found[-1] == key]) == 1:
+        if len(elsewhere := [found for found in whole.paths() if found[-1] == key]) == 1:
             return f"unknown key here, it belongs to {dotted(elsewhere[0][:-1]) or 'the top level'}"
-        return f"unknown key, expected {'one of ' if len(known) > 1 else ''}{', '.join(known)}"
+        return f"unknown key, expected {_one_of(known)}" if known else "unknown key, none belongs here"
 
     def explain(self, error: ErrorDetails, path: Path) -> str:
-        """One sentence about one objection."""
+        """One sentence about one objection, other than to an unknown key."""
         kind, value = error["type"], error["input"]
-        if kind == "extra_forbidden":
-            return self.unknown_key(path)
         if kind == "missing":
             return f"missing, expected {self.expected(path)}"
         if kind in ("value_error", "assertion_error"):
@@ -89,7 +95,7 @@ class Explainer:
             if types & {"number", "integer"} and (advice := number_advice(value, self._unit(node))):
                 return advice
             if "boolean" in types and (right := truth(value)):
-                return f"{value!r} is text to YAML, write {right}"
+                return f"{value!r} is text to YAML, write true or false (here: {right})"
         if "boolean" in types and value in (0, 1) and not isinstance(value, bool):
             return f"{value} is a number, write {'true' if value else 'false'}"
         if "string" in types and isinstance(value, bool | int | float):
@@ -153,12 +159,12 @@ class Explainer:
             return f"text: {branch['description']}"
         return {"boolean": "true or false", "string": "text"}.get(str(kind), "")
 
-    def _paths(self, path: Path) -> Iterator[Path]:
+    def paths(self, path: Path = ()) -> Iterator[Path]:
         """Every key of every section below `path`."""
         for key in self.keys(path):
             yield (*path, key)
             if len(path) < 6:
-                yield from self._paths((*path, key))
+                yield from self.paths((*path, key))
 
 
 def old_name(key: str) -> str:
@@ -200,6 +206,8 @@ def _factor(given: str, unit: str) -> float | None:
     """What a number in `given` is multiplied by to be in `unit`; None when they do not go together."""
     if given in TIMES and unit in TIMES:
         return TIMES[given] / TIMES[unit]
+    if given == "k":
+        return 1000.0
     if given[1:] == unit and given[0] in PREFIXES:
         return PREFIXES[given[0]]
     return None

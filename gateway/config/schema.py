@@ -6,7 +6,7 @@ Defaults: architecture.md "gateway.yaml"; field.md section 3.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -139,9 +139,17 @@ class Catalogue:
     names: Callable[[], list[str]]
     load: Callable[[str], Driver]
 
-    def options(self, name: str) -> Mapping[str, Option]:
+    def options(self, name: str) -> tuple[Option, ...]:
         """The settings that one driver has of its own."""
-        return {option.name: option for option in self.load(name).options} if name != AUTO else {}
+        return self.load(name).options if name != AUTO else ()
+
+    def has_addresses(self, name: str) -> bool:
+        """Can several of this driver's BMSs share a bus?"""
+        return any(option.name == "address" for option in self.options(name))
+
+    def transports(self, name: str) -> tuple[str, ...]:
+        """What a driver can be connected over; () = not known."""
+        return self.load(name).transports if name != AUTO else ()
 
 
 def installed() -> Catalogue:
@@ -151,7 +159,7 @@ def installed() -> Catalogue:
     return Catalogue(registry.names, registry.load)
 
 
-def battery_class(driver: str, options: tuple[Option, ...]) -> type[BatterySettings]:
+def battery_class(driver: str, options: Iterable[Option]) -> type[BatterySettings]:
     """BatterySettings with a driver's own settings as further fields."""
     fields: dict[str, Any] = {option.name: _field(option) for option in options}
     model: type[BatterySettings] = create_model(f"Battery_{driver}", __base__=BatterySettings, **fields)
@@ -162,5 +170,10 @@ def battery_class(driver: str, options: tuple[Option, ...]) -> type[BatterySetti
 def _field(option: Option) -> tuple[Any, Any]:
     """An Option as pydantic wants it; None as default means that it may be left out."""
     kind = option.kind if option.default is not None else option.kind | None
-    bounds = {"ge": option.least, "le": option.most} if option.kind in (int, float) else {}
-    return kind, Field(default=option.default, description=option.help, **bounds)
+    bounded = option.kind in (int, float)
+    return kind, Field(
+        default=option.default,
+        description=option.help,
+        ge=option.least if bounded else None,
+        le=option.most if bounded else None,
+    )

@@ -7,11 +7,10 @@ inside {braces} are mistakes here, because each is a setting that the writer bel
 import re
 import warnings
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ruamel.yaml import YAML
-from ruamel.yaml.composer import ReusedAnchorWarning
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Path = tuple[str | int, ...]
@@ -73,8 +72,9 @@ class Document:
 
     def add(self, path: Path, text: str) -> None:
         """Note one mistake; the first word about a key stands."""
-        if all(problem.path != path for problem in self.problems):
-            self.problems.append(Problem(self.line(path), path, text))
+        line = self.line(path)
+        if all((problem.path, problem.line) != (path, line) for problem in self.problems):
+            self.problems.append(Problem(line, path, text))
 
 
 def read(text: str) -> Document:
@@ -95,6 +95,8 @@ def read(text: str) -> Document:
     else:
         if root is not None:
             document.data = _build(root, (), document)
+    if any(problem.path == () for problem in document.problems):
+        document.data = None  # what is left of it would only give further, misleading mistakes
     return document
 
 
@@ -121,7 +123,7 @@ def _build(node: Node, path: Path, document: Document) -> Any:
         return _mapping(node, path, document)
     if isinstance(node, SequenceNode):
         return [_build(item, (*path, index), document) for index, item in enumerate(node.value)]
-    return _scalar(node, path, document)
+    return _scalar(cast(ScalarNode, node), path, document)
 
 
 def _mapping(node: MappingNode, path: Path, document: Document) -> dict[str, Any]:
@@ -194,7 +196,7 @@ def _number(word: str, path: Path, document: Document) -> Any:
             return int(word, 0)
         if re.fullmatch(r"[-+]?[0-9]{1,30}", word):
             return int(word)
-        value = float(word) if "_" not in word else None
+        value = float(word.lower().replace(".inf", "inf").replace(".nan", "nan")) if "_" not in word else None
     except ValueError:
         return word
     if value is None:

@@ -1,0 +1,73 @@
+"""The JSON Schema of gateway.yaml, so that editors complete keys and mark mistakes while somebody types."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic.json_schema import models_json_schema
+
+from gateway.config.schema import AUTO, Catalogue, Settings, battery_class, installed
+from outputs.registry import PACKAGES, settings_class
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+def dump_schema(catalogue: Catalogue | None = None) -> dict[str, Any]:
+    """The schema of the whole file, with every driver's and every output's own settings, and units in the texts."""
+    drivers = catalogue or installed()
+    batteries = {name: battery_class(name, drivers.options(name)) for name in sorted({*drivers.names(), AUTO})}
+    outputs = {name: settings_class(name) for name in PACKAGES}
+    models = [Settings, *batteries.values(), *outputs.values()]
+    references, together = models_json_schema([(model, "validation") for model in models])
+    definitions = together["$defs"]
+
+    def of(model: Any) -> dict[str, Any]:
+        found: dict[str, Any] = definitions[references[model, "validation"]["$ref"].rpartition("/")[2]]
+        return found
+
+    for name, model in batteries.items():
+        of(model)["properties"]["driver"] = {"const": name, "description": "the BMS family"}
+    whole = of(Settings)
+    whole["properties"]["batteries"]["items"] = {"anyOf": [references[m, "validation"] for m in batteries.values()]}
+    whole["properties"]["outputs"] = {
+        "type": "object",
+        "properties": {name: {"anyOf": [references[m, "validation"], {"type": "null"}]} for name, m in outputs.items()},
+        "additionalProperties": False,
+        "description": "whom the gateway tells: each output by its name",
+    }
+    schema = {"$schema": DIALECT, **whole, "title": "gateway.yaml of bms-gateway"}
+    schema["$defs"] = {name: definitions[name] for name in sorted(_used(schema, definitions))}
+    _tidy(schema, top=True)
+    return schema
+
+
+def _used(node: Any, definitions: Mapping[str, Any]) -> set[str]:
+    """Names of the definitions that `node` leads to."""
+    found: set[str] = set()
+    waiting = [node]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, dict):
+            name = str(here.get("$ref", "")).rpartition("/")[2]
+            if name and name not in found:
+                found.add(name)
+                waiting.append(definitions[name])
+            waiting += here.values()
+        elif isinstance(here, list):
+            waiting += here
+    return found
+
+
+def _tidy(node: Any, *, top: bool = False) -> None:
+    """Units into the descriptions, where editors show them; generated titles out."""
+    if isinstance(node, list):
+        for item in node:
+            _tidy(item)
+    if not isinstance(node, dict):
+        return
+    if not top and isinstance(node.get("title"), str):
+        del node["title"]
+    if isinstance(unit := node.get("unit"), str):
+        node["description"] = f"{node.get('description', '')} [{unit}]".strip()
+        del node["unit"]
+    for value in node.values():
+        _tidy(value)

@@ -1,0 +1,294 @@
+"""gateway.yaml -> Settings, or ConfigError with one line for every mistake in it: FILE:LINE: key: what, expected."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from gateway.config.explain import Explainer, nearest
+from gateway.config.schema import (
+    AUTO,
+    SIMULATED,
+    BankSettings,
+    BatterySettings,
+    Catalogue,
+    Settings,
+    battery_class,
+    installed,
+    port_kind,
+)
+from gateway.config.tree import NOTHING, Document, Problem, dotted, read
+from gateway.config.tree import Path as KeyPath
+from gateway.limits.settings import LimitSettings
+from gateway.model import ConfigError
+from outputs.registry import PACKAGES, settings_class
+
+LARGEST: Final = 1024 * 1024  # bytes
+SECTIONS: Final = {"bank": BankSettings, "limits": LimitSettings}
+
+Some = TypeVar("Some", bound=BaseModel)
+
+
+def load(path: Path | str, catalogue: Catalogue | None = None) -> Settings:
+    """The settings in a file.  Raises ConfigError that holds every mistake found, ordered by line."""
+    return parse(_text(Path(path)), str(path), catalogue)
+
+
+def parse(text: str, source: str = "gateway.yaml", catalogue: Catalogue | None = None) -> Settings:
+    """The settings in `text`; messages call it `source`.  Raises ConfigError."""
+    settings, problems = examine(text, catalogue)
+    if settings is None:
+        raise ConfigError(*dict.fromkeys(problem.show(source) for problem in problems))
+    return settings
+
+
+def examine(text: str, catalogue: Catalogue | None = None) -> tuple[Settings | None, list[Problem]]:
+    """The settings in `text`, or None and what is wrong with it, ordered by line."""
+    document = read(text)
+    settings = None
+    if document.data is None and not document.problems:
+        document.add((), "the file is empty, expected at least batteries: with name, driver and port of one battery")
+    elif isinstance(document.data, dict):
+        settings = _Reader(document, catalogue or installed()).settings()
+    elif document.data is not None:
+        document.add((), "expected sections (lines such as batteries:, bank:, limits:, outputs:)")
+    return settings, sorted(document.problems, key=_order)
+
+
+def _order(problem: Problem) -> tuple[int, str]:
+    return problem.line, dotted(problem.path)
+
+
+def _text(path: Path) -> str:
+    """The file's text.  Raises ConfigError when there is none to be had."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file, expected a gateway.yaml") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise ConfigError(f"{str(path)!r}: no file name ({error})") from None
+    if len(raw) > LARGEST:
+        raise ConfigError(f"{path}: larger than {LARGEST} bytes, expected a gateway.yaml")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path}:{line}: byte 0x{raw[error.start]:02x} is not UTF-8, save the file as UTF-8"
+        ) from None
+
+
+class _Frame(Settings):
+    """The top level alone; what is inside the sections has its own turn."""
+
+    batteries: Any = None
+    bank: Any = None
+    limits: Any = None
+    outputs: Any = None
+
+
+class _Reader:
+    """One document on its way to Settings; every mistake goes to `document.problems`."""
+
+    def __init__(self, document: Document, catalogue: Catalogue) -> None:
+        self._document, self._catalogue = document, catalogue
+        self._drivers = sorted({*catalogue.names(), AUTO})
+        self._whole = Explainer(Settings)
+
+    def settings(self) -> Settings | None:
+        """Everything, or None when it cannot be."""
+        data = self._document.data
+        inner = _Frame.model_fields.keys() - {"state_dir", "control_socket"}
+        frame = self._check(_Frame, {key: None if key in inner else value for key, value in data.items()}, ())
+        bank = self._section("bank", data)
+        limits = self._section("limits", data)
+        batteries = self._batteries(data)
+        outputs = self._outputs(data)
+        if self._document.problems or frame is None or bank is None or limits is None:
+            return None
+        return Settings(
+            batteries=tuple(batteries), bank=bank, limits=limits, outputs=outputs,
+            state_dir=frame.state_dir, control_socket=frame.control_socket,
+        )  # fmt: skip
+
+    def _section(self, name: str, data: Mapping[str, Any]) -> Any:
+        return self._check(SECTIONS[name], data.get(name, NOTHING), (name,))
+
+    def _outputs(self, data: Mapping[str, Any]) -> dict[str, BaseModel]:
+        given = data.get("outputs", NOTHING)
+        if given is NOTHING:
+            return {}
+        if not isinstance(given, dict):
+            self._document.add(("outputs",), f"expected a section with {' or '.join(PACKAGES)}")
+            return {}
+        found: dict[str, BaseModel] = {}
+        for name, value in given.items():
+            path = ("outputs", name)
+            if name not in PACKAGES:
+                self._document.add(path, f"no output is called {name!r}, {_hint(name, list(PACKAGES))}")
+            elif (checked := self._check(settings_class(name), value, path)) is not None:
+                found[name] = checked
+        return found
+
+    def _batteries(self, data: Mapping[str, Any]) -> list[BatterySettings]:
+        given = data.get("batteries")
+        path: KeyPath = ("batteries",)
+        if not isinstance(given, list) or not given:
+            self._document.add(path, "expected a list (lines that begin with -) of at least one battery")
+            return []
+        found = [self._battery(item, (*path, index)) for index, item in enumerate(given)]
+        self._refuse_twins([item if isinstance(item, dict) else {} for item in given])
+        return [battery for battery in found if battery is not None]
+
+    def _battery(self, data: Any, path: KeyPath) -> BatterySettings | None:
+        if not isinstance(data, dict):
+            self._document.add(path, "expected a battery: a section with name, driver, port")
+            return None
+        own = data.get("limits")
+        model = self._model(data, path)
+        battery = self._check(model, {key: value for key, value in data.items() if key != "limits"}, path)
+        limits = self._own_limits(own, (*path, "limits")) if own is not None else None
+        if battery is None or limits is None:
+            return battery
+        return battery.model_copy(update={"limits": limits})
+
+    def _model(self, data: Mapping[str, Any], path: KeyPath) -> type[BatterySettings]:
+        """The settings class of this battery's driver; of any driver while it is not known which."""
+        name = data.get("driver")
+        if isinstance(name, str) and name in self._drivers:
+            model = battery_class(name, self._catalogue.options(name))
+            self._refuse_port(name, data.get("port"), path)
+            return model
+        if isinstance(name, str):
+            self._document.add((*path, "driver"), f"no driver is called {name!r}, {_hint(name, self._drivers)}")
+        every = {option.name: option for driver in self._drivers for option in self._catalogue.options(driver)}
+        return battery_class("any", [option for key, option in every.items() if key in data])
+
+    def _refuse_port(self, driver: str, port: object, path: KeyPath) -> None:
+        """A port of a kind that the driver cannot speak over."""
+        kind = port_kind(port) if isinstance(port, str) else ""
+        speaks = self._catalogue.transports(driver)
+        if kind in ("can", "ble") and speaks and kind not in speaks:
+            self._document.add((*path, "port"), f"{port} is {kind.upper()}, {driver} speaks {', '.join(speaks)}")
+        if kind == "serial" and speaks and not set(speaks) - {"can", "ble"}:
+            self._document.add((*path, "port"), f"{port} is a serial port, {driver} speaks {', '.join(speaks)}")
+
+    def _own_limits(self, own: object, path: KeyPath) -> LimitSettings | None:
+        """The bank's limits with one battery's differences laid over them."""
+        if own is NOTHING:
+            return None
+        if not isinstance(own, dict):
+            self._document.add(path, "expected a section like the top-level limits, with what differs")
+            return None
+        whole = self._document.data.get("limits")
+        whole = whole if isinstance(whole, dict) else {}
+        sound = not any(problem.path[:1] == ("limits",) for problem in self._document.problems)
+        return self._check(LimitSettings, merged(whole, own) if sound else own, path)
+
+    def _refuse_twins(self, batteries: Sequence[Mapping[str, Any]]) -> None:
+        """Two batteries with one name, or with one place on one bus."""
+        names: dict[object, int] = {}
+        places: dict[object, int] = {}
+        for index, battery in enumerate(batteries):
+            name, port, driver = battery.get("name"), battery.get("port"), battery.get("driver")
+            if isinstance(name, str) and (first := names.setdefault(name.lower(), index)) != index:
+                line = self._document.line(("batteries", first, "name"))
+                self._document.add(("batteries", index, "name"), f"{name!r} is taken, see line {line}")
+            if not isinstance(port, str) or not isinstance(driver, str) or port_kind(port) in ("", SIMULATED):
+                continue
+            address = self._address(driver, battery)
+            if not isinstance(address, int | None):
+                continue
+            first = places.setdefault((port.lower() if port_kind(port) == "ble" else port, address), index)
+            if first != index:
+                self._document.add(("batteries", index, "port"), self._shared_port(port, address, first, index))
+
+    def _shared_port(self, port: str, address: object, first: int, second: int) -> str:
+        lines = [self._document.line(("batteries", index, "port")) for index in (first, second)]
+        where = f"{port} in lines {lines[0]} and {lines[1]}"
+        if address is None:
+            return f"two batteries on {where}, expected two addresses or, where a BMS has none, two ports"
+        return f"two batteries with address {address} on {where}, expected two addresses"
+
+    def _address(self, driver: str, battery: Mapping[str, Any]) -> object:
+        """The address that tells this battery from others on its bus; None = it has none."""
+        if driver not in self._drivers or driver == AUTO:
+            return battery.get("address")
+        option = next((option for option in self._catalogue.options(driver) if option.name == "address"), None)
+        return battery.get("address", option.default) if option else None
+
+    def _check(self, model: type[Some], data: Any, path: KeyPath) -> Some | None:
+        """`data` as `model`; None and problems when it is not."""
+        explainer = self._whole if model is _Frame else Explainer(model)
+        data = self._filled(data, path, explainer, ())
+        try:
+            return model.model_validate_json(json.dumps(data), strict=True)
+        except ValidationError as error:
+            self._note(error, data, path, explainer)
+            return None
+
+    def _filled(self, data: Any, root: KeyPath, explainer: Explainer, path: KeyPath) -> Any:
+        """`data` without keys that have nothing behind them: a section stands for its defaults, others are mistakes."""
+        if data is NOTHING:
+            if explainer.is_section(path) or not path:
+                return {}
+            if explainer.node(path) is None:
+                return None  # an unknown key, which is said elsewhere
+            expected = explainer.expected(path)
+            self._document.add((*root, *path), f"no value, expected {expected}; or remove the line")
+            return None
+        if isinstance(data, dict):
+            return {key: self._filled(value, root, explainer, (*path, key)) for key, value in data.items()}
+        if isinstance(data, list):
+            return [self._filled(value, root, explainer, (*path, index)) for index, value in enumerate(data)]
+        return data
+
+    def _note(self, error: ValidationError, data: Any, root: KeyPath, explainer: Explainer) -> None:
+        """One problem for each place that is objected to."""
+        for details in error.errors(include_url=False):
+            path = _within(data, details["loc"], missing=details["type"] == "missing")
+            if details["type"] == "value_error" and self._is_known_below((*root, *path)):
+                continue  # of values that do not fit together at least one is wrong already
+            if details["type"] == "extra_forbidden" and path:
+                text = explainer.unknown_key(path, self._whole)
+            else:
+                text = explainer.explain(details, path)
+            self._document.add((*root, *path), text)
+
+    def _is_known_below(self, path: KeyPath) -> bool:
+        return any(problem.path[: len(path)] == path for problem in self._document.problems)
+
+
+def _hint(word: str, known: Sequence[str]) -> str:
+    near = nearest(word, known)
+    return f"did you mean {near}?" if near else f"expected one of {', '.join(known)}"
+
+
+def _within(data: Any, location: Sequence[str | int], *, missing: bool) -> KeyPath:
+    """The keys of `location` that exist in `data`; the others name alternatives of a type, not places."""
+    path: list[str | int] = []
+    for part in location:
+        in_section = isinstance(data, dict) and part in data
+        in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if in_section or in_list:
+            data = data[part]
+            path.append(part)
+    if missing and location:
+        path.append(location[-1])
+    return tuple(path)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `over` laid on it, section by section; lists are replaced as a whole."""
+    both = dict(base)
+    for key, value in over.items():
+        below = both.get(key)
+        if value is NOTHING and isinstance(below, Mapping):
+            continue
+        both[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return both
