@@ -1,14 +1,18 @@
 """What a link is, and how a driver's talk is led over one."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol, runtime_checkable
 
 from bms_drivers.declare import Frame, Question, Talk, Values
 from gateway.model import FrameError, LinkTimeout
 
 Counters = Counter[str]
-"""requests, replies, timeout, late, and the reasons of everything dropped: checksum, length, noise, foreign."""
+"""requests, replies, timeout, late (came after the time-out), torn (began but did not end), reopened, and the reasons
+of everything dropped: checksum, length, noise, foreign."""
+
+Tap = Callable[[Literal["tx", "rx"], bytes], None]
+"""Is told every byte that goes over a link, as it went: noise and torn frames too."""
 
 
 class Link(Protocol):
@@ -17,7 +21,7 @@ class Link(Protocol):
     counters: Counters
 
     async def open(self) -> None:
-        """Open the device.  Raises LinkClosed (not there) or LinkBusy (somebody else's)."""
+        """Open the device, if it is not open.  Raises LinkClosed (not there) or LinkBusy (somebody else's)."""
 
     async def exchange(self, question: Question) -> Sequence[Frame]:
         """Ask, repeat as often as the question allows, and return the frames of its answer.
@@ -27,6 +31,13 @@ class Link(Protocol):
 
     async def close(self) -> None:
         """Let go of the device; may be called at any time."""
+
+
+@runtime_checkable
+class Tapped(Protocol):
+    """A link whose bytes can be listened to."""
+
+    tap: Tap | None
 
 
 async def converse(link: Link, talk: Talk) -> Values:

@@ -1,0 +1,128 @@
+"""Which link a port's name means.  Libraries are imported only where the site has such a port."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from bms_drivers.declare import Driver, SerialLine
+from bms_drivers.links.link import Link
+from bms_drivers.links.port import Port
+from gateway.model import ConfigError
+
+MODBUS_PORT: Final = 502  # TCP, as registered for Modbus
+MODBUS_LINE: Final = SerialLine(baud=9600)  # where a Modbus driver names no line
+CAN_NAME: Final = re.compile(r"[a-z]*can[a-z0-9_.-]*\d")
+
+
+def open_port(where: str, drivers: Sequence[Driver]) -> Port:
+    """The port `where`, for the batteries whose drivers are given (one each); nothing is opened yet.
+
+    Raises ConfigError when a driver cannot use such a port, or the drivers cannot share it.
+    """
+    return Port(where, _link(where, drivers))
+
+
+def open_link(where: str, driver: Driver) -> Link:
+    """A link to `where` for one driver; `open` it before use.  Raises ConfigError as open_port."""
+    return _link(where, [driver])
+
+
+def _link(where: str, drivers: Sequence[Driver]) -> Link:
+    kind = port_kind(where)
+    if kind == "replay":
+        return _replay(where)
+    for driver in drivers:
+        _check_transport(where, kind, driver)
+    if kind == "can":
+        from bms_drivers.links.can import CanLink
+
+        return CanLink(where)
+    modbus = {_speaks_modbus(driver, kind) for driver in drivers}
+    if modbus == {True, False}:
+        raise ConfigError(f"{where}: {_names(drivers)} cannot share a port: one speaks Modbus, another does not")
+    line = common_line(where, drivers)
+    return _modbus(where, line) if modbus == {True} else _serial(where, line)
+
+
+def port_kind(where: str) -> str:
+    """serial, tcp, can or replay.  Raises ConfigError for what is no port."""
+    if where.startswith("replay:"):
+        return "replay"
+    if re.fullmatch(r"tcp:(//)?[^\s/:]+(:\d{1,5})?", where):
+        return "tcp"
+    if where.startswith(("/", "socket://", "rfc2217://", "loop://")):
+        return "serial"
+    if CAN_NAME.fullmatch(where):
+        return "can"
+    raise ConfigError(
+        f"{where}: no such kind of port; expected /dev/..., socket://host:port, rfc2217://host:port, "
+        "tcp:host:port, can0 or replay:FILE"
+    )
+
+
+USABLE: Final = {"serial": {"serial", "modbus"}, "tcp": {"modbus"}, "can": {"can"}}  # kind of port -> transports
+
+
+def _check_transport(where: str, kind: str, driver: Driver) -> None:
+    if not USABLE[kind] & set(driver.transports):
+        wanted = " or ".join(driver.transports)
+        raise ConfigError(f"{where}: a {driver.name} cannot be reached over such a port, expected one for {wanted}")
+
+
+def _speaks_modbus(driver: Driver, kind: str) -> bool:
+    return "modbus" in driver.transports and (kind == "tcp" or "serial" not in driver.transports)
+
+
+def common_line(where: str, drivers: Sequence[Driver]) -> SerialLine:
+    """How a port must be used so that it suits all `drivers`: one baud rate, the longest gaps.
+
+    Raises ConfigError when their baud rates differ.
+    """
+    lines = {driver.name: driver.line or MODBUS_LINE for driver in drivers}
+    if len({line.baud for line in lines.values()}) > 1:
+        rates = ", ".join(f"{name} {line.baud}" for name, line in lines.items())
+        raise ConfigError(f"{where}: drivers on one port must use one baud rate, these do not: {rates}")
+    return SerialLine(
+        baud=next(iter(lines.values())).baud,
+        quiet=max(line.quiet for line in lines.values()),
+        turnaround=max(line.turnaround for line in lines.values()),
+    )
+
+
+def _names(drivers: Sequence[Driver]) -> str:
+    return " and ".join(dict.fromkeys(driver.name for driver in drivers))
+
+
+def _serial(where: str, line: SerialLine) -> Link:
+    from bms_drivers.links.serial import SerialLink
+
+    return SerialLink(where, line.baud, quiet=line.quiet, turnaround=line.turnaround)
+
+
+def _modbus(where: str, line: SerialLine) -> Link:
+    from bms_drivers.links.modbus import ModbusLink
+
+    if where.startswith("rfc2217://"):
+        raise ConfigError(f"{where}: Modbus needs socket://host:port (raw TCP) or tcp:host:port (Modbus TCP) here")
+    if where.startswith("/"):
+        return ModbusLink.rtu(where, line.baud, quiet=line.quiet)
+    if where.startswith("socket://"):
+        address = urlsplit(where)
+        return ModbusLink.rtu_over_tcp(where, address.hostname or "", address.port or MODBUS_PORT, quiet=line.quiet)
+    host, _, port = where.removeprefix("tcp:").removeprefix("//").partition(":")
+    return ModbusLink.tcp(where, host, int(port or MODBUS_PORT))
+
+
+def _replay(where: str) -> Link:
+    from bms_drivers.links.replay import ReplayLink
+
+    file = Path(where.removeprefix("replay:"))
+    try:
+        return ReplayLink(json.loads(file.read_text(encoding="utf-8")))
+    except OSError as problem:
+        raise ConfigError(f"{where}: {problem.strerror}") from None
+    except (ValueError, KeyError, TypeError) as problem:
+        raise ConfigError(f"{where}: not a recording in the vector format ({problem})") from None

@@ -1,0 +1,210 @@
+"""Bytes in and out of an open pyserial port under asyncio, waking up as seldom as the system allows.
+
+Linux wakes a waiting program only when a number of bytes named before is there: VMIN of a tty (with VTIME 0) and
+SO_RCVLOWAT of a TCP socket both hold for epoll.  So one answer of known size costs one wake-up, at any baud rate.
+"""
+
+import asyncio
+import fcntl
+import os
+import socket
+import stat
+import termios
+from typing import Any, Final, Protocol
+
+VMIN_MOST: Final = 255  # bytes; VMIN is one byte wide
+CHUNK: Final = 4096  # bytes; what a tty buffers at most
+STEP: Final = 0.01  # s between looks at a port that cannot be waited for
+
+
+class Pipe(Protocol):
+    """An open port.  All methods raise OSError once the device is gone."""
+
+    wakes: int  # how often the loop was woken for input
+
+    def expect(self, need: int) -> None:
+        """Do not wake before `need` bytes are there."""
+
+    async def receive(self, need: int, until: float) -> bytes:
+        """What has come, as soon as that is `need` bytes or more; at `until` [s, loop time] whatever there is."""
+
+    def drain(self) -> bytes:
+        """What has come unasked."""
+
+    async def write(self, data: bytes) -> int:
+        """Hand over as much of `data` as is taken at once; returns how many bytes that was."""
+
+    async def close(self) -> None:
+        """Let go of the device."""
+
+
+class FdPipe:
+    """A port with a file descriptor: tty, pty or TCP socket."""
+
+    def __init__(self, port: Any) -> None:
+        """`port` is an open pyserial object with fileno()."""
+        self._port, self._fd = port, port.fileno()
+        self._loop = asyncio.get_running_loop()
+        self._inbox = bytearray()
+        self._wanted = 1
+        self._threshold = 0  # as set in the kernel
+        self._waiting: asyncio.Future[None] | None = None
+        self._gone: OSError | None = None
+        self.wakes = 0
+        self._is_tty = stat.S_ISCHR(os.fstat(self._fd).st_mode)
+        self._socket = None if self._is_tty else socket.socket(fileno=os.dup(self._fd))
+        self._attributes = termios.tcgetattr(self._fd) if self._is_tty else []
+        if self._is_tty:
+            fcntl.ioctl(self._fd, termios.TIOCEXCL)
+        os.set_blocking(self._fd, False)
+        self.expect(1)
+        self._loop.add_reader(self._fd, self._readable)
+
+    def expect(self, need: int) -> None:
+        """Set the kernel's threshold, where it differs: each change is a system call, on USB even a message."""
+        self._wanted = need
+        threshold = min(VMIN_MOST, max(1, need - len(self._inbox)))
+        if threshold == self._threshold or self._gone:
+            return
+        self._threshold = threshold
+        try:
+            if self._socket is not None:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, threshold)
+            else:
+                self._attributes[6][termios.VMIN], self._attributes[6][termios.VTIME] = threshold, 0
+                termios.tcsetattr(self._fd, termios.TCSANOW, self._attributes)
+        except (OSError, termios.error) as problem:
+            self._lost(OSError(*problem.args))
+
+    async def receive(self, need: int, until: float) -> bytes:
+        """As Pipe.receive."""
+        self.expect(need)
+        if len(self._inbox) < need and self._gone is None:
+            self._waiting = self._loop.create_future()
+            timer = self._loop.call_at(until, self._wake)
+            try:
+                await self._waiting
+            finally:
+                timer.cancel()
+                self._waiting = None
+        if len(self._inbox) < need:
+            self._read()
+        return self._take()
+
+    def drain(self) -> bytes:
+        """As Pipe.drain."""
+        self._read()
+        return self._take() if self._inbox or self._gone else b""
+
+    async def write(self, data: bytes) -> int:
+        """As Pipe.write."""
+        if self._gone is not None:
+            raise self._gone
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+
+    async def close(self) -> None:
+        """As Pipe.close.  A tty closes at once; a socket as pyserial closes it, which takes a moment."""
+        self._loop.remove_reader(self._fd)
+        self._gone = self._gone or OSError("closed")
+        self._wake()
+        if self._socket is not None:
+            self._socket.close()
+            await asyncio.to_thread(self._port.close)
+        else:
+            self._forgo()
+            self._port.close()
+
+    def _forgo(self) -> None:
+        """Give the tty back: others may open it, and unsent bytes do not hold up the closing."""
+        try:
+            fcntl.ioctl(self._fd, termios.TIOCNXCL)
+            termios.tcflush(self._fd, termios.TCIOFLUSH)
+        except (OSError, termios.error):
+            return  # unplugged: nothing is left to give back
+
+    def _take(self) -> bytes:
+        if not self._inbox and self._gone is not None:
+            raise self._gone
+        data = bytes(self._inbox)
+        self._inbox.clear()
+        return data
+
+    def _readable(self) -> None:
+        """The loop's callback.  Reads at once: left for later, the loop would be woken for the same bytes again."""
+        self.wakes += 1
+        self._read()
+        if len(self._inbox) >= self._wanted or self._gone is not None:
+            self._wake()
+
+    def _read(self) -> None:
+        if self._gone is not None:
+            return
+        try:
+            data = os.read(self._fd, CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as problem:
+            self._lost(problem)
+            return
+        if not data:
+            self._lost(OSError("the other end has gone"))
+        self._inbox += data
+        if self._waiting is None:
+            del self._inbox[:-CHUNK]  # a device that talks on unasked must not fill the memory
+
+    def _lost(self, problem: OSError) -> None:
+        self._loop.remove_reader(self._fd)
+        self._gone = problem
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+
+class PolledPipe:
+    """A port that has no file descriptor (rfc2217://, loop://): looked at every 10 ms while an answer is due."""
+
+    def __init__(self, port: Any) -> None:
+        """`port` is an open pyserial object whose time-out is 0."""
+        self._port = port
+        self.wakes = 0
+
+    def expect(self, need: int) -> None:
+        """There is nothing to set."""
+
+    async def receive(self, need: int, until: float) -> bytes:
+        """As Pipe.receive."""
+        loop = asyncio.get_running_loop()
+        data = self.drain()
+        while len(data) < need and (left := until - loop.time()) > 0:
+            await asyncio.sleep(min(STEP, left))
+            self.wakes += 1
+            data += self.drain()
+        return data
+
+    def drain(self) -> bytes:
+        """As Pipe.drain."""
+        data: bytes = self._port.read(max(1, self._port.in_waiting))
+        return data
+
+    async def write(self, data: bytes) -> int:
+        """As Pipe.write; in a thread, as such a port may block."""
+        await asyncio.to_thread(self._port.write, data)
+        return len(data)
+
+    async def close(self) -> None:
+        """As Pipe.close; in a thread, as it joins one."""
+        await asyncio.to_thread(self._port.close)
+
+
+def pipe_of(port: Any) -> Pipe:
+    """The pipe that suits an open pyserial object."""
+    try:
+        port.fileno()
+    except (OSError, AttributeError):  # io.UnsupportedOperation is an OSError
+        return PolledPipe(port)
+    return FdPipe(port)

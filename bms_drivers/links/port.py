@@ -1,0 +1,143 @@
+"""A port: one link, the batteries that share it, and its schedule.
+
+Batteries take turns in the order in which they came.  A port that went is tried again after 0.5 s, 1 s, ... 10 s;
+meanwhile turns fail at once, so nobody waits for a cable.  A silent battery on a shared port is asked less often.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+from bms_drivers.declare import Frame, Question
+from bms_drivers.links.link import Counters, Link
+from gateway.model import LinkBusy, LinkClosed, LinkError
+
+log = logging.getLogger("bms_gateway.port")
+
+REOPEN_FIRST: Final = 0.5  # s
+REOPEN_MOST: Final = 10.0  # s
+SILENT_MOST: Final = 10.0  # s between tries of a silent battery that shares its port
+
+
+def retry_delay(poll_interval: float, misses: int, *, shared: bool) -> float:
+    """s until the next try of a battery after `misses` unanswered polls in a row.
+
+    Alone on its port it is asked at its poll interval, come what may; where others wait for their turns, each
+    miss doubles the pause, up to 10 s (or the poll interval, if that is longer).
+    """
+    if not shared or misses <= 0:
+        return poll_interval
+    return max(poll_interval, min(SILENT_MOST, poll_interval * 2.0 ** min(misses, 16)))
+
+
+def reopen_delay(failures: int) -> float:
+    """s until a port is opened again after `failures` (>= 1) failed attempts in a row."""
+    return min(REOPEN_MOST, REOPEN_FIRST * 2.0 ** min(failures - 1, 16))
+
+
+class Port:
+    """Owns a link; `turn` lends it to one battery at a time."""
+
+    def __init__(self, name: str, link: Link, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`name` is what users call it, a device path mostly; `clock` is monotonic, in s."""
+        self.name, self.link = name, link
+        self._clock = clock
+        self._lock = asyncio.Lock()  # lets waiters in first come, first served
+        self._batteries: set[str] = set()
+        self._silent: set[str] = set()
+        self._failures = 0
+        self._away_since: float | None = None
+        self._next_try = float("-inf")
+        self._problem: LinkError = LinkClosed(f"{name}: not open")
+
+    @property
+    def counters(self) -> Counters:
+        """Those of the link."""
+        return self.link.counters
+
+    @property
+    def away(self) -> bool:
+        """The port was lost, or has not been there yet, and is being tried again."""
+        return self._away_since is not None
+
+    @asynccontextmanager
+    async def turn(self, name: str) -> AsyncIterator[Link]:
+        """The open link, for the battery `name` alone.
+
+        Raises LinkClosed or LinkBusy: at once while the port waits to be tried again, else when opening fails.
+        """
+        self._batteries.add(name)
+        self._refuse_while_away()
+        async with self._lock:
+            await self._open()
+            try:
+                yield OneTry(self.link) if name in self._silent and self.shared else self.link
+            except (LinkClosed, LinkBusy) as problem:
+                self._lost(problem)
+                raise
+
+    @property
+    def shared(self) -> bool:
+        """More than one battery takes turns here."""
+        return len(self._batteries) > 1
+
+    def delay(self, name: str, poll_interval: float, misses: int) -> float:
+        """s until the battery `name` should take its next turn after `misses` unanswered polls in a row."""
+        if misses:
+            self._silent.add(name)
+        else:
+            self._silent.discard(name)
+        return retry_delay(poll_interval, 0 if self.away else misses, shared=self.shared)
+
+    async def close(self) -> None:
+        """Let go of the device for good."""
+        await self.link.close()
+
+    def _refuse_while_away(self) -> None:
+        if self._away_since is not None and self._clock() < self._next_try:
+            raise type(self._problem)(str(self._problem))
+
+    async def _open(self) -> None:
+        self._refuse_while_away()  # the turn before this one may have found it gone
+        try:
+            await self.link.open()
+        except (LinkClosed, LinkBusy) as problem:
+            self._lost(problem)
+            raise
+        if self._away_since is not None:
+            log.info("%s: back after %.1f s", self.name, self._clock() - self._away_since)
+            self._away_since, self._failures = None, 0
+
+    def _lost(self, problem: LinkError) -> None:
+        """Note when to try again; says so once, not at each failed try."""
+        now = self._clock()
+        if self._away_since is None:
+            self._away_since = now
+            log.warning("%s (tried again until it is back)", problem)
+        self._failures += 1
+        self._problem = problem
+        self._next_try = now + reopen_delay(self._failures)
+
+
+class OneTry:
+    """A link that asks each question only once: a silent battery costs those that share its port one time-out."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.counters = link.counters
+
+    async def open(self) -> None:
+        """Open the link."""
+        await self._link.open()
+
+    async def close(self) -> None:
+        """Close the link."""
+        await self._link.close()
+
+    async def exchange(self, question: Question) -> Sequence[Frame]:
+        """As the link, but without repeating the question."""
+        return await self._link.exchange(replace(question, tries=1) if question.tries > 1 else question)

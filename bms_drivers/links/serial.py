@@ -1,0 +1,231 @@
+"""Serial ports and what pyserial reaches like one: /dev/ttyUSB0, /dev/serial/by-id/..., socket://, rfc2217://.
+
+The processor's time goes into wake-ups, so the link sleeps until the answer can be whole: by the size that the
+question announces or that its last answer had.  An answer of another size costs a little patience, not a time-out.
+"""
+
+import asyncio
+import errno
+import grp
+import os
+import termios
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import serial
+
+from bms_drivers.declare import Ask, Frame, Question
+from bms_drivers.framing import Answer
+from bms_drivers.links.link import Counters, Tap
+from bms_drivers.links.pipe import CHUNK, STEP, Pipe, pipe_of
+from gateway.model import LinkBusy, LinkClosed, LinkError, LinkTimeout
+
+BITS_PER_BYTE: Final = 10  # start, eight data, stop
+PATIENCE: Final = 0.1  # s beyond the usual, after which an answer may be shorter than the last one was
+PIECE: Final = 16  # bytes; an answer of unknown size is looked at in pieces of this line time
+REMEMBERED: Final = 256  # requests whose answers' sizes are kept
+
+NO_DEVICE: Final = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO, errno.ENOTDIR)
+
+
+class SerialLink:
+    """A byte-stream bus.  Closes itself when the device goes; `open` tries again."""
+
+    def __init__(self, url: str, baud: int, *, quiet: float = 0.02, turnaround: float = 0.03) -> None:
+        """`url` as pyserial takes it; `quiet` [s] of silence before each request; `turnaround` [s] as SerialLine."""
+        self.url, self.baud, self.quiet, self.turnaround = url, baud, quiet, turnaround
+        self.counters: Counters = Counter()
+        self.tap: Tap | None = None
+        self._pipe: Pipe | None = None
+        self._opened = 0
+        self._last_byte = float("-inf")  # s, loop time; when the bus was last heard or spoken to
+        self._sizes: dict[bytes, int] = {}  # request -> bytes that its last answer took
+        self._unanswered: Answer | None = None
+
+    @property
+    def wakes(self) -> int:
+        """How often input woke the program since the port was opened."""
+        return self._pipe.wakes if self._pipe else 0
+
+    # ---- opening and closing
+
+    async def open(self) -> None:
+        """Open the port, for this program alone.  Raises LinkClosed (not there, not allowed) or LinkBusy."""
+        if self._pipe is not None:
+            return
+        opening = asyncio.get_running_loop().run_in_executor(None, self._open_port)
+        try:
+            self._pipe = pipe_of(await asyncio.shield(opening))
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_late)
+            raise
+        except OSError as problem:
+            raise opening_failed(self.url, problem) from None
+        except termios.error as problem:  # unplugged within the last millisecond
+            raise opening_failed(self.url, OSError(*problem.args)) from None
+        self.counters["reopened"] += bool(self._opened)
+        self._opened += 1
+        self._unanswered = None
+
+    def _open_port(self) -> Any:
+        """May block: runs in a thread."""
+        return serial.serial_for_url(self.url, baudrate=self.baud, timeout=0, write_timeout=1.0, exclusive=True)
+
+    async def close(self) -> None:
+        """Let go of the port; may be called at any time."""
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            await pipe.close()
+
+    # ---- asking
+
+    async def exchange(self, question: Question) -> Sequence[Frame]:
+        """As Link.exchange.  Raises LinkTimeout, LinkClosed."""
+        if not isinstance(question, Ask):
+            raise TypeError(f"{self.url}: a {type(question).__name__} cannot be asked on a plain serial link")
+        if self._pipe is None:
+            raise LinkClosed(f"{self.url}: not open")
+        try:
+            for _ in range(max(1, question.tries)):
+                answer = await self._attempt(self._pipe, question)
+                if answer is not None:
+                    return answer
+        except OSError as problem:
+            await self.close()
+            raise LinkClosed(f"{self.url}: gone ({problem.strerror or problem}); unplugged?") from None
+        asked = f"no whole answer to {question.request.hex()}" if question.request else "nothing whole was heard"
+        times = f", asked {question.tries} times" if question.tries > 1 else ""
+        raise LinkTimeout(f"{self.url}: {asked} within {question.timeout:g} s{times}")
+
+    async def _attempt(self, pipe: Pipe, ask: Ask) -> Sequence[Frame] | None:
+        """Ask once; None when no whole answer came in time."""
+        await self._silence(ask)
+        self._discard(pipe, ask)
+        answer = Answer(ask)
+        self.counters["requests"] += bool(ask.request)
+        pipe.expect(self._expected(ask))
+        await self._send(pipe, ask)
+        whole = await self._listen(pipe, ask, answer)
+        for dropped in answer.dropped:
+            self.counters[dropped.reason] += 1
+        self.counters["foreign"] += answer.foreign
+        if whole or (ask.partial and answer.frames):
+            self.counters["replies"] += 1
+            return answer.frames
+        self.counters["timeout"] += 1
+        self.counters["torn"] += bool(answer.torn)
+        self._unanswered = answer
+        return None
+
+    async def _silence(self, ask: Ask) -> None:
+        """Wait until the bus has been quiet long enough."""
+        left = self._last_byte + max(self.quiet, ask.quiet) - asyncio.get_running_loop().time()
+        if left > 0:
+            await asyncio.sleep(left)
+
+    def _discard(self, pipe: Pipe, ask: Ask) -> None:
+        """What came unasked is no answer to what is asked now; the answer that came too late is counted as such."""
+        stale = pipe.drain()
+        late, self._unanswered = self._unanswered, None
+        if not stale:
+            return
+        self._heard(stale)
+        if late is not None and late.feed(stale):
+            self.counters["late"] += 1
+        elif ask.request:
+            self.counters["noise"] += 1
+
+    async def _send(self, pipe: Pipe, ask: Ask) -> None:
+        """Hand the request to the port.  Raises LinkTimeout when it does not take it."""
+        if not ask.request:
+            return
+        loop, left = asyncio.get_running_loop(), ask.request
+        give_up = loop.time() + ask.timeout + self._line_time(len(left))
+        while left := left[await pipe.write(left) :]:
+            if loop.time() > give_up:
+                raise LinkTimeout(f"{self.url}: the port takes no bytes; flow control, or a cable fault?")
+            await asyncio.sleep(STEP)
+        self._last_byte = loop.time() + self._line_time(len(ask.request))
+        if self.tap is not None:
+            self.tap("tx", ask.request)
+
+    async def _listen(self, pipe: Pipe, ask: Ask, answer: Answer) -> bool:
+        """Feed `answer` until it is whole (True) or the time is up."""
+        loop, expected, got = asyncio.get_running_loop(), self._expected(ask), 0
+        sent = max(self._last_byte, loop.time())
+        deadline = sent + ask.timeout + self._line_time(ask.size)
+        need = expected
+        patient_until = sent + self.turnaround + self._line_time(need) + PATIENCE if need > 1 else deadline
+        until = patient_until
+        while True:
+            chunk = await pipe.receive(need, min(until, deadline))
+            now = loop.time()
+            if chunk:
+                self._heard(chunk)
+                got += len(chunk)
+                if answer.feed(chunk):
+                    self._remember(ask, got)
+                    return True
+            if now >= deadline:
+                return False
+            if expected > 1 and now < patient_until:  # it came with noise, an echo, or in two parts: the rest
+                need = max(1, expected - answer.torn)
+                patient_until = until = now + self._line_time(need) + PATIENCE
+            elif chunk:  # the size is not known: look again a little later
+                need, until = CHUNK, now + max(STEP, self._line_time(PIECE))
+            else:
+                need, until = 1, deadline
+
+    def _expected(self, ask: Ask) -> int:
+        """Bytes to sleep for: as many as last time (an echo included), else as the question says; 1 = not known."""
+        return self._sizes.get(ask.request) or ask.size or 1
+
+    def _remember(self, ask: Ask, size: int) -> None:
+        if not ask.request:
+            return  # listening begins anywhere: the next time it takes another number of bytes
+        if len(self._sizes) >= REMEMBERED and ask.request not in self._sizes:
+            self._sizes.clear()
+        self._sizes[ask.request] = size
+
+    def _heard(self, data: bytes) -> None:
+        self._last_byte = asyncio.get_running_loop().time()
+        if self.tap is not None:
+            self.tap("rx", data)
+
+    def _line_time(self, size: int) -> float:
+        """s that `size` bytes take on the line."""
+        return size * BITS_PER_BYTE / self.baud
+
+
+def opening_failed(url: str, problem: OSError) -> LinkError:
+    """What a failed opening means to the user, in one line."""
+    cause = problem.__context__ if problem.errno is None and isinstance(problem.__context__, OSError) else problem
+    if cause.errno in (errno.EAGAIN, errno.EBUSY):
+        return LinkBusy(f"{url}: another program owns the port; stop it, or give the battery a port of its own")
+    if cause.errno in (errno.EACCES, errno.EPERM):
+        return LinkClosed(f"{url}: permission denied; {_who_may(url)}")
+    if cause.errno in NO_DEVICE:
+        return LinkClosed(f"{url}: no such device; is the adapter plugged in?")
+    if "Inappropriate ioctl" in str(cause):
+        return LinkClosed(f"{url}: not a serial port")
+    return LinkClosed(f"{url}: {cause.strerror or cause}")
+
+
+def _who_may(path: str) -> str:
+    """Which group to join so that `path` may be opened."""
+    try:
+        group = grp.getgrgid(Path(path).stat().st_gid).gr_name
+    except (OSError, KeyError):
+        return "the user that runs the gateway must be allowed to read and write it"
+    if group == "root":
+        return "it belongs to root alone; a udev rule can give it to a group such as dialout"
+    user = os.environ.get("USER") or str(os.getuid())
+    return f"join its group: sudo usermod -aG {group} {user}, then log in again or restart the service"
+
+
+def _close_late(opening: "asyncio.Future[Any]") -> None:
+    """The port that nobody waits for any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
