@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("bms_gateway.store")
 
 VERSION: Final = 1
 NAME: Final = "state.json"

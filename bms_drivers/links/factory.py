@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from bms_drivers.declare import Driver, SerialLine
 from bms_drivers.links.link import Link
@@ -40,11 +39,7 @@ def _link(where: str, drivers: Sequence[Driver]) -> Link:
         from bms_drivers.links.can import CanLink
 
         return CanLink(where)
-    modbus = {_speaks_modbus(driver, kind) for driver in drivers}
-    if modbus == {True, False}:
-        raise ConfigError(f"{where}: {_names(drivers)} cannot share a port: one speaks Modbus, another does not")
-    line = common_line(where, drivers)
-    return _modbus(where, line) if modbus == {True} else _serial(where, line)
+    return _tcp(where) if kind == "tcp" else _serial(where, common_line(where, drivers))
 
 
 def port_kind(where: str) -> str:
@@ -72,10 +67,6 @@ def _check_transport(where: str, kind: str, driver: Driver) -> None:
         raise ConfigError(f"{where}: a {driver.name} cannot be reached over such a port, expected one for {wanted}")
 
 
-def _speaks_modbus(driver: Driver, kind: str) -> bool:
-    return "modbus" in driver.transports and (kind == "tcp" or "serial" not in driver.transports)
-
-
 def common_line(where: str, drivers: Sequence[Driver]) -> SerialLine:
     """How a port must be used so that it suits all `drivers`: one baud rate, the longest gaps.
 
@@ -92,28 +83,17 @@ def common_line(where: str, drivers: Sequence[Driver]) -> SerialLine:
     )
 
 
-def _names(drivers: Sequence[Driver]) -> str:
-    return " and ".join(dict.fromkeys(driver.name for driver in drivers))
-
-
 def _serial(where: str, line: SerialLine) -> Link:
     from bms_drivers.links.serial import SerialLink
 
     return SerialLink(where, line.baud, quiet=line.quiet, turnaround=line.turnaround)
 
 
-def _modbus(where: str, line: SerialLine) -> Link:
+def _tcp(where: str) -> Link:
     from bms_drivers.links.modbus import ModbusLink
 
-    if where.startswith("rfc2217://"):
-        raise ConfigError(f"{where}: Modbus needs socket://host:port (raw TCP) or tcp:host:port (Modbus TCP) here")
-    if where.startswith("/"):
-        return ModbusLink.rtu(where, line.baud, quiet=line.quiet)
-    if where.startswith("socket://"):
-        address = urlsplit(where)
-        return ModbusLink.rtu_over_tcp(where, address.hostname or "", address.port or MODBUS_PORT, quiet=line.quiet)
     host, _, port = where.removeprefix("tcp:").removeprefix("//").partition(":")
-    return ModbusLink.tcp(where, host, int(port or MODBUS_PORT))
+    return ModbusLink(where, host, int(port or MODBUS_PORT))
 
 
 def _replay(where: str) -> Link:

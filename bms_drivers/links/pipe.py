@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 VMIN_MOST: Final = 255  # bytes; VMIN is one byte wide
 CHUNK: Final = 4096  # bytes; what a tty buffers at most
+READS_AT_ONCE: Final = 16  # so that a flood on one port cannot hold up the others
 STEP: Final = 0.01  # s between looks at a port that cannot be waited for
 
 
@@ -140,18 +141,20 @@ class FdPipe:
             self._wake()
 
     def _read(self) -> None:
-        if self._gone is not None:
-            return
-        try:
-            data = os.read(self._fd, CHUNK)
-        except BlockingIOError:
-            return
-        except OSError as problem:
-            self._lost(problem)
-            return
-        if not data:
-            self._lost(OSError("the other end has gone"))
-        self._inbox += data
+        """Take all that is there: a tty may hand over 64 bytes at a time although it holds more."""
+        for _ in range(READS_AT_ONCE):
+            if self._gone is not None:
+                break
+            try:
+                data = os.read(self._fd, CHUNK)
+            except BlockingIOError:
+                break
+            except OSError as problem:
+                self._lost(problem)
+                break
+            if not data:
+                self._lost(OSError("the other end has gone"))
+            self._inbox += data
         if self._waiting is None:
             del self._inbox[:-CHUNK]  # a device that talks on unasked must not fill the memory
 

@@ -1,26 +1,40 @@
 """A wrapper round any link that writes down every exchange in the vector format: a bug report that is a test."""
 
 import json
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
-from bms_drivers.declare import Ask, Frame, Question
-from bms_drivers.links.link import Counters, Link
+from bms_drivers.declare import Frame, Question, Registers
+from bms_drivers.links import rtu
+from bms_drivers.links.link import Counters, Link, Tapped
+
+NEWEST: Final = 10_000  # exchanges that are kept
 
 
 class RecordLink:
-    """Passes everything through to `link`; keeps what was said.  Keeps the newest `limit` exchanges."""
+    """Passes everything through to `link`; keeps what was said, byte for byte: noise and torn frames too."""
 
-    def __init__(self, link: Link, *, driver: str, transport: str = "serial", limit: int = 10_000) -> None:
+    def __init__(self, link: Link, *, driver: str, transport: str = "serial", limit: int = NEWEST) -> None:
+        """Keeps the newest `limit` exchanges; a question asked again is another exchange."""
         self._link = link
-        self._driver, self._transport, self._limit = driver, transport, limit
-        self.exchanges: list[dict[str, Any]] = []
+        self._driver, self._transport = driver, transport
+        self._exchanges: deque[dict[str, Any]] = deque(maxlen=limit)
+        self._listening: dict[str, Any] | None = None  # the exchange that what is heard belongs to
+        self._tapped = isinstance(link, Tapped)
+        if isinstance(link, Tapped):
+            link.tap = self._heard
 
     @property
     def counters(self) -> Counters:
         """Those of the recorded link."""
         return self._link.counters
+
+    @property
+    def exchanges(self) -> list[dict[str, Any]]:
+        """[{"tx": hex, "rx": [hex, ...]}], oldest first."""
+        return list(self._exchanges)
 
     async def open(self) -> None:
         """Open the recorded link."""
@@ -32,12 +46,13 @@ class RecordLink:
 
     async def exchange(self, question: Question) -> Sequence[Frame]:
         """As the recorded link; an exchange without an answer is written down with an empty one."""
-        request = question.request if isinstance(question, Ask) else b""
-        entry: dict[str, Any] = {"tx": request.hex(), "rx": []}
-        self.exchanges.append(entry)
-        del self.exchanges[: -self._limit]
+        asked = rtu.question(question).request if isinstance(question, Registers) else question.request
+        if not self._tapped or not asked:
+            self._begin(asked)
         frames = await self._link.exchange(question)
-        entry["rx"] = [frame.raw.hex() for frame in frames]
+        if not self._tapped:
+            for frame in frames:
+                self._heard("rx", frame.raw)
         return frames
 
     def case(self, **more: Any) -> dict[str, Any]:
@@ -54,3 +69,13 @@ class RecordLink:
     def write(self, file: Path, **more: Any) -> None:
         """Write the case to `file`.  Raises OSError."""
         file.write_text(json.dumps(self.case(**more), indent=1) + "\n", encoding="utf-8")
+
+    def _heard(self, direction: Literal["tx", "rx"], data: bytes) -> None:
+        if direction == "tx":
+            self._begin(data)
+        elif self._listening is not None:  # what comes before the first question belongs to none
+            self._listening["rx"].append(data.hex())
+
+    def _begin(self, request: bytes) -> None:
+        self._listening = {"tx": request.hex(), "rx": []}
+        self._exchanges.append(self._listening)

@@ -7,6 +7,7 @@ from typing import Any
 
 from bms_drivers.declare import Ask, Frame, Question, Registers
 from bms_drivers.framing import Answer
+from bms_drivers.links import rtu
 from bms_drivers.links.link import Counters
 from gateway.model import LinkTimeout
 
@@ -35,7 +36,7 @@ class ReplayLink:
         for exchange in recording.get("exchanges", ()):
             recorded = self._byte_answers.setdefault(bytes.fromhex(exchange["tx"]), _Recorded())
             recorded.answers.append([bytes.fromhex(part) for part in exchange["rx"]])
-        self._registers: Mapping[str, Mapping[str, int]] = recording.get("registers", {})
+        self._image = _image(recording, self._byte_answers)
 
     async def open(self) -> None:
         """A recording is always there."""
@@ -44,37 +45,68 @@ class ReplayLink:
         """Nothing to let go of."""
 
     async def exchange(self, question: Question) -> Sequence[Frame]:
-        """The recorded answer.  Raises LinkTimeout when the recording has none."""
+        """The recorded answer.
+
+        Raises LinkTimeout when the recording has none, DeviceRefused when it holds a Modbus exception.
+        """
         self.counters["requests"] += 1
         frames = self._read(question) if isinstance(question, Registers) else self._play(question)
+        if frames is None:
+            raise self._missing(question)
         self.counters["replies"] += 1
         return frames
 
-    def _play(self, ask: Ask) -> Sequence[Frame]:
+    def _play(self, ask: Ask) -> Sequence[Frame] | None:
+        """The answer to these very bytes; a question that was repeated when it was recorded is repeated here."""
         recorded = self._byte_answers.get(ask.request)
         if recorded is None:
-            raise self._missing(ask.request.hex())
-        answer = Answer(ask)
-        whole = False
-        for part in recorded.next():
-            whole = answer.feed(part) or whole
-        for dropped in answer.dropped:
-            self.counters[dropped.reason] += 1
-        self.counters["foreign"] += answer.foreign
-        if whole or (ask.partial and answer.frames):
-            return answer.frames
-        raise self._missing(ask.request.hex())
+            return None
+        for _ in range(max(1, ask.tries)):
+            answer, whole = Answer(ask), False
+            for part in recorded.next():
+                whole = answer.feed(part) or whole
+            for dropped in answer.dropped:
+                self.counters[dropped.reason] += 1
+            self.counters["foreign"] += answer.foreign
+            if whole or (ask.partial and answer.frames):
+                return answer.frames
+        return None
 
-    def _read(self, ask: Registers) -> Sequence[Frame]:
-        image = self._registers.get(str(ask.unit), {})
-        wanted = [image.get(str(ask.address + n)) for n in range(ask.count)]
-        if any(value is None for value in wanted):
-            raise self._missing(f"unit {ask.unit} registers {ask.address}..{ask.address + ask.count - 1}")
-        payload = b"".join((value or 0).to_bytes(2, "big") for value in wanted)
-        return [Frame(kind=ask.address, payload=payload, address=ask.unit)]
+    def _read(self, read: Registers) -> Sequence[Frame] | None:
+        """The answer to the same request, else the registers as far as other requests recorded them."""
+        frames = self._play(rtu.question(read))
+        if frames is not None:
+            return rtu.checked(read, frames)
+        values = [self._image.get((read.unit, read.function, read.address + n)) for n in range(read.count)]
+        if None in values:
+            return None
+        payload = b"".join(value.to_bytes(2, "big") for value in values if value is not None)
+        return [Frame(kind=read.address, payload=payload, address=read.unit)]
 
-    def _missing(self, what: str) -> LinkTimeout:
+    def _missing(self, question: Question) -> LinkTimeout:
         self.counters["timeout"] += 1
+        what = rtu.described(question) if isinstance(question, Registers) else question.request.hex()
         if what not in self.unanswered:
             self.unanswered.append(what)
         return LinkTimeout(f"the recording has no answer to {what or 'listening'}")
+
+
+Image = dict[tuple[int, int, int], int]  # (unit, function, register) -> value
+
+
+def _image(recording: Mapping[str, Any], exchanges: Mapping[bytes, _Recorded]) -> Image:
+    """All registers that a recording holds: what its exchanges amount to, and its "registers" (function 03)."""
+    image: Image = {}
+    for request, recorded in exchanges.items():
+        read = rtu.parsed(request)
+        if read is None:
+            continue
+        for parts in recorded.answers:
+            answer = Answer(rtu.question(read))
+            if answer.feed(b"".join(parts)) and not answer.frames[0].status:
+                data = answer.frames[0].payload
+                words = [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)]
+                image |= {(read.unit, read.function, read.address + n): word for n, word in enumerate(words)}
+    for unit, registers in recording.get("registers", {}).items():
+        image |= {(int(unit), 3, int(register)): value for register, value in registers.items()}
+    return image

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import serial
 
-from bms_drivers.declare import Ask, Frame, Question
+from bms_drivers.declare import Ask, Frame, Question, Registers
 from bms_drivers.framing import Answer
+from bms_drivers.links import rtu
 from bms_drivers.links.link import Counters, Tap
 from bms_drivers.links.pipe import CHUNK, STEP, Pipe, pipe_of
 from gateway.model import LinkBusy, LinkClosed, LinkError, LinkTimeout
@@ -26,6 +27,7 @@ BITS_PER_BYTE: Final = 10  # start, eight data, stop
 PATIENCE: Final = 0.1  # s beyond the usual, after which an answer may be shorter than the last one was
 PIECE: Final = 16  # bytes; an answer of unknown size is looked at in pieces of this line time
 REMEMBERED: Final = 256  # requests whose answers' sizes are kept
+LATE_RTU: Final = 0.3  # s of silence after a time-out: a late RTU answer does not say which registers it holds
 
 NO_DEVICE: Final = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO, errno.ENOTDIR)
 
@@ -41,6 +43,7 @@ class SerialLink:
         self._pipe: Pipe | None = None
         self._opened = 0
         self._last_byte = float("-inf")  # s, loop time; when the bus was last heard or spoken to
+        self._free_at = float("-inf")  # s, loop time; not before may the next request go
         self._sizes: dict[bytes, int] = {}  # request -> bytes that its last answer took
         self._unanswered: Answer | None = None
 
@@ -82,22 +85,30 @@ class SerialLink:
     # ---- asking
 
     async def exchange(self, question: Question) -> Sequence[Frame]:
-        """As Link.exchange.  Raises LinkTimeout, LinkClosed."""
-        if not isinstance(question, Ask):
-            raise TypeError(f"{self.url}: a {type(question).__name__} cannot be asked on a plain serial link")
+        """As Link.exchange; Registers are read by Modbus RTU.
+
+        Raises LinkTimeout, LinkClosed, and DeviceRefused for a Modbus exception.
+        """
+        if isinstance(question, Registers):
+            return rtu.checked(question, await self._ask(rtu.question(question), late=LATE_RTU))
+        return await self._ask(question)
+
+    async def _ask(self, ask: Ask, late: float = 0.0) -> Sequence[Frame]:
+        """Ask as often as allowed; after a time-out, keep the bus quiet for `late` s."""
         if self._pipe is None:
             raise LinkClosed(f"{self.url}: not open")
         try:
-            for _ in range(max(1, question.tries)):
-                answer = await self._attempt(self._pipe, question)
-                if answer is not None:
-                    return answer
+            for _ in range(max(1, ask.tries)):
+                frames = await self._attempt(self._pipe, ask)
+                if frames is not None:
+                    return frames
+                self._free_at = asyncio.get_running_loop().time() + late
         except OSError as problem:
             await self.close()
             raise LinkClosed(f"{self.url}: gone ({problem.strerror or problem}); unplugged?") from None
-        asked = f"no whole answer to {question.request.hex()}" if question.request else "nothing whole was heard"
-        times = f", asked {question.tries} times" if question.tries > 1 else ""
-        raise LinkTimeout(f"{self.url}: {asked} within {question.timeout:g} s{times}")
+        what = f"no whole answer to {ask.request.hex()}" if ask.request else "nothing whole was heard"
+        times = f", asked {ask.tries} times" if ask.tries > 1 else ""
+        raise LinkTimeout(f"{self.url}: {what} within {ask.timeout:g} s{times}")
 
     async def _attempt(self, pipe: Pipe, ask: Ask) -> Sequence[Frame] | None:
         """Ask once; None when no whole answer came in time."""
@@ -121,7 +132,8 @@ class SerialLink:
 
     async def _silence(self, ask: Ask) -> None:
         """Wait until the bus has been quiet long enough."""
-        left = self._last_byte + max(self.quiet, ask.quiet) - asyncio.get_running_loop().time()
+        free_at = max(self._last_byte + max(self.quiet, ask.quiet), self._free_at)
+        left = free_at - asyncio.get_running_loop().time()
         if left > 0:
             await asyncio.sleep(left)
 

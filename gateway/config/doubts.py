@@ -1,7 +1,7 @@
 """What is allowed but perhaps not meant: said at start and by `check`, never a reason to refuse."""
 
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed
-from gateway.limits.settings import doubts as limit_doubts
+from gateway.limits.checks import doubts as limit_doubts
 
 
 def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:

@@ -226,6 +226,8 @@ class _Reader:
         """`data` as `model`; None and problems when it is not."""
         explainer = self._whole if model is _Frame else Explainer(model)
         data = self._filled(data, path, explainer, ())
+        if model is LimitSettings and isinstance(data, dict):
+            data = merged(default_limits(), data)
         try:
             return model.model_validate_json(json.dumps(data), strict=True)
         except ValidationError as error:
@@ -281,6 +283,11 @@ def _within(data: Any, location: Sequence[str | int], *, missing: bool) -> KeyPa
     if missing and location:
         path.append(location[-1])
     return tuple(path)
+
+
+def default_limits() -> dict[str, Any]:
+    """What holds where nothing is said; a table that is only switched on keeps its points."""
+    return LimitSettings().model_dump(mode="json", by_alias=True)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

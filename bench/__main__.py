@@ -1,0 +1,53 @@
+"""./dev bench: what the gateway costs and how quick it is, measured on real processes; prints a table.
+
+Figures depend on the machine; ratios between lines of one run do not.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench import evaluation, latency, processes
+
+Row = tuple[str, str, str]  # what, figure, budget
+MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
+    "start": processes.start,
+    "cpu": processes.cpu,
+    "jitter": processes.jitter,
+    "latency": latency.latency,
+    "limits": evaluation.evaluation,
+}
+
+
+def main() -> None:
+    """Run the measures named on the command line, or all."""
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(MEASURES)}; default all")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement (default 20)")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    chosen = parser.parse_args()
+    unknown = set(chosen.measures) - set(MEASURES)
+    if unknown:
+        parser.error(f"no measure is called {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+    rows: list[Row] = []
+    for name in chosen.measures or MEASURES:
+        print(f"measuring {name} ...", file=sys.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            rows.extend(MEASURES[name](Path(folder), chosen.seconds))
+    print(json.dumps([dict(zip(("what", "figure", "budget"), row, strict=True)) for row in rows], indent=1)
+          if chosen.json else "\n".join(table(rows)))  # fmt: skip
+
+
+def table(rows: list[Row]) -> Iterator[str]:
+    """Columns as wide as they need to be."""
+    whole: list[Row] = [("figure", "measured", "budget"), *rows]
+    widths = [max(len(row[column]) for row in whole) for column in range(3)]
+    for row in whole:
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+
+
+if __name__ == "__main__":
+    main()

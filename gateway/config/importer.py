@@ -1,0 +1,235 @@
+"""A config.ini of dbus-serialbattery as gateway.yaml.
+
+Sheet: limits.md section 10 (every option, its default, and names it had before).  What has no equal here becomes a
+comment that says so; what is wrong is refused with its line, where that driver would have gone on with 0 or False.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gateway.config.explain import nearest, number_advice, truth
+from gateway.config.ini import Entry, read_ini
+from gateway.config.load import examine
+from gateway.config.options import NO_EQUAL, OPTIONS, RENAMED, RETHOUGHT, Kind
+from gateway.config.schema import AUTO, Catalogue, installed
+from gateway.config.tree import Path, Problem
+from gateway.config.write import Remarks, to_yaml
+from gateway.model import ConfigError
+
+PORT: Final = "/dev/ttyUSB0"
+Value = bool | float | list[float] | str | None
+
+
+@dataclass(slots=True)
+class Draft:
+    """The gateway.yaml that is being written, and which option each of its keys comes from."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)  # by today's option name
+    values: dict[str, Value] = field(default_factory=dict)  # likewise; only sound ones
+    data: dict[str, Any] = field(default_factory=dict)
+    origin: dict[Path, Entry] = field(default_factory=dict)
+    remarks: Remarks = field(default_factory=dict)
+    without: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def refuse(self, entry: Entry, text: str) -> None:
+        """Note that an option is wrong."""
+        self.problems.append(Problem(entry.line, (entry.name,), text))
+
+    def text(self, name: str) -> str:
+        """A text option; "" when it is not given."""
+        return str(self.values.get(name) or "")
+
+
+def convert(text: str, source: str, catalogue: Catalogue | None = None) -> str:
+    """The gateway.yaml, as text that `load` accepts.  Raises ConfigError with a line for every mistake in `text`."""
+    found, problems = read_ini(text)
+    draft = Draft(problems=problems)
+    for entry in found.values():
+        _take(entry, draft)
+    _batteries(draft, catalogue or installed())
+    _limits(draft)
+    draft.data["outputs"] = {"venus_dbus": {}}
+    _without_equal(draft)
+    written = to_yaml(draft.data, draft.remarks, _head(source), draft.without)
+    if not draft.problems:
+        draft.problems += [_traced(problem, draft) for problem in examine(written, catalogue)[1]]
+    if draft.problems:
+        raise ConfigError(*dict.fromkeys(problem.show(source) for problem in sorted(draft.problems)))
+    return written
+
+
+def _head(source: str) -> list[str]:
+    return [
+        f"Made by bms-gateway import-config from {source}.",
+        "What is not written here has its default; what has no equal is listed at the end.",
+    ]
+
+
+# ---- reading the options
+
+
+def _take(entry: Entry, draft: Draft) -> None:
+    """One option under today's name, its text understood by its kind."""
+    name = RENAMED.get(entry.name, entry.name)
+    kind, name = RETHOUGHT.get(name) or (OPTIONS.get(name, ("", ""))[0], name)
+    if not kind:
+        near = nearest(entry.name, [*OPTIONS, *RENAMED])
+        draft.refuse(entry, f"unknown option, {f'did you mean {near}?' if near else 'remove the line'}")
+    elif (other := draft.entries.setdefault(name, entry)) is not entry:
+        draft.refuse(entry, f"the same as {other.name} in line {other.line}; keep one of them")
+    elif wrong := _WRONG[kind](entry.text):
+        draft.refuse(entry, wrong)
+    else:
+        draft.values[name] = _READ[kind](entry.text)
+        if entry.name in RETHOUGHT:
+            draft.values[name] = _RETHINK[entry.name](draft.values[name], draft.values)
+
+
+def _no_bool(text: str) -> str:
+    if text.lower() in ("true", "false"):
+        return ""
+    right = truth(text)
+    return f"{text!r}, expected True or False{f' (here: {right.title()})' if right else ''}"
+
+
+def _no_number(text: str) -> str:
+    if not text or _number(text) is not None:
+        return ""
+    advice = number_advice(text, "")
+    return advice or f"{text!r}, expected a number"
+
+
+def _no_numbers(text: str) -> str:
+    return next((wrong for part in text.split(",") if (wrong := _no_number(part.strip()))), "")
+
+
+_WRONG: Final[Mapping[Kind | str, Callable[[str], str]]] = {
+    "bool": _no_bool, "number": _no_number, "numbers": _no_numbers, "text": lambda text: "",
+}  # fmt: skip
+"""What is wrong with an option's text, by the option's kind; "" = nothing."""
+
+
+def _number(text: str) -> float | None:
+    """The number; None when it is none.  Whole ones stay whole."""
+    if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,2})?", text.strip()):
+        return None
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+
+
+def _numbers(text: str) -> list[float]:
+    return [value for part in text.split(",") if (value := _number(part)) is not None]
+
+
+_READ: Final[Mapping[Kind | str, Callable[[str], Value]]] = {
+    "bool": lambda text: text.lower() == "true", "number": _number, "numbers": _numbers, "text": str,
+}  # fmt: skip
+
+
+def _deviation(absolute: Value, others: Mapping[str, Value]) -> Value:
+    """The restart threshold used to be absolute; today it is what is added to the balanced difference."""
+    balanced = others.get("SWITCH_TO_FLOAT_CELL_VOLTAGE_DIFF", 0.010)
+    return max(0.0, round(float(absolute or 0) - float(balanced or 0), 6))  # type: ignore[arg-type]
+
+
+_RETHINK: Final[Mapping[str, Callable[[Value, Mapping[str, Value]], Value]]] = {
+    "LINEAR_LIMITATION_ENABLE": lambda on, others: 1 if on else 2,
+    "CVL_ICONTROLLER_MODE": lambda on, others: 2 if on else 1,
+    "CELL_VOLTAGE_DIFF_KEEP_MAX_VOLTAGE_TIME_RESTART": _deviation,
+    "TEMP_BATTERY": lambda sensor, others: [float(sensor)] if sensor else [1, 2, 3, 4],  # type: ignore[arg-type]
+}
+
+
+# ---- batteries
+
+
+def _batteries(draft: Draft, catalogue: Catalogue) -> None:
+    """The list of batteries: those that are named, else one whose port is a guess that the owner must look at."""
+    types = [word.strip() for word in draft.text("BMS_TYPE").split(",") if word.strip()]
+    driver = driver_name(types[0], catalogue) if len(types) == 1 else AUTO
+    found = [*_bluetooth(draft, catalogue), *_can(draft, driver, catalogue), *_addressed(draft, driver)]
+    batteries = found or [{"driver": driver, "port": PORT}]
+    interval = draft.values.get("POLL_INTERVAL")
+    for number, battery in enumerate(batteries, 1):
+        battery |= {"poll_interval": interval} if interval is not None else {}
+        path = ("batteries", number - 1)
+        if battery["driver"] == AUTO:
+            draft.remarks[(*path, "driver")] = "write your BMS, see `bms-gateway drivers`"
+        if battery["port"] == PORT:
+            draft.remarks[(*path, "port")] = "config.ini does not say where it is: write your port"
+    draft.data["batteries"] = [{"name": f"battery-{n}", **battery} for n, battery in enumerate(batteries, 1)]
+    for name, key in (("POLL_INTERVAL", "poll_interval"), ("BATTERY_ADDRESSES", "address")):
+        for index in range(len(batteries)):
+            if name in draft.entries:
+                draft.origin["batteries", index, key] = draft.entries[name]
+
+
+def driver_name(old: str, catalogue: Catalogue) -> str:
+    """Our driver for one of that project's BMS types (Jkbms_Pb, LltJbd, ...); auto when there is none."""
+    plain = old.lower().replace("jkbms", "jk").replace("lltjbd", "jbd").replace("_", "")
+    return next((name for name in catalogue.names() if name.replace("_", "") == plain), AUTO)
+
+
+def _bluetooth(draft: Draft, catalogue: Catalogue) -> list[dict[str, Any]]:
+    """BLUETOOTH_BMS: type and MAC, comma separated."""
+    found = []
+    for pair in filter(None, (part.strip() for part in draft.text("BLUETOOTH_BMS").split(","))):
+        match = re.fullmatch(r"(\w+)\s+((?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2})", pair)
+        if match is None:
+            draft.refuse(draft.entries["BLUETOOTH_BMS"], f"{pair!r}, expected TYPE AA:BB:CC:DD:EE:FF, ...")
+            continue
+        driver = driver_name(match[1], catalogue)
+        if "ble" not in catalogue.transports(driver):
+            driver = AUTO
+        found.append({"driver": driver, "port": f"ble:{match[2].upper()}"})
+    return found
+
+
+def _can(draft: Draft, driver: str, catalogue: Catalogue) -> list[dict[str, Any]]:
+    """CAN_PORT: interfaces with a BMS, comma separated."""
+    speaks_can = driver if "can" in catalogue.transports(driver) else AUTO
+    ports = [part.strip() for part in draft.text("CAN_PORT").split(",")]
+    return [{"driver": speaks_can, "port": port} for port in ports if port]
+
+
+def _addressed(draft: Draft, driver: str) -> list[dict[str, Any]]:
+    """BATTERY_ADDRESSES: several on one serial port, hexadecimal, comma separated."""
+    found: list[dict[str, Any]] = []
+    for word in filter(None, (part.strip() for part in draft.text("BATTERY_ADDRESSES").split(","))):
+        if not re.fullmatch(r"0x[0-9A-Fa-f]{1,4}|\d{1,4}", word):
+            draft.refuse(draft.entries["BATTERY_ADDRESSES"], f"{word!r}, expected addresses such as 0x01, 0x02")
+            continue
+        found.append({"driver": driver, "port": PORT, "address": int(word, 0)})
+    return found
+
+
+# ---- limits and the rest
+
+
+def _limits(draft: Draft) -> None:
+    """Every option that concerns limits, under its own key."""
+    for name, path in PATHS.items():
+        if name in draft.values:
+            _put(draft, tuple(path.split(".")), name)
+
+
+def _without_equal(draft: Draft) -> None:
+    """Options that are set to something else than their default and lead nowhere here."""
+    used = {entry.name for entry in draft.origin.values()}
+    for name, entry in draft.entries.items():
+        default = OPTIONS[name][1]
+        if name in draft.values and entry.name not in used and not _same(entry.text, default):
+            why = NO_EQUAL.get(name, "not set here")
+            draft.without.append(f"{entry.name} = {entry.text}: {why}")
+
+
+def _traced(problem: Problem, draft: Draft) -> Problem:
+    """A mistake in what was written, as one of the option that it came from."""
+    path = problem.path
+    while path and path not in draft.origin:
+        path = path[:-1]
+    entry = draft.origin.get(path)
+    return Problem(entry.line, (entry.name,), problem.text) if entry else Problem(0, problem.path, problem.text)

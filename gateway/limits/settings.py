@@ -1,0 +1,257 @@
+"""The `limits:` section of gateway.yaml.  Sheet: limits.md chapters 2 to 10; defaults: chapter 10.
+
+Every number states its unit (`json_schema_extra`) and range; what contradicts itself is refused here, what is merely
+doubtful is told by `doubts` in checks.py.
+"""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class Model(BaseModel):
+    """Frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+
+def number(default: float | None, unit: str, description: str, **bounds: Any) -> Any:
+    """A field with its unit, meaning and range."""
+    return Field(default=default, description=description, json_schema_extra={"unit": unit}, **bounds)
+
+
+class CellVoltage(Model):
+    """Set-points per cell."""
+
+    max: float = number(3.45, "V", "bulk and absorption", gt=1.0, lt=5.0)
+    float_: float = Field(
+        default=3.375, alias="float", gt=1.0, lt=5.0, description="float", json_schema_extra={"unit": "V"}
+    )
+    min: float = number(2.9, "V", "floor of the charge voltage, and the empty point", gt=1.0, lt=5.0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.min < self.float_ <= self.max:
+            raise ValueError(f"must rise: min {self.min:g} < float {self.float_:g} <= max {self.max:g}")
+        return self
+
+
+class Current(Model):
+    """A current limit and how it comes back after it was lowered."""
+
+    max: float = number(50.0, "A", "of one battery", ge=0, le=2000)
+    hold: float = number(30.0, "s", "how long a lower limit is kept before it rises", ge=0, le=3600)
+    rate: float = number(5.0, "A/s", "how fast it rises; 0 = at once", ge=0, le=1000)
+    recovery_threshold_fraction: float = number(0.015, "1", "share of max below which 0 A is not left", ge=0, le=0.5)
+    scale_by_bms: bool = Field(default=False, description="tables scale the BMS's own limit where that is smaller")
+
+
+class DischargeCurrent(Current):
+    """The same, for discharging."""
+
+    max: float = number(60.0, "A", "of one battery", ge=0, le=2000)
+
+
+class ChargeVoltage(Model):
+    """How the charge voltage is controlled."""
+
+    enabled: bool = Field(default=True, description="false = always max, no float")
+    controller: Literal["off", "penalty", "integral", "clipped"] = Field(
+        default="penalty", description="what a cell above max does to the charge voltage"
+    )
+    integral_factor: float = number(0.2, "1/s", "gain of the integral controller", gt=0, le=10)
+    hold: float = number(60.0, "s", "how long a lowered voltage is kept", ge=0, le=3600)
+    rate: float = number(0.001, "V/s", "how fast it rises again, whole pack; 0 = at once", ge=0, le=1)
+
+
+class Absorption(Model):
+    """When absorption ends."""
+
+    time: float = number(900.0, "s", "at max voltage with balanced cells; 0 = none", ge=0, le=86400)
+    cell_difference: float | None = number(0.010, "V", "balanced when at most this; null = whatever it is", ge=0, le=1)
+    cell_difference_deviation: float = number(0.003, "V", "more than this above it restarts the time", ge=0, le=1)
+    abort_below: float = number(0.5, "V", "so far below max, whole pack, absorption is given up", gt=0, le=10)
+    max_time: float | None = number(None, "s", "it ends after this long in any case; null = never", gt=0, le=86400)
+    tail_current: float | None = number(None, "A", "it ends only at or below this current; null = any", ge=0, le=1000)
+
+
+class Rebulk(Model):
+    """What ends float."""
+
+    soc: float | None = number(80.0, "%", "SoC below this; null or 0 = never", ge=0, le=100)
+    cell_difference: float | None = number(0.080, "V", "cells further apart than this; null = never", gt=0, le=1)
+    debounce: float = number(0.0, "s", "so long must the difference last", ge=0, le=3600)
+    cell_voltage: float | None = number(None, "V", "highest cell at or below this; null = never", gt=1, lt=5)
+    days: float | None = number(None, "d", "since the last full charge; null = never", gt=0, le=365)
+
+
+class FloatTransition(Model):
+    """From absorption down to float."""
+
+    rate: float = number(0.001, "V/s", "whole pack; a jump would make inverters discharge at full power", gt=0, le=10)
+
+
+class Table(Model):
+    """Points and the share of the maximum current that is allowed there."""
+
+    enabled: bool = True
+    points: tuple[float, ...] = ()
+    fractions: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if len(self.points) != len(self.fractions):
+            raise ValueError(f"points has {len(self.points)} numbers and fractions {len(self.fractions)}, expected as many")
+        if len(self.points) < 2:
+            raise ValueError("a table needs two points at least")
+        steps = [b - a for a, b in zip(self.points, self.points[1:], strict=False)]
+        if not (all(step > 0 for step in steps) or all(step < 0 for step in steps)):
+            raise ValueError("points must all rise or all fall, none twice")
+        if not all(0 <= fraction <= 1 for fraction in self.fractions):
+            raise ValueError("fractions lie between 0 and 1 (0.25 is a quarter)")
+        return self
+
+
+def table(points: tuple[float, ...], fractions: tuple[float, ...], unit: str, enabled: bool = True) -> Any:
+    """A table field with its default."""
+    return Field(
+        default=Table(enabled=enabled, points=points, fractions=fractions), json_schema_extra={"unit": unit},
+        description="points and fractions of the maximum current",
+    )  # fmt: skip
+
+
+class ByCellVoltage(Model):
+    """Charge by the highest cell, discharge by the lowest."""
+
+    charge: Table = table((3.375, 3.400, 3.425, 3.450, 3.500), (1.0, 0.25, 0.05, 0.005, 0.0), "V")
+    discharge: Table = table((2.800, 2.900, 3.000, 3.100, 3.190), (0.0, 0.005, 0.05, 0.25, 1.0), "V")
+
+
+class ByTemperature(Model):
+    """By the hottest and by the coldest sensor; the smaller counts."""
+
+    charge: Table = table((0, 2, 5, 10, 40, 45, 50, 55), (0, 0.25, 0.5, 1, 1, 0.5, 0.25, 0), "°C")
+    discharge: Table = table((-10, 0, 5, 10, 40, 45, 50, 55), (0, 0.25, 0.5, 1, 1, 0.5, 0.25, 0), "°C")
+
+
+class ByMosfetTemperature(Model):
+    """By the switch's own sensor."""
+
+    charge: Table = table((70, 80, 90), (1, 0.25, 0), "°C")
+    discharge: Table = table((70, 80, 90), (1, 0.25, 0), "°C")
+
+
+class BySoc(Model):
+    """By state of charge; off by default."""
+
+    charge: Table = table((85, 90, 95, 98), (1, 0.5, 0.2, 0.1), "%", enabled=False)
+    discharge: Table = table((5, 10, 15, 20), (0.1, 0.2, 0.5, 1), "%", enabled=False)
+
+
+class SocReset(Model):
+    """A higher voltage every so many days, so that the BMS finds its 100 % again."""
+
+    after_days: float | None = number(None, "d", "null or 0 = off", ge=0, le=365)
+    cell_voltage: float = number(3.65, "V", "the voltage then", gt=1, lt=5)
+    write_to_bms: bool = Field(default=True, description="tell BMSs that can that a completed charge is 100 %")
+
+
+class CurrentMap(Model):
+    """Corrects a BMS that measures current wrongly; off while both lists are equal."""
+
+    reported: tuple[float, ...] = (-300.0, 300.0)
+    measured: tuple[float, ...] = (-300.0, 300.0)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if len(self.reported) != len(self.measured) or len(self.reported) < 2:
+            raise ValueError("reported and measured need equally many numbers, two at least")
+        if any(b <= a for a, b in zip(self.reported, self.reported[1:], strict=False)):
+            raise ValueError("reported must rise")
+        return self
+
+
+class Soc(Model):
+    """Where the state of charge comes from."""
+
+    source: Literal["bms", "counter"] = Field(default="bms", description="counter = count the current ourselves")
+    efficiency: float = number(1.0, "1", "of charging, for the counter", gt=0.5, le=1)
+    cap_until_full: bool = Field(default=False, description="99 % at most until a full charge was completed")
+    current_map: CurrentMap = CurrentMap()
+    low_warning: float = number(20.0, "%", "low_soc warning; floor of time-to-go", ge=0, le=100)
+    low_alarm: float = number(10.0, "%", "low_soc alarm", ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low_alarm > self.low_warning:
+            raise ValueError(f"low_alarm {self.low_alarm:g} must not be above low_warning {self.low_warning:g}")
+        return self
+
+
+class OnLoss(Model):
+    """When a BMS falls silent.  Sheet: limits.md 8.2."""
+
+    block: bool = Field(default=False, description="true = 0 A as soon as it is stale")
+    timeout_minutes: float = number(30.0, "min", "how long to go on without it where its cells were safe", ge=1, le=1440)
+    cell_voltage_min: float = number(3.225, "V", "safe above this", gt=1, lt=5)
+    cell_voltage_max: float = number(3.375, "V", "safe below this", gt=1, lt=5)
+    alarm: bool = Field(default=True, description="raise the BMS cable alarm")
+
+
+class Imbalance(Model):
+    """A computed cell_imbalance warning, for BMSs that have none."""
+
+    enabled: bool = False
+    cell_difference: float = number(0.160, "V", "warn above this", gt=0, le=1)
+    below_c_rate: float = number(0.05, "1/h", "only while the current is below this share of the capacity", gt=0, le=5)
+    after: float = number(60.0, "s", "and for so long", ge=0, le=3600)
+
+
+class ObeyCheck(Model):
+    """An alarm when the inverter takes or gives more than it is allowed."""
+
+    enabled: bool = False
+    margin_fraction: float = number(0.10, "1", "above the limit", ge=0, le=1)
+    after: float = number(60.0, "s", "for so long", ge=0, le=3600)
+
+
+class TimeToGo(Model):
+    """Time until empty or full."""
+
+    enabled: bool = True
+    every: float = number(60.0, "s", "how often it is worked out", ge=5, le=3600)
+    points: tuple[float, ...] = Field(default=(), description="more SoC points", json_schema_extra={"unit": "%"})
+
+
+class LimitSettings(Model):
+    """The whole section."""
+
+    mode: Literal["linear", "step"] = Field(default="linear", description="how tables are read between their points")
+    cell_voltage: CellVoltage = CellVoltage()
+    charge_current: Current = Current()
+    discharge_current: DischargeCurrent = DischargeCurrent()
+    charge_voltage: ChargeVoltage = ChargeVoltage()
+    absorption: Absorption = Absorption()
+    float_transition: FloatTransition = FloatTransition()
+    rebulk: Rebulk = Rebulk()
+    by_cell_voltage: ByCellVoltage = ByCellVoltage()
+    by_temperature: ByTemperature = ByTemperature()
+    by_mosfet_temperature: ByMosfetTemperature = ByMosfetTemperature()
+    by_soc: BySoc = BySoc()
+    soc_reset: SocReset = SocReset()
+    soc: Soc = Soc()
+    on_loss: OnLoss = OnLoss()
+    imbalance: Imbalance = Imbalance()
+    obey_check: ObeyCheck = ObeyCheck()
+    time_to_go: TimeToGo = TimeToGo()
+    history: bool = Field(default=True, description="keep counters of the battery's life")
+    voltage_drop: float = number(0.0, "V", "added to the published charge voltage", ge=0, le=2)
+    use_bms_values: bool = Field(default=False, description="take the charge voltage that the BMS asks for, if lower")
+    temperature_sensors: tuple[int, ...] = Field(default=(1, 2, 3, 4), description="sensors that count, from 1")
+
+    @field_validator("temperature_sensors")
+    @classmethod
+    def _from_one(cls, sensors: tuple[int, ...]) -> tuple[int, ...]:
+        if any(sensor < 1 for sensor in sensors):
+            raise ValueError("sensors are counted from 1")
+        return sensors

@@ -1,0 +1,124 @@
+"""One inverter dialect: values -> frames and back.  What differs between dialects is in DBC files: see `dbc_file`.
+
+Sheet: can-inverter-protocols.md sections 1 and 14.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from cantools.database.can import Message
+
+from outputs.can_bms.coder import Coder
+from outputs.can_bms.keys import KINDS, LEVELS, Value, Values
+
+Dlc = Literal["8", "native"]
+
+
+class Frame(NamedTuple):
+    """A CAN data frame."""
+
+    id: int
+    data: bytes
+    extended: bool = False
+
+    def __str__(self) -> str:
+        return (
+            f"{self.id:08X}#{self.data.hex().upper()}" if self.extended else f"{self.id:03X}#{self.data.hex().upper()}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One message: its signals' coders and when it is sent."""
+
+    message: Message
+    coders: tuple[Coder, ...]
+    order: int
+    cycle: int  # ms
+    only_when_known: bool
+    cuts: Mapping[str, int] = field(default_factory=dict)  # signal: native length without it
+
+    @property
+    def id(self) -> tuple[int, bool]:
+        """CAN id and whether it is a 29-bit one."""
+        return self.message.frame_id, self.message.is_extended_frame
+
+    def wanted(self, values: Values) -> bool:
+        """Whether the frame is to be sent at all."""
+        return not self.only_when_known or any(
+            coder.find(values) is not None for coder in self.coders if coder.coding != "constant"
+        )
+
+    def encode(self, values: Values, dlc: Dlc, clamped: list[str] | None) -> Frame:
+        """The frame that says `values`."""
+        raw = {coder.key: coder.raw(values, clamped) for coder in self.coders}
+        data = self.message.encode(raw, scaling=False, strict=False)
+        if dlc == "8":
+            data = data.ljust(8, b"\0")
+        else:
+            for key, length in self.cuts.items():
+                if values.get(key) is None:
+                    data = data[:length]
+        return Frame(self.message.frame_id, data, self.message.is_extended_frame)
+
+    def decode(self, data: bytes) -> dict[str, int]:
+        """Raw integers of the signals that `data` is long enough for."""
+        found: Any = self.message.decode(data, decode_choices=False, scaling=False, allow_truncated=True)
+        return {key: int(raw) for key, raw in found.items()}
+
+
+class Dialect:
+    """The frames of one DBC file."""
+
+    def __init__(self, name: str, layouts: Sequence[Layout], keep_alive: frozenset[int], defaults: Values) -> None:
+        self.name = name
+        self.layouts = tuple(sorted(layouts, key=lambda layout: layout.order))
+        self.keep_alive = keep_alive  # ids that the inverter sends
+        self.defaults = defaults  # what the gateway says where it has no value of its own
+        self.keys = frozenset(coder.key for layout in layouts for coder in layout.coders if coder.coding != "constant")
+        self.period = min(layout.cycle for layout in layouts) / 1000  # s between two beats
+        self._every = [max(1, round(layout.cycle / 1000 / self.period)) for layout in self.layouts]
+        self._by_id = {layout.id: layout for layout in self.layouts}
+
+    def encode(self, values: Values, dlc: Dlc = "8", *, beat: int = 0, clamped: list[str] | None = None) -> list[Frame]:
+        """Frames that say `values`, in sending order; on beat 0 all, later those whose cycle time has passed.
+
+        Names of values outside their range are added to `clamped`.  Raises GatewayError for what is not a number.
+        """
+        return [
+            layout.encode(values, dlc, clamped)
+            for layout, every in zip(self.layouts, self._every, strict=True)
+            if beat % every == 0 and layout.wanted(values)
+        ]
+
+    def decode(self, frames: Iterable[Frame]) -> dict[str, Value]:
+        """What `frames` say, the last one of each id; ids of other dialects are ignored, missing bytes left out."""
+        latest: dict[tuple[int, bool], bytes] = {}
+        for frame in frames:
+            latest[frame.id, frame.extended] = frame.data
+        values: dict[str, Value] = {}
+        for key, layout in self._by_id.items():
+            if key in latest:
+                self._read(layout, layout.decode(latest[key]), values)
+        return {key: value.rstrip() if isinstance(value, str) else value for key, value in values.items()}
+
+    def knows(self, frame: Frame) -> bool:
+        """Whether it is one of the frames that this dialect sends."""
+        return (frame.id, frame.extended) in self._by_id
+
+    @staticmethod
+    def _read(layout: Layout, raw: Mapping[str, int], values: dict[str, Value]) -> None:
+        for coder in layout.coders:
+            if coder.key not in raw or coder.coding == "constant":
+                continue
+            value = coder.value(raw[coder.key])
+            if coder.group:
+                group: Any = values.setdefault(coder.group[0], {level: [] for level in LEVELS})
+                if value:
+                    group[coder.group[1]].append(coder.group[2])
+            if value is None or coder.key not in KINDS:
+                continue
+            before = values.get(coder.key)
+            continued = coder.text_offset and isinstance(before, str) and isinstance(value, str)
+            values[coder.key] = f"{before:{coder.text_offset}}{value}" if continued else value

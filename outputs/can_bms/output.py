@@ -1,0 +1,188 @@
+"""The CAN output: every second, on a timer of its own, what the newest Snapshot says.
+
+    state      when                                               on the bus
+    silent     not every battery answered yet, or what must be    nothing: zeros at start make inverters raise alarms
+               sent was never known
+    normal     otherwise                                          what was decided
+    safe       the BMS is lost and limits are blocked, or the     0 A both ways, enables cleared, system error and
+               Snapshot is past its deadline (a hanging gateway)  communication alarm; measurements as last known
+    silent     safe for longer than `silence_after`               nothing: the inverter raises its own alarm
+
+Beats are absolute deadlines, so the period does not drift; a beat that was missed is not made up for.
+Sheet: limits.md section 8.2, can-inverter-protocols.md sections 10 and 11.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.model import GatewayError, Snapshot
+from outputs.can_bms.bus import Bus
+from outputs.can_bms.dialect import Dialect, Frame
+from outputs.can_bms.keys import Value
+from outputs.can_bms.settings import Settings
+from outputs.can_bms.values import REQUIRED, safe, values_of
+from outputs.output import Clock
+
+log = logging.getLogger("bms_gateway.can_bms")
+
+RATE_OVER: Final = 10  # beats over which the frame rate is taken
+WAITING: Final = "nothing is sent before every battery answered"
+
+
+class CanOutput:
+    """Feeds one inverter.  Costs one wake-up a beat."""
+
+    name = "can_bms"
+
+    def __init__(self, settings: Settings, dialect: Dialect, bus: Bus, clock: Clock) -> None:
+        self._settings, self._dialect, self._bus, self._clock = settings, dialect, bus, clock
+        self._snapshot: Snapshot | None = None
+        self._known: dict[str, Value] = {}  # what inverters must be told, as last known
+        self._beat = 0
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._keep_alive_at: float | None = None
+        self._silent = WAITING  # why nothing is sent; "" = frames go out
+        self._clamped: tuple[str, ...] = ()
+        self._frames: list[Frame] = []
+        self._sent: deque[tuple[float, int]] = deque(maxlen=RATE_OVER)  # (time, frames)
+
+    # ---- what every output does
+
+    async def start(self) -> None:
+        """Open the bus in the background and start the timer."""
+        self._bus.start()
+        self._restart_beats()
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Keep the newest Snapshot; the first complete one is sent at once."""
+        self._snapshot = snapshot
+        if self._silent == WAITING and snapshot.bank.complete and self._timer is not None:
+            self._silent = ""
+            self._restart_beats()
+
+    async def stop(self) -> None:
+        """Fall silent: a gateway that comes back soon goes on within the inverter's own time-out."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self._bus.stop()
+
+    def status(self) -> Mapping[str, object]:
+        """For `status` and the live view."""
+        now = self._clock()
+        count = self._bus.counters
+        return {
+            "connected": self._bus.connected,
+            "problem": self._bus.problem or self._silent or self._clamping(),
+            "dialect": self._dialect.name,
+            "bus": self._bus.name,
+            "silent": bool(self._silent),
+            "silent_reason": self._silent,
+            "frames_sent": count.frames_sent,
+            "send_errors": count.send_errors,
+            "bus_off": count.bus_off,
+            "opened": count.reopened,
+            "rate": self._rate(now),
+            "keepalive_age": None if self._keep_alive_at is None else round(now - self._keep_alive_at, 1),
+            "clamped": list(self._clamped),
+            "last_frames": [str(frame) for frame in self._frames],
+        }
+
+    # ---- the timer
+
+    def _restart_beats(self) -> None:
+        """Beat now, and from now on."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = loop.time()
+        self._timer = loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        period = self._dialect.period
+        self._due += period
+        if self._due <= loop.time():  # the loop hung: go on from here, in step
+            self._due += (loop.time() - self._due) // period * period + period
+        self._timer = loop.call_at(self._due, self._tick)  # first, so that no fault below can stop the beat
+        now = self._clock()
+        if any(message.arbitration_id in self._dialect.keep_alive for message in self._bus.receive()):
+            self._keep_alive_at = now
+        frames = self._what_to_send(now)
+        self._frames = frames if frames and self._bus.send(frames) else []
+        if self._frames:
+            self._sent.append((now, len(frames)))
+            self._beat += 1
+
+    # ---- what to say
+
+    def _what_to_send(self, now: float) -> list[Frame]:
+        if self._snapshot is None or not self._snapshot.bank.complete:
+            return self._nothing(WAITING)
+        values = self._values(self._snapshot)
+        missing = [key for key in REQUIRED if key not in values and key in self._dialect.keys]
+        if missing:
+            return self._nothing(f"nothing is sent while not known: {', '.join(missing)}")
+        since, why = _lost(self._snapshot, now)
+        if since is None:
+            return self._encoded(values)
+        if self._settings.silence_after is not None and now - since >= self._settings.silence_after:
+            return self._nothing(f"{why}; 0 A was sent for {self._settings.silence_after:g} s")
+        return self._encoded(safe(values, self._dialect.keys))
+
+    def _values(self, snapshot: Snapshot) -> dict[str, Value]:
+        """The Snapshot's values; what must be told and is not known any more stays as it was last known."""
+        values = values_of(snapshot, self._dialect.keys)
+        self._known.update((key, values[key]) for key in REQUIRED if key in values)
+        own: dict[str, Value] = {"manufacturer": self._settings.manufacturer} if self._settings.manufacturer else {}
+        return {**self._dialect.defaults, **self._known, **values, **own}
+
+    def _encoded(self, values: Mapping[str, Value]) -> list[Frame]:
+        clamped: list[str] = []
+        try:
+            frames = self._dialect.encode(values, self._settings.dlc, beat=self._beat, clamped=clamped)
+        except GatewayError as problem:  # a value that is no number: it must not reach anybody
+            return self._nothing(f"a defect: {problem}")
+        if tuple(clamped) != self._clamped:
+            self._clamped = tuple(clamped)
+            if clamped:
+                log.warning("%s: %s", self._bus.name, self._clamping())
+        self._tell("")
+        return frames
+
+    def _nothing(self, why: str) -> list[Frame]:
+        self._tell(why)
+        self._beat = 0  # after a silence every frame goes out at once
+        return []
+
+    def _tell(self, silent: str) -> None:
+        """Log a change between speaking and silence."""
+        if silent != self._silent:
+            if silent:
+                log.warning("%s: silent: %s", self._bus.name, silent)
+            elif self._silent != WAITING:
+                log.warning("%s: sending again", self._bus.name)
+        self._silent = silent
+
+    def _clamping(self) -> str:
+        return f"clamped to the range of {self._dialect.name}: {', '.join(self._clamped)}" if self._clamped else ""
+
+    def _rate(self, now: float) -> float:
+        """Frames per second over the last beats."""
+        recent = [(at, count) for at, count in self._sent if now - at <= RATE_OVER * self._dialect.period]
+        if len(recent) < 2 or now - recent[-1][0] > 2 * self._dialect.period:
+            return 0.0
+        return round(sum(count for _, count in recent[1:]) / (recent[-1][0] - recent[0][0]), 2)
+
+
+def _lost(snapshot: Snapshot, now: float) -> tuple[float | None, str]:
+    """Since when nobody vouches for the battery [s], and why; None = somebody does."""
+    if snapshot.decision.blocked_since is not None:
+        return snapshot.decision.blocked_since, "the BMS is lost"
+    if now > snapshot.valid_until:
+        return snapshot.valid_until, "the gateway hangs"
+    return None, ""

@@ -1,0 +1,30 @@
+"""Settings of the CAN output towards an inverter."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """outputs.can_bms in gateway.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    interface: str = Field("virtual", description="kind of bus, as python-can calls it: socketcan, slcan, virtual")
+    channel: str = Field("can0", description="the bus: can0, /dev/ttyACM0, ...")
+    bitrate: int = Field(500_000, gt=0, le=1_000_000, description="bit/s; SocketCAN takes it from the interface")
+    dialect: str = Field("pylontech", description="what the inverter understands")
+    dbc: Path | None = Field(None, description="your own DBC file in place of a dialect that is shipped")
+    dlc: Literal["8", "native"] = Field("8", description="pad every frame to 8 bytes, or send its native length")
+    manufacturer: str | None = Field(
+        None,
+        pattern=r"^[ -~]{1,16}$",
+        description="name shown to the inverter; default: the dialect's (pylontech: PYLON)",
+    )
+    silence_after: float | None = Field(
+        60.0,
+        ge=0,
+        description="s of 0 A and alarm after a loss of the BMS until sending stops, so that the inverter raises "
+        "its own alarm; null = go on with 0 A and alarm for ever",
+    )

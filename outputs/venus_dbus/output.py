@@ -1,0 +1,57 @@
+"""The event loop's end of the Venus OS output: nothing here ever waits for D-Bus."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.model import Command, Snapshot
+from outputs.output import Clock, Commander
+from outputs.venus_dbus.settings import Settings
+from outputs.venus_dbus.thread import DbusThread
+
+log = logging.getLogger("bms_gateway.venus_dbus")
+
+PATIENCE: Final = 2.0  # s for the thread to leave the bus
+
+
+class VenusDbus:
+    """The Venus OS output; see outputs.output.Output for what it promises."""
+
+    name = "venus_dbus"
+
+    def __init__(self, settings: Settings, address: str, clock: Clock, commander: Commander, identity: str) -> None:
+        self._commander = commander
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = DbusThread(settings, address, clock, self._ask, identity)
+
+    async def start(self) -> None:
+        """Start the D-Bus thread; whether a daemon is there is its own affair."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Hand over the newest state."""
+        self._thread.publish(snapshot)
+
+    async def stop(self) -> None:
+        """Leave the bus; a thread that hangs in a stalled daemon is left behind."""
+        loop, self._loop = self._loop, None
+        if loop is not None and not await asyncio.to_thread(self._thread.stop, PATIENCE):
+            log.warning("the D-Bus thread did not end within %.0f s", PATIENCE)
+
+    def status(self) -> Mapping[str, object]:
+        """Connection, problem and counters."""
+        return self._thread.status()
+
+    def _ask(self, command: Command) -> bool:
+        """From the D-Bus thread: have the gateway perform `command`; False when its loop has ended."""
+        loop = self._loop
+        if loop is None:
+            return False
+        log.info("asked on D-Bus: %s %g for %s", command.action, command.value, command.battery or "every battery")
+        try:
+            loop.call_soon_threadsafe(self._commander, command)
+        except RuntimeError:  # it closed just now
+            return False
+        return True

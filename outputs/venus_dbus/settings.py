@@ -1,0 +1,84 @@
+"""What the user may say about the Venus OS output; imports no D-Bus."""
+
+import re
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+OWN_PRODUCT: Final = 0xBAFE  # an id that systemcalc does nothing special about
+SERIALBATTERY: Final = 0xBA77  # reserved for dbus-serialbattery: its GUI plugin attaches to this id
+
+QUIRKS: Final[dict[int, str]] = {
+    0xB009: "Pylontech: systemcalc rewrites CVL and replaces CCL 0 by a quarter of the capacity",
+    0xB004: "LG: systemcalc caps CVL at 57.3 V",
+    **dict.fromkeys((0xB00A, 0xB015, 0xB019), "BYD: systemcalc answers CCL 0 with 40 A at 55 V"),
+    0xB029: "Pylontech Pelio-L: systemcalc raises CCL to a fifth of the capacity",
+    **dict.fromkeys(range(0xA3E3, 0xA3E8), "Victron Lynx: systemcalc forces SVS on and treats CCL 0 differently"),
+    **dict.fromkeys(
+        (0xB005, 0xB014, 0xB016, 0xB01A, 0xB01B, 0xB01D, 0xB01E, 0xB01F, 0xB020, 0xB021, 0xB024, 0xB028, 0xB02A,
+         0xB02B, 0xB051, 0xB052),
+        "a known CAN battery: systemcalc forces DVCC on and switches temperature sense off",
+    ),
+    **dict.fromkeys((0xB02E, 0xB02F, 0xB038, 0xB054, 0xB055), "a known CAN battery: systemcalc forces DVCC and SVS on"),
+}  # fmt: skip
+"""Product ids by which Victron's systemcalc changes the limits or the user's settings, and what it does."""
+
+
+class Settings(BaseModel):
+    """`outputs: venus_dbus:` in gateway.yaml.  `venus_dbus: {}` is enough on a GX."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bus: Literal["auto", "system", "session"] = Field(
+        default="auto", description="auto = the session bus when DBUS_SESSION_BUS_ADDRESS is set, else the system bus"
+    )
+    service: str = Field(
+        default="bms_gateway",
+        max_length=100,
+        description="end of the service name: com.victronenergy.battery.<service>",
+    )
+    device_instance: int = Field(
+        default=1, ge=0, le=255, description="wish; Venus OS gives the next free one when it is taken"
+    )
+    product_id: int = Field(
+        default=OWN_PRODUCT, ge=0, le=0xFFFF,
+        description="0xBA77 makes dbus-serialbattery's GUI pages appear; ids that change the limits are refused",
+    )  # fmt: skip
+    custom_name: str = Field(
+        default="", max_length=64, description="name shown until the user gives another on the GX; empty = product name"
+    )
+    each_battery: bool = Field(
+        default=False, description="true = also publish every battery by itself, to look at, without limits"
+    )
+    writable: bool = Field(
+        default=True, description="false = nobody on the bus may switch charging or discharging off or set the SoC"
+    )
+    leave_after: float | None = Field(
+        default=None, ge=1, le=86400, json_schema_extra={"unit": "s"},
+        description="leave the bus when a lost BMS has kept the limits at 0 for so long, so that solar chargers raise"
+        " error 67; null = stay and keep publishing 0 A",
+    )  # fmt: skip
+    min_interval: float = Field(
+        default=0.9, ge=0.1, le=60, json_schema_extra={"unit": "s"},
+        description="between two updates of a service; limits that fall and alarms do not wait",
+    )  # fmt: skip
+    slow_interval: float = Field(
+        default=30.0, ge=1, le=3600, json_schema_extra={"unit": "s"},
+        description="between updates of what nobody needs each second: time to go, averages, history, reasons",
+    )  # fmt: skip
+
+    @field_validator("service")
+    @classmethod
+    def _legal_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ValueError(f"{name!r} cannot end a D-Bus name, expected letters, digits and _, no digit first")
+        return name
+
+    @field_validator("product_id")
+    @classmethod
+    def _harmless_product(cls, product: int) -> int:
+        if product in QUIRKS:
+            raise ValueError(
+                f"{product:#06X} is {QUIRKS[product]}; expected an id without effects, as {OWN_PRODUCT:#X}"
+            )
+        return product

@@ -1,0 +1,323 @@
+"""What is said about a battery on D-Bus, be it the whole bank or one member.  Pure: Snapshot in, View out.
+
+Voltage, current and power are published only while the BMS answers; cells and temperatures until it counts as lost;
+SoC and capacities remain the last known (limits.md 8.2: outputs invalidate V, I, P and set CCL = DCL = 0).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from gateway.model import BankState, BatteryState, Cap, Decision, Extreme, Health, Reading, Snapshot
+
+HUNG: Final = "the gateway itself hangs: limits withdrawn"
+TEXT_LENGTH: Final = 200  # characters of a reason, of a connection
+MODE_WORDS: Final = {
+    "bulk": "Bulk",
+    "absorption": "Absorption",
+    "float_transition": "Float Transition",
+    "float": "Float",
+    "fixed": "Keep always max voltage",
+    "error": "Error",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What DVCC obeys.  cvl None = this service is no BMS; ccl and dcl are None exactly for a service watched only."""
+
+    cvl: float | None = None  # V
+    ccl: float | None = None  # A
+    dcl: float | None = None  # A
+    low_voltage: float | None = None  # V
+    allow_charge: bool | None = None
+    allow_discharge: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Single:
+    """What only a single battery has; a bank of several leaves it empty."""
+
+    cell_voltages: Sequence[float | None] = ()  # V
+    cell_balancing: Sequence[bool | None] = ()
+    temperatures: Sequence[float | None] = ()  # °C
+    balance_allowed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What it is and how it is reached, for people."""
+
+    connection: str = ""
+    insecure: bool = False  # radio: systemcalc then does not take its voltage as a reference
+    serial: str | None = None
+    model: str | None = None
+    manufacturer: str | None = None
+    firmware: str | None = None
+    hardware: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One battery service's content before rounding; None = not known."""
+
+    about: About = About()
+    limits: Limits = Limits()
+    voltage: float | None = None  # V
+    current: float | None = None  # A, + = charging
+    power: float | None = None  # W
+    temperature: float | None = None  # °C
+    soc: float | None = None  # %
+    soh: float | None = None  # %
+    capacity: float | None = None  # Ah
+    remaining_capacity: float | None = None  # Ah
+    time_to_go: int | None = None  # s
+    current_average: float | None = None  # A
+    min_cell: Extreme | None = None  # V; `where` as published
+    max_cell: Extreme | None = None
+    min_temperature: Extreme | None = None  # °C
+    max_temperature: Extreme | None = None
+    mosfet_temperature: float | None = None  # °C
+    cell_count: int | None = None
+    single: Single = Single()
+    balancing: bool | None = None
+    heating: bool | None = None
+    charge_cycles: int | None = None
+    alarms: Mapping[str, int] = field(default_factory=dict)
+    online: int = 0
+    offline: int = 0
+    blocking_charge: int = 0
+    blocking_discharge: int = 0
+    charge_mode: str | None = None
+    charge_limitation: str | None = None
+    discharge_limitation: str | None = None
+    connection_information: str | None = None
+    error: int | None = None  # Victron's error code
+    reasons: tuple[object, ...] = ()  # the slow texts are due at once when this changes
+
+
+def vouched(snapshot: Snapshot, now: float) -> Snapshot:
+    """The Snapshot while it is valid; past its deadline the same with 0 A both ways, nothing measured, BmsCable 2."""
+    if now <= snapshot.valid_until:
+        return snapshot
+    since, bank = snapshot.decision.blocked_since, snapshot.bank
+    decision = replace(
+        snapshot.decision, ccl=0.0, dcl=0.0, allow_charge=False, allow_discharge=False, ccl_caps=(), dcl_caps=(),
+        alarms={**snapshot.decision.alarms, "bms_cable": 2},
+        blocked_since=snapshot.valid_until if since is None else since,
+    )  # fmt: skip
+    batteries = tuple(replace(battery, health=Health.LOST) for battery in bank.batteries)
+    offline = bank.online + bank.offline
+    bank = replace(bank, health=Health.LOST, batteries=batteries, online=0, offline=offline)
+    return replace(snapshot, decision=decision, bank=bank, guard=HUNG)
+
+
+def bank_view(snapshot: Snapshot, identity: str = "") -> View:
+    """The bank as the one battery that Venus OS obeys; `identity` is the serial number of a bank of several."""
+    bank, decision = snapshot.bank, snapshot.decision
+    members = [battery for battery in bank.batteries if battery.control]
+    sole = members[0] if len(members) == 1 else None
+    reading = sole.reading if sole is not None else None
+    live, recent = bank.health is Health.ONLINE, bank.health is not Health.LOST
+    return View(
+        about=_about_bank(members, identity) if sole is None or reading is None else _about(sole, reading),
+        single=Single() if reading is None else _single(reading, bank.health),
+        limits=_limits(decision),
+        voltage=bank.voltage if live else None,
+        current=bank.current if live else None,
+        power=bank.power if live else None,
+        temperature=bank.temperature if recent else None,
+        soc=bank.soc if decision.soc is None else decision.soc,
+        soh=bank.soh,
+        capacity=bank.capacity,
+        remaining_capacity=bank.remaining_capacity,
+        time_to_go=snapshot.time_to_go if live else None,
+        current_average=snapshot.current_average if live else None,
+        min_cell=_placed(bank.min_cell, members) if recent else None,
+        max_cell=_placed(bank.max_cell, members) if recent else None,
+        min_temperature=_placed(bank.min_temperature, members, "T") if recent else None,
+        max_temperature=_placed(bank.max_temperature, members, "T") if recent else None,
+        mosfet_temperature=bank.mosfet_temperature if recent else None,
+        cell_count=_cell_count(members),
+        balancing=bank.balancing,
+        heating=bank.heating,
+        charge_cycles=bank.charge_cycles,
+        alarms=decision.alarms,
+        online=bank.online,
+        offline=bank.offline,
+        blocking_charge=bank.blocking_charge,
+        blocking_discharge=bank.blocking_discharge,
+        charge_mode=charge_mode(decision, bank),
+        charge_limitation=_reason(decision.ccl_caps, decision.ccl_reason),
+        discharge_limitation=_reason(decision.dcl_caps, decision.dcl_reason),
+        connection_information=_information(bank.batteries, snapshot.guard),
+        error=_error(snapshot.guard),
+        reasons=(
+            decision.ccl_reason, decision.dcl_reason, snapshot.guard, *(battery.health for battery in bank.batteries),
+        ),
+    )  # fmt: skip
+
+
+def battery_view(state: BatteryState) -> View:
+    """One battery by itself, to look at: it never has limits, so that DVCC never takes it for a BMS."""
+    reading = state.reading or Reading()
+    live, recent = state.health is Health.ONLINE, state.health is not Health.LOST
+    return View(
+        about=_about(state, reading),
+        single=_single(reading, state.health),
+        voltage=reading.voltage if live else None,
+        current=reading.current if live else None,
+        power=reading.power if live else None,
+        temperature=_mean(reading.temperatures) if recent else None,
+        soc=reading.soc,
+        soh=reading.soh,
+        capacity=reading.capacity,
+        remaining_capacity=reading.remaining_capacity,
+        min_cell=_cell(reading, reading.min_cell) if recent else None,
+        max_cell=_cell(reading, reading.max_cell) if recent else None,
+        min_temperature=_sensor(reading, reading.coldest) if recent else None,
+        max_temperature=_sensor(reading, reading.hottest) if recent else None,
+        mosfet_temperature=reading.mosfet_temperature if recent else None,
+        cell_count=reading.cells,
+        balancing=reading.balancing,
+        heating=reading.heating,
+        charge_cycles=reading.charge_cycles,
+        alarms={**reading.alarms, "bms_cable": 0 if recent else 2},
+        online=int(live),
+        offline=int(not live),
+        blocking_charge=int(reading.charge_allowed is False),
+        blocking_discharge=int(reading.discharge_allowed is False),
+        connection_information=_information((state,), ""),
+        reasons=(state.health, state.joined),
+    )
+
+
+def charge_mode(decision: Decision, bank: BankState) -> str:
+    """Mode word with what modifies it, as dbus-serialbattery's users know it (limits.md 3.5)."""
+    text = MODE_WORDS.get(decision.charge_mode, decision.charge_mode)
+    if decision.cell_ovp != "none":
+        text += f" (Cell OVP{'*' if decision.cell_ovp == 'recovering' else ''}) {decision.cell_ovp}"
+    text += " & SoC Reset" if decision.soc_reset else ""
+    text += " + Balancing" if bank.balancing else ""
+    return text + (" + Heating" if bank.heating else "")
+
+
+def _limits(decision: Decision) -> Limits:
+    """Fit to be obeyed: a current limit that is no number >= 0 becomes 0, never invalid beside a valid CVL."""
+    return Limits(
+        cvl=decision.cvl if _sound(decision.cvl) else None,
+        ccl=decision.ccl if _sound(decision.ccl) else 0.0,
+        dcl=decision.dcl if _sound(decision.dcl) else 0.0,
+        low_voltage=decision.low_voltage,
+        allow_charge=decision.allow_charge,
+        allow_discharge=decision.allow_discharge,
+    )
+
+
+def _sound(value: float | None) -> bool:
+    return value is not None and math.isfinite(value) and value >= 0.0
+
+
+def _single(reading: Reading, health: Health) -> Single:
+    """Cells and sensors of one battery; those of a lost one are not known any more."""
+    if health is Health.LOST:
+        return Single(
+            cell_voltages=(None,) * len(reading.cell_voltages),
+            cell_balancing=(None,) * len(reading.cell_balancing),
+            temperatures=(None,) * len(reading.temperatures),
+        )
+    return Single(
+        cell_voltages=reading.cell_voltages,
+        cell_balancing=reading.cell_balancing,
+        temperatures=reading.temperatures,
+        balance_allowed=reading.balance_allowed,
+    )
+
+
+def _about(state: BatteryState, reading: Reading) -> About:
+    return About(
+        connection=state.connection or state.driver or state.name,
+        insecure=_wireless(state),
+        serial=reading.serial_number,
+        model=reading.model,
+        manufacturer=reading.manufacturer,
+        firmware=reading.firmware_version,
+        hardware=reading.hardware_version,
+    )
+
+
+def _about_bank(batteries: Sequence[BatteryState], identity: str) -> About:
+    ways = ", ".join(dict.fromkeys(state.connection for state in batteries if state.connection))
+    return About(
+        connection=f"{len(batteries)} batteries: {ways}"[:TEXT_LENGTH],
+        insecure=any(_wireless(state) for state in batteries),
+        serial=identity,
+    )
+
+
+def _wireless(state: BatteryState) -> bool:
+    return state.connection.lower().startswith(("ble", "bluetooth"))
+
+
+def _placed(extreme: Extreme | None, members: Sequence[BatteryState], letter: str = "C") -> Extreme | None:
+    """The extreme with its id as Victron shows it: C3 where there is one battery, else rack-1:3."""
+    if extreme is None:
+        return None
+    name, _, number = extreme.where.rpartition(":")
+    owner = next((battery.reading for battery in members if battery.name == name), None)
+    if letter == "C" and (owner is None or not owner.cell_voltages):
+        number = ""  # the BMS's own figure: nobody knows which cell
+    if len(members) == 1:
+        return Extreme(extreme.value, f"{letter}{number}" if number else "")
+    return extreme if number else Extreme(extreme.value, name)
+
+
+def _cell(reading: Reading, value: float | None) -> Extreme | None:
+    if value is None:
+        return None
+    where = reading.cell_voltages.index(value) + 1 if value in reading.cell_voltages else ""
+    return Extreme(value, f"C{where}" if where else "")
+
+
+def _sensor(reading: Reading, value: float | None) -> Extreme | None:
+    return None if value is None else Extreme(value, f"T{reading.temperatures.index(value) + 1}")
+
+
+def _cell_count(members: Sequence[BatteryState]) -> int | None:
+    """Cells in series of one battery; None when the members differ or none knows."""
+    counts = {battery.reading.cells for battery in members if battery.reading is not None}
+    return counts.pop() if len(counts) == 1 else None
+
+
+def _reason(caps: Sequence[Cap], rules: Sequence[str]) -> str | None:
+    """The sentences of the rules that win."""
+    if not caps:
+        return None
+    least = min(cap.value for cap in caps)
+    sentences = dict.fromkeys(cap.why for cap in caps if cap.rule in rules and cap.value <= least + 1e-9)
+    return "; ".join(sentences)[:TEXT_LENGTH]
+
+
+def _information(batteries: Sequence[BatteryState], guard: str) -> str | None:
+    """Who does not answer and why; None when all is well."""
+    silent = (_remark(state) for state in batteries if state.health is not Health.ONLINE or not state.joined)
+    return "; ".join(text for text in (guard, *silent) if text)[:TEXT_LENGTH] or None
+
+
+def _remark(state: BatteryState) -> str:
+    if state.health is Health.ONLINE:
+        return f"{state.name}: {state.remark or 'kept out of the bank'}"
+    return f"{state.name}: {state.health.value}" + (f" ({state.remark})" if state.remark else "")
+
+
+def _error(guard: str) -> int | None:
+    """12 = watchdog: the gateway hangs; 8 = calculation: the guard replaced the decision."""
+    if not guard:
+        return None
+    return 12 if guard == HUNG else 8
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,65 @@
+"""Stands in for Venus OS's localsettings, as a process of its own: `python localsettings.py ADDRESS [TAKEN ...]`.
+
+Knows AddSettings, and GetValue and SetValue on each setting; instances in TAKEN are given to nobody.
+Sheet: venus-dbus.md section 5.
+"""
+
+import sys
+
+import dbus
+import dbus.service
+from dbus.mainloop.glib import DBusGMainLoop
+from gi.repository import GLib
+
+ITEM = "com.victronenergy.BusItem"
+
+
+class Setting(dbus.service.Object):
+    def __init__(self, bus, path, value):
+        super().__init__(bus, path)
+        self.path, self.value = path, value
+
+    @dbus.service.method(ITEM, out_signature="v")
+    def GetValue(self):  # noqa: N802
+        return self.value
+
+    @dbus.service.method(ITEM, in_signature="v", out_signature="i")
+    def SetValue(self, value):  # noqa: N802
+        self.value = value
+        self.PropertiesChanged({"Value": value, "Text": str(value)})
+        return 0
+
+    @dbus.service.signal(ITEM, signature="a{sv}")
+    def PropertiesChanged(self, changes):  # noqa: N802
+        pass
+
+
+class Root(dbus.service.Object):
+    def __init__(self, bus, taken):
+        super().__init__(bus, "/")
+        self.bus, self.taken, self.settings = bus, set(taken), {}
+
+    @dbus.service.method("com.victronenergy.Settings", in_signature="aa{sv}", out_signature="aa{sv}")
+    def AddSettings(self, wanted):  # noqa: N802
+        return [self.add(str(entry["path"]), entry["default"]) for entry in wanted]
+
+    def add(self, path, default):
+        if path not in self.settings:
+            value = self.free(str(default)) if path.endswith("/ClassAndVrmInstance") else default
+            self.settings[path] = Setting(self.bus, path, value)
+        return {"path": path, "error": 0, "value": self.settings[path].value}
+
+    def free(self, wish):
+        device, number = wish.split(":")
+        while number in self.taken:
+            number = str(int(number) + 1)
+        self.taken.add(number)
+        return f"{device}:{number}"
+
+
+if __name__ == "__main__":
+    connection = dbus.bus.BusConnection(sys.argv[1], mainloop=DBusGMainLoop())
+    root = Root(connection, sys.argv[2:])
+    name = dbus.service.BusName("com.victronenergy.settings", connection, do_not_queue=True)
+    print("there", flush=True)
+    GLib.MainLoop().run()

@@ -1,0 +1,54 @@
+"""Messages are rare, except those that must not wait."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.model import Decision
+from outputs.venus_dbus.pace import Haste, Pace, haste
+from outputs.venus_dbus.view import View, bank_view
+from tests import make
+
+
+def view(**changes: Any) -> View:
+    decision: Decision = make.decision(**changes)
+    return bank_view(make.snapshot(decision=decision))
+
+
+def test_only_limits_and_alarms_are_urgent() -> None:
+    assert haste(None, view()) is Haste.NOW
+    assert haste(view(), view()) is Haste.USUAL
+    assert haste(view(), bank_view(make.snapshot(bank=make.bank(current=99.0)))) is Haste.USUAL
+    assert haste(view(), view(ccl=49.0)) is Haste.SOON
+    assert haste(view(ccl=49.0), view(ccl=50.0)) is Haste.SOON
+    assert haste(view(alarms={"low_soc": 2}), view(alarms={"low_soc": 0})) is Haste.SOON
+
+
+def test_what_takes_a_permission_away_is_due_now() -> None:
+    for changes in (
+        {"ccl": 0.0}, {"dcl": 0.0}, {"cvl": None}, {"allow_charge": False}, {"allow_discharge": False},
+        {"alarms": {"low_soc": 1}}, {"alarms": {"fuse_blown": 2}},
+    ):  # fmt: skip
+        assert haste(view(), view(**changes)) is Haste.NOW, changes
+
+
+def test_usual_news_wait_for_the_interval() -> None:
+    pace = Pace(0.9)
+    assert pace.wait(10.0, Haste.USUAL) == 0.0
+    pace.sent(10.0)
+    assert abs(pace.wait(10.5, Haste.USUAL) - 0.4) < 1e-9
+    assert pace.wait(10.5, Haste.SOON) == 0.0
+    assert pace.wait(10.0, Haste.NOW) == 0.0
+    assert pace.wait(10.9, Haste.USUAL) == 0.0
+
+
+@given(st.lists(st.floats(0.01, 0.5), min_size=50, max_size=300), st.sampled_from([Haste.USUAL, Haste.SOON]))
+def test_changing_limits_cannot_flood_the_bus(steps: list[float], urgency: Haste) -> None:
+    pace, now, sent = Pace(0.9), 0.0, 0
+    for step in steps:
+        now += step
+        if pace.wait(now, urgency) == 0.0:
+            pace.sent(now)
+            sent += 1
+    assert sent <= 5 + now * (1.0 / 0.9 + 1.0 / 5.0)

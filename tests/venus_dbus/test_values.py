@@ -1,0 +1,251 @@
+"""What is published for a state: laws that hold for every Snapshot, and the mappings by example.  No bus."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.model import ALARMS, Cap, Decision, Extreme, Health, Snapshot
+from outputs.venus_dbus.paths import Published, down
+from outputs.venus_dbus.tree import Tree, Value
+from outputs.venus_dbus.view import View, bank_view, battery_view, vouched
+from tests import make
+
+CVL, CCL, DCL = "/Info/MaxChargeVoltage", "/Info/MaxChargeCurrent", "/Info/MaxDischargeCurrent"
+
+
+def shown(view: View) -> dict[str, Value]:
+    """All published values of a view."""
+    tree = Tree()
+    Published(tree).update(view, slow=True)
+    return {path: tree[path].value for path in tree}
+
+
+def of_bank(**changes: Any) -> dict[str, Value]:
+    return shown(bank_view(make.snapshot(**changes)))
+
+
+NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
+MAYBE = st.none() | NUMBERS
+LEVELS = st.dictionaries(st.sampled_from(ALARMS), st.integers(0, 2))
+DECISIONS = st.builds(
+    Decision, cvl=MAYBE, ccl=NUMBERS, dcl=NUMBERS, allow_charge=st.booleans(), allow_discharge=st.booleans(),
+    soc=MAYBE, low_voltage=MAYBE, alarms=LEVELS, blocked_since=st.none() | st.floats(0, 100),
+    charge_mode=st.sampled_from(["bulk", "float", "error", "of tomorrow"]),
+)  # fmt: skip
+READINGS = st.builds(
+    make.reading, voltage=MAYBE, current=MAYBE, soc=MAYBE, capacity=MAYBE, remaining_capacity=MAYBE,
+    cell_voltages=st.lists(MAYBE, max_size=4).map(tuple), temperatures=st.lists(MAYBE, max_size=6).map(tuple),
+    charge_allowed=st.none() | st.booleans(), alarms=LEVELS, manufacturer=st.none() | st.text(max_size=5),
+)  # fmt: skip
+BATTERIES = st.builds(
+    lambda of, health, remark: make.battery(of=of, health=health, remark=remark),
+    READINGS, st.sampled_from(Health), st.text(max_size=5),
+)  # fmt: skip
+BANKS = st.builds(
+    lambda batteries, changes: make.bank(*batteries, **changes),
+    st.lists(BATTERIES, min_size=1, max_size=3),
+    st.fixed_dictionaries(
+        {"voltage": MAYBE, "current": MAYBE, "power": MAYBE, "soc": MAYBE, "health": st.sampled_from(Health)}
+    ),
+)  # fmt: skip
+SNAPSHOTS = st.builds(
+    lambda bank, decision, valid_until: make.snapshot(bank=bank, decision=decision, valid_until=valid_until),
+    BANKS, DECISIONS, st.floats(-10, 10),
+)  # fmt: skip
+
+
+@given(SNAPSHOTS)
+def test_a_valid_cvl_never_stands_beside_an_invalid_current_limit(snapshot: Snapshot) -> None:
+    values = shown(bank_view(vouched(snapshot, 0.0)))
+    for path in (CCL, DCL):
+        amps = values[path]
+        assert isinstance(amps, float) and math.isfinite(amps) and amps >= 0.0
+
+
+@given(SNAPSHOTS)
+def test_no_limit_is_looser_than_decided(snapshot: Snapshot) -> None:
+    values, decision = shown(bank_view(snapshot)), snapshot.decision
+    for path, decided in ((CVL, decision.cvl), (CCL, decision.ccl), (DCL, decision.dcl)):
+        published = values[path]
+        if published:
+            assert isinstance(published, float) and decided is not None
+            assert published <= decided + 1e-6 * max(1.0, decided)
+
+
+@given(SNAPSHOTS)
+def test_past_its_deadline_no_snapshot_allows_any_current(snapshot: Snapshot) -> None:
+    values = shown(bank_view(vouched(snapshot, snapshot.valid_until + 0.001)))
+    assert (values[CCL], values[DCL]) == (0.0, 0.0)
+    assert (values["/Io/AllowToCharge"], values["/Io/AllowToDischarge"]) == (0, 0)
+    assert values["/Alarms/BmsCable"] == 2
+    assert [values[f"/Dc/0/{name}"] for name in ("Voltage", "Current", "Power")] == [None, None, None]
+
+
+@given(SNAPSHOTS)
+def test_every_value_keeps_its_type_and_is_finite(snapshot: Snapshot) -> None:
+    types = {"d": float, "i": int, "s": str}
+    for view in (bank_view(snapshot), *map(battery_view, snapshot.bank.batteries)):
+        tree = Tree()
+        Published(tree).update(view, slow=True)
+        for path in tree:
+            item = tree[path]
+            assert item.value is None or type(item.value) is types[item.kind], path
+            assert not isinstance(item.value, float) or math.isfinite(item.value), path
+            assert isinstance(item.shown, str)
+
+
+@given(SNAPSHOTS)
+def test_the_same_state_again_changes_nothing(snapshot: Snapshot) -> None:
+    published = Published(Tree())
+    published.update(bank_view(snapshot), slow=True)
+    assert published.update(bank_view(snapshot), slow=True) == []
+
+
+@given(BATTERIES)
+def test_a_battery_by_itself_is_never_a_bms(state: Any) -> None:
+    values = shown(battery_view(state))
+    assert [values[path] for path in (CVL, CCL, DCL)] == [None, None, None]
+    assert values["/Io/AllowToCharge"] is None
+
+
+def test_rounding_keeps_noise_off_the_bus_and_limits_on_the_safe_side() -> None:
+    values = of_bank(
+        bank=make.bank(voltage=53.2049, current=20.04, power=1066.4, soc=60.04, temperature=25.04),
+        decision=make.decision(cvl=55.2399, ccl=49.99, dcl=0.04, soc=None, low_voltage=46.391),
+    )
+    assert (values["/Dc/0/Voltage"], values["/Dc/0/Current"], values["/Dc/0/Power"]) == (53.2, 20.0, 1066.0)
+    assert (values["/Soc"], values["/Dc/0/Temperature"]) == (60.0, 25.0)
+    assert (values[CVL], values[CCL], values[DCL], values["/Info/BatteryLowVoltage"]) == (55.23, 49.9, 0.0, 46.4)
+    assert of_bank(bank=make.bank(current=-0.123))["/Dc/0/Current"] == -0.12
+    assert [down(value, 2) for value in (55.2, 0.29, 57.6, 4.35)] == [55.2, 0.29, 57.6, 4.35]
+
+
+def test_soc_is_the_one_that_the_rules_used() -> None:
+    assert of_bank(bank=make.bank(soc=60.0), decision=make.decision(soc=73.5))["/Soc"] == 73.5
+    assert of_bank(bank=make.bank(soc=60.0), decision=make.decision(soc=None))["/Soc"] == 60.0
+
+
+def test_consumed_is_what_lacks_to_full_and_negative() -> None:
+    assert of_bank()["/ConsumedAmphours"] == -112.0
+    derived = of_bank(bank=make.bank(remaining_capacity=None), decision=make.decision(soc=50.0))
+    assert (derived["/ConsumedAmphours"], derived["/Capacity"]) == (-140.0, 140.0)
+    assert of_bank(bank=make.bank(capacity=None, remaining_capacity=None))["/ConsumedAmphours"] is None
+
+
+def test_an_alarm_that_the_bms_lacks_is_invalid_and_a_short_circuit_shows_where_there_is_a_path() -> None:
+    values = of_bank(decision=make.decision(alarms={"low_soc": 1, "short_circuit": 2, "high_discharge_current": 1}))
+    assert values["/Alarms/LowSoc"] == 1
+    assert values["/Alarms/CellImbalance"] is None
+    assert (values["/Alarms/HighDischargeCurrent"], values["/Alarms/InternalFailure"]) == (2, 2)
+    assert "/Alarms/ShortCircuit" not in values
+    assert of_bank(decision=make.decision(alarms={}))["/Alarms/InternalFailure"] is None
+
+
+def test_cell_ids_are_short_for_one_battery_and_name_the_battery_in_a_bank() -> None:
+    assert of_bank()["/System/MaxVoltageCellId"] == "C8"
+    two = make.bank(make.battery("a"), make.battery("b"), max_cell=Extreme(3.4, "b:12"))
+    values = of_bank(bank=two)
+    assert values["/System/MaxVoltageCellId"] == "b:12"
+    assert "/Voltages/Cell1" not in values
+    assert values["/System/NrOfModulesOnline"] == 2
+
+
+def test_a_figure_of_the_bms_itself_names_no_cell() -> None:
+    bare = make.battery(of=make.reading(cell_voltages=(), lowest_cell_voltage=3.3, highest_cell_voltage=3.4))
+    values = of_bank(bank=make.bank(bare, max_cell=Extreme(3.4, "rack-1:2")))
+    assert (values["/System/MaxCellVoltage"], values["/System/MaxVoltageCellId"]) == (3.4, None)
+    assert shown(battery_view(bare))["/System/MaxVoltageCellId"] is None
+    assert shown(battery_view(make.battery()))["/System/MaxVoltageCellId"] == "C8"
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "mode", "device"),
+    [
+        ({}, 9, 3, 0x100),
+        ({"ccl": 0.0, "allow_charge": False}, 9, 3, 0x100),
+        ({"allow_charge": False, "allow_discharge": False}, 14, 0xFC, 0x104),
+        ({"alarms": {"high_temperature": 1}}, 9, 3, 0x102),
+        ({"alarms": {"high_charge_temperature": 2}}, 9, 3, 0x101),
+        ({"alarms": {"low_voltage": 2}}, 9, 3, 0x105),
+        ({"alarms": {"internal_failure": 2, "high_temperature": 2}}, 9, 3, 0x103),
+    ],
+)
+def test_states(changes: dict[str, Any], state: int, mode: int, device: int) -> None:
+    values = of_bank(decision=make.decision(**changes))
+    assert (values["/State"], values["/Mode"], values["/DeviceState"]) == (state, mode, device)
+    assert values["/ErrorCode"] is None
+
+
+def test_the_guard_shows_as_an_error_with_its_sentence() -> None:
+    values = of_bank(guard="CCL 80.0 A above the 50.0 A that its members allow")
+    assert (values["/State"], values["/ErrorCode"]) == (10, 8)
+    assert values["/ConnectionInformation"] == "CCL 80.0 A above the 50.0 A that its members allow"
+
+
+def test_reasons_are_the_sentences_of_the_winning_rules() -> None:
+    caps = (Cap(50.0, "config", "configured 50 A"), Cap(12.5, "temperature", "coldest sensor 3.1 °C allows 25 %"))
+    values = of_bank(decision=make.decision(ccl=12.5, ccl_caps=caps))
+    assert values["/Info/ChargeLimitation"] == "coldest sensor 3.1 °C allows 25 %"
+    assert values["/Info/DischargeLimitation"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "Bulk"),
+        ({"charge_mode": "float_transition"}, "Float Transition"),
+        ({"charge_mode": "absorption", "cell_ovp": "limiting"}, "Absorption (Cell OVP) limiting"),
+        ({"cell_ovp": "recovering", "soc_reset": True}, "Bulk (Cell OVP*) recovering & SoC Reset"),
+    ],
+)
+def test_charge_mode_reads_as_users_know_it(changes: dict[str, Any], text: str) -> None:
+    assert of_bank(decision=make.decision(**changes))["/Info/ChargeMode"] == text
+
+
+def test_who_is_silent_is_said_without_a_running_counter() -> None:
+    silent = make.battery("b", health=Health.LOST, remark="no answer from /dev/ttyUSB1")
+    outside = make.battery("c", joined=False, remark="kept out of the bank: 51.00 V")
+    values = of_bank(bank=make.bank(make.battery("a"), silent, outside))
+    expected = "b: lost (no answer from /dev/ttyUSB1); c: kept out of the bank: 51.00 V"
+    assert values["/ConnectionInformation"] == expected
+    assert of_bank()["/ConnectionInformation"] is None
+
+
+@pytest.mark.parametrize(("maker", "published"), [("ACME", "ACME"), ("Pylontech", None), ("BYD", None), (None, None)])
+def test_makers_that_victron_treats_specially_are_not_named(maker: str | None, published: str | None) -> None:
+    of = make.reading(manufacturer=maker)
+    assert of_bank(bank=make.bank(make.battery(of=of)))["/Manufacturer"] == published
+
+
+def test_a_watched_battery_does_not_make_a_bank_of_two() -> None:
+    both = make.bank(make.battery("a"), make.battery("watched", control=False, of=make.reading(soc=1.0)))
+    values = of_bank(bank=both)
+    assert values["/Voltages/Cell1"] == 3.32
+    assert values["/Mgmt/Connection"] == "serial /dev/ttyUSB0"
+
+
+def test_radio_links_are_no_voltage_reference() -> None:
+    radio = make.battery(connection="BLE AA:BB:CC:DD:EE:FF")
+    assert of_bank(bank=make.bank(radio))["/Mgmt/InsecureConnection"] == 1
+    assert of_bank(bank=make.bank(make.battery(), radio))["/Mgmt/InsecureConnection"] == 1
+    assert of_bank()["/Mgmt/InsecureConnection"] == 0
+
+
+def test_slow_values_wait_for_their_turn() -> None:
+    tree = Tree()
+    published = Published(tree)
+    published.update(bank_view(make.snapshot(time_to_go=3600)), slow=True)
+    assert published.update(bank_view(make.snapshot(time_to_go=3599)), slow=False) == []
+    assert published.update(bank_view(make.snapshot(time_to_go=3599)), slow=True) == ["/TimeToGo"]
+
+
+def test_a_valid_snapshot_is_published_as_it_is() -> None:
+    snapshot = make.snapshot(at=0.0)
+    assert vouched(snapshot, 5.0) is snapshot
+    blocked = replace(snapshot, decision=make.decision(blocked_since=1.0))
+    assert vouched(blocked, 6.0).decision.blocked_since == 1.0
+    assert vouched(snapshot, 6.0).decision.blocked_since == 5.0
