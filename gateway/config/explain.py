@@ -194,7 +194,7 @@ def number_advice(word: str, unit: str) -> str:
         return ""
     number, given = found[1].replace(",", "."), SAME.get(found[2], found[2])
     if not unit:
-        return f"{word!r} holds a unit, write {number}"
+        return f"{word!r} holds a unit, write {float(number) * (1000 if given == 'k' else 1):.10g}"
     if given == unit:
         return f"{word!r} holds its unit, write {number} ({unit} is the unit)"
     if (factor := _factor(given, unit)) is None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from gateway.config.explain import nearest, number_advice, truth
 from gateway.config.ini import Entry, read_ini
 from gateway.config.load import examine
-from gateway.config.options import NO_EQUAL, OPTIONS, RENAMED, RETHOUGHT, Kind
+from gateway.config.options import LIMITS, NO_EQUAL, OPTIONS, PAIRS, RENAMED, RETHOUGHT, Kind
 from gateway.config.schema import AUTO, Catalogue, installed
 from gateway.config.tree import Path, Problem
 from gateway.config.write import Remarks, to_yaml
@@ -37,6 +37,14 @@ class Draft:
     def refuse(self, entry: Entry, text: str) -> None:
         """Note that an option is wrong."""
         self.problems.append(Problem(entry.line, (entry.name,), text))
+
+    def put(self, path: Path, value: Any, entry: Entry) -> None:
+        """Set one key, making the sections around it."""
+        section = self.data
+        for part in path[:-1]:
+            section = section.setdefault(str(part), {})
+        section[str(path[-1])] = value
+        self.origin[path] = entry
 
     def text(self, name: str) -> str:
         """A text option; "" when it is not given."""
@@ -211,9 +219,75 @@ def _addressed(draft: Draft, driver: str) -> list[dict[str, Any]]:
 
 def _limits(draft: Draft) -> None:
     """Every option that concerns limits, under its own key."""
-    for name, path in PATHS.items():
-        if name in draft.values:
-            _put(draft, tuple(path.split(".")), name)
+    _complete_pairs(draft)
+    for name, value in draft.values.items():
+        entry = draft.entries.get(name)
+        if name not in LIMITS or entry is None:
+            continue
+        try:
+            there = _CONVERT.get(name, _given)(value)
+        except ValueError as error:
+            draft.refuse(entry, str(error))
+            continue
+        draft.put(("limits", *LIMITS[name].split(".")), there, entry)
+    _rising(draft.data.get("limits", {}))
+
+
+def _complete_pairs(draft: Draft) -> None:
+    """Of two lists that are one table, the one that is not given has that project's default."""
+    for pair in PAIRS:
+        given = [name for name in pair if name in draft.values]
+        for missing in pair:
+            if len(given) == 1 and missing not in draft.values:
+                draft.values[missing] = _numbers(OPTIONS[missing][1])
+                draft.entries[missing] = draft.entries[given[0]]
+
+
+def _rising(section: Mapping[str, Any]) -> None:
+    """Tables whose points fall, turned round: they mean the same and are easier to compare."""
+    for inner in section.values():
+        if not isinstance(inner, dict):
+            continue
+        points, fractions = inner.get("points"), inner.get("fractions")
+        if points and fractions and points == sorted(points, reverse=True):
+            inner |= {"points": points[::-1], "fractions": fractions[::-1]}
+        _rising(inner)
+
+
+def _given(value: Value) -> Value:
+    if value is None:
+        raise ValueError("no value, expected a number; or remove the line")
+    return value
+
+
+def _or(other: Value, *off: float) -> Callable[[Value], Value]:
+    """An option that may be empty, and whose values `off` mean the same: then it is `other`."""
+    return lambda value: other if value is None or value in off else value
+
+
+def _word(*words: str, first: int) -> Callable[[Value], Value]:
+    """An option that numbers its choices from `first`, which have names here."""
+
+    def convert(value: Value) -> Value:
+        known = dict(enumerate(words, first))
+        if value not in known:
+            raise ValueError(f"{value}, expected {', '.join(f'{n} ({word})' for n, word in known.items())}")
+        return known[value]  # type: ignore[index]
+
+    return convert
+
+
+_CONVERT: Final[Mapping[str, Callable[[Value], Value]]] = {
+    "SOC_CALCULATION": lambda on: "counter" if on else "bms",
+    "CHARGE_MODE": _word("linear", "step", first=1),
+    "CVL_CONTROLLER_MODE": _word("off", "penalty", "integral", "clipped", first=0),
+    "SOC_RESET_AFTER_DAYS": _or(None, 0),
+    "SWITCH_TO_FLOAT_WAIT_FOR_SEC": _or(0),
+    "SWITCH_TO_FLOAT_CELL_VOLTAGE_DIFF": _or(None, 10),
+    "SWITCH_TO_BULK_CELL_VOLTAGE_DIFF": _or(None, 10),
+    "SWITCH_TO_BULK_SOC_THRESHOLD": _or(None, 0),
+}
+"""Options whose value is written in another way here; sheet: limits.md section 3.2 (what empty, 0 and 10 mean)."""
 
 
 def _without_equal(draft: Draft) -> None:

@@ -2,4 +2,27 @@
 
 from typing import Final
 
-OLD_NAMES: Final[dict[str, str]] = {"MAX_CELL_VOLTAGE": "limits.cell_voltage.max"}
+from gateway.config.options import LIMITS, OPTIONS, RENAMED, RETHOUGHT
+
+BATTERY: Final = {
+    "BMS_TYPE": "driver under batteries",
+    "BLUETOOTH_BMS": "port (ble:AA:BB:CC:DD:EE:FF) under batteries",
+    "CAN_PORT": "port (can0) under batteries",
+    "BATTERY_ADDRESSES": "address under batteries",
+    "POLL_INTERVAL": "poll_interval under batteries",
+    "LINEAR_LIMITATION_ENABLE": "limits.mode",
+}
+
+
+def _today(name: str) -> str:
+    """The newest name of an option."""
+    return RENAMED.get(name) or RETHOUGHT.get(name, ("", name))[1]
+
+
+def _here(name: str) -> str:
+    if name in BATTERY:
+        return BATTERY[name]
+    return f"limits.{LIMITS[today]}" if (today := _today(name)) in LIMITS else BATTERY.get(today, "")
+
+
+OLD_NAMES: Final[dict[str, str]] = {name: _here(name) for name in (*OPTIONS, *RENAMED, *RETHOUGHT)}

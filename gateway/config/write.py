@@ -36,7 +36,8 @@ def _entry(path: Path, value: Any, remarks: Mapping[Path, str], depth: int) -> I
     elif isinstance(value, list) and value and isinstance(value[0], dict):
         yield f"{margin}{path[-1]}:{remark}"
         for index, item in enumerate(value):
-            lines = [line for key, inner in item.items() for line in _entry((*path, index, key), inner, remarks, depth + 2)]
+            entries = [_entry((*path, index, key), inner, remarks, depth + 2) for key, inner in item.items()]
+            lines = [line for entry in entries for line in entry]
             yield f"{margin}  - {lines[0].lstrip()}"
             yield from lines[1:]
     else:
@@ -45,7 +46,7 @@ def _entry(path: Path, value: Any, remarks: Mapping[Path, str], depth: int) -> I
 
 def _word(value: Any) -> str:
     """A value in one line.  JSON is YAML, so whatever looks odd is written as JSON."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z/][\w./-]*", value) and value not in ("true", "false", "null"):
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z/][\w./-]*", value) and value.lower() not in ("true", "false", "null"):
         return value
     if isinstance(value, list | tuple):
         return f"[{', '.join(_word(item) for item in value)}]"

@@ -101,7 +101,9 @@ class Table(Model):
     @model_validator(mode="after")
     def _sound(self) -> Self:
         if len(self.points) != len(self.fractions):
-            raise ValueError(f"points has {len(self.points)} numbers and fractions {len(self.fractions)}, expected as many")
+            raise ValueError(
+                f"points has {len(self.points)} numbers and fractions {len(self.fractions)}, expected as many"
+            )
         if len(self.points) < 2:
             raise ValueError("a table needs two points at least")
         steps = [b - a for a, b in zip(self.points, self.points[1:], strict=False)]
@@ -192,7 +194,9 @@ class OnLoss(Model):
     """When a BMS falls silent.  Sheet: limits.md 8.2."""
 
     block: bool = Field(default=False, description="true = 0 A as soon as it is stale")
-    timeout_minutes: float = number(30.0, "min", "how long to go on without it where its cells were safe", ge=1, le=1440)
+    timeout_minutes: float = number(
+        30.0, "min", "how long to go on without it where its cells were safe", ge=1, le=1440
+    )
     cell_voltage_min: float = number(3.225, "V", "safe above this", gt=1, lt=5)
     cell_voltage_max: float = number(3.375, "V", "safe below this", gt=1, lt=5)
     alarm: bool = Field(default=True, description="raise the BMS cable alarm")

@@ -46,8 +46,8 @@ def rounded(value: float | None, digits: int) -> float | None:
 
 
 def down(value: float | None, digits: int) -> float | None:
-    """Rounded towards 0: a limit never grows by rounding."""
-    if value is None or not math.isfinite(value):
+    """Rounded towards 0: a limit (which is sound, see view.Limits) never grows by rounding."""
+    if value is None:
         return None
     scale: float = 10.0**digits
     return math.floor(value * scale + 1e-6) / scale
@@ -86,7 +86,7 @@ def _time_to_go(view: View) -> int | None:
 
 def _low_voltage(view: View) -> float | None:
     low = view.limits.low_voltage
-    return None if low is None or not math.isfinite(low) else math.ceil(low * 100.0 - 1e-6) / 100.0
+    return None if low is None else math.ceil(low * 100.0 - 1e-6) / 100.0
 
 
 def _cvl_per_cell(view: View) -> float | None:

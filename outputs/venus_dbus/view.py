@@ -4,14 +4,15 @@ Voltage, current and power are published only while the BMS answers; cells and t
 SoC and capacities remain the last known (limits.md 8.2: outputs invalidate V, I, P and set CCL = DCL = 0).
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from gateway.model import BankState, BatteryState, Cap, Decision, Extreme, Health, Reading, Snapshot
 
 HUNG: Final = "the gateway itself hangs: limits withdrawn"
+ABSURD: Final = 1e6  # V, A; no battery has it
 TEXT_LENGTH: Final = 200  # characters of a reason, of a connection
 MODE_WORDS: Final = {
     "bulk": "Bulk",
@@ -58,8 +59,7 @@ class About:
     hardware: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(NamedTuple):
     """One battery service's content before rounding; None = not known."""
 
     about: About = About()
@@ -84,7 +84,7 @@ class View:
     balancing: bool | None = None
     heating: bool | None = None
     charge_cycles: int | None = None
-    alarms: Mapping[str, int] = field(default_factory=dict)
+    alarms: Mapping[str, int] = MappingProxyType({})
     online: int = 0
     offline: int = 0
     blocking_charge: int = 0
@@ -209,14 +209,14 @@ def _limits(decision: Decision) -> Limits:
         cvl=decision.cvl if _sound(decision.cvl) else None,
         ccl=decision.ccl if _sound(decision.ccl) else 0.0,
         dcl=decision.dcl if _sound(decision.dcl) else 0.0,
-        low_voltage=decision.low_voltage,
+        low_voltage=decision.low_voltage if _sound(decision.low_voltage) else None,
         allow_charge=decision.allow_charge,
         allow_discharge=decision.allow_discharge,
     )
 
 
 def _sound(value: float | None) -> bool:
-    return value is not None and math.isfinite(value) and value >= 0.0
+    return value is not None and 0.0 <= value <= ABSURD  # false for what is no number
 
 
 def _single(reading: Reading, health: Health) -> Single:

@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+import grp
+import os
 import random
 import threading
 import time
@@ -225,7 +227,7 @@ def test_the_size_of_an_answer_is_learnt_from_the_last_one() -> None:
     with_device(jbd, test)
 
 
-def test_an_answer_longer_than_a_tty_can_wait_for_takes_two_wakes() -> None:
+def test_an_answer_longer_than_a_tty_can_wait_for_takes_two_wakes_at_most() -> None:
     from bms_drivers.jbd import checksum
 
     body = bytes((0x03, 0x00, 255)) + bytes(255)
@@ -235,7 +237,7 @@ def test_an_answer_longer_than_a_tty_can_wait_for_takes_two_wakes() -> None:
     async def test(link: SerialLink, device: PtyDevice) -> None:
         before = link.wakes
         assert (await link.exchange(replace(BASIC, size=len(long))))[0].raw == long
-        assert link.wakes - before == 2
+        assert link.wakes - before <= 2
 
     with_device(lambda request: trickle(long, size=20), test)
 
@@ -339,9 +341,14 @@ def test_a_port_that_cannot_be_opened_says_why_in_one_line(url: str, message: st
 
 
 def test_a_forbidden_port_names_the_group_to_join(tmp_path: Path) -> None:
-    problem = opening_failed("/dev/tty", PermissionError(errno.EACCES, "Permission denied"))
+    port = tmp_path / "ttyUSB0"
+    port.touch()
+    if os.getuid() == 0:
+        os.chown(port, -1, grp.getgrnam("dialout").gr_gid)
+    group = grp.getgrgid(port.stat().st_gid).gr_name
+    problem = opening_failed(str(port), PermissionError(errno.EACCES, "Permission denied"))
     assert isinstance(problem, LinkClosed)
-    assert "permission denied; join its group: sudo usermod -aG tty " in str(problem)
+    assert f"{port}: permission denied; join its group: sudo usermod -aG {group} " in str(problem)
 
 
 def test_opening_that_is_given_up_leaves_the_port_free() -> None:
@@ -426,7 +433,7 @@ class serial_server:  # noqa: N801 - used like a function
 
     def _serve(self) -> None:
         connection, _ = self._listener.accept()
-        with connection, closing(serial.serial_for_url(self._path, baudrate=115200, timeout=0.01)) as port:
+        with connection, closing(_Lines(self._path, baudrate=115200, timeout=0.01)) as port:
             connection.settimeout(0.01)
             manager = rfc2217.PortManager(port, _Locked(connection))
             while True:
@@ -439,6 +446,18 @@ class serial_server:  # noqa: N801 - used like a function
                 if not received:
                     return
                 port.write(b"".join(manager.filter(received)))
+
+
+class _Lines(serial.Serial):  # type: ignore[misc]
+    """A pty has no modem lines; the server reports some all the same."""
+
+    cts = dsr = ri = cd = True
+
+    def _update_rts_state(self) -> None: ...
+
+    def _update_dtr_state(self) -> None: ...
+
+    def _update_break_state(self) -> None: ...
 
 
 class _Locked:

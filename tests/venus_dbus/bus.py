@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -112,16 +113,19 @@ class Monitor:
 
     def __init__(self, address: str) -> None:
         rule = "type='signal',interface='com.victronenergy.BusItem'"
+        self._text = tempfile.TemporaryFile("w+")  # noqa: SIM115, a pipe that nobody empties would hold it up
         self._process = subprocess.Popen(
             ["stdbuf", "-oL", "dbus-monitor", "--address", address, rule],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            stdout=self._text, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     def end(self) -> list[tuple[float, str]]:
         """Every signal so far: when, and its text."""
         self._process.terminate()
-        text, _ = self._process.communicate()
-        parts = re.split(r"^signal time=([0-9.]+) ", text, flags=re.MULTILINE)[1:]
+        self._process.wait()
+        with self._text:
+            self._text.seek(0)
+            parts = re.split(r"^signal time=([0-9.]+) ", self._text.read(), flags=re.MULTILINE)[1:]
         pairs = zip(parts[::2], parts[1::2], strict=True)
         return [(float(at), body) for at, body in pairs if "member=ItemsChanged" in body]
 

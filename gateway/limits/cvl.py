@@ -1,0 +1,73 @@
+"""Charge voltage: the controllers of single cells, and how their target is applied.  Sheet: limits.md 3.3, 3.4."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.limits.charge_state import SAME
+from gateway.limits.memory import Voltage
+from gateway.limits.settings import ChargeVoltage, LimitSettings
+from gateway.model import Reading
+
+
+def target(
+    reading: Reading, settings: LimitSettings, cell_limit: float, u_max: float, before: Voltage, now: float
+) -> tuple[float, str]:
+    """The voltage that keeps the highest cell of one pack at or under `cell_limit`, and why."""
+    cells = [volts for volts in reading.cell_voltages if volts is not None]
+    top = max(cells, default=reading.max_cell)
+    u_min = settings.cell_voltage.min * (reading.cells or 0)
+    kind = settings.charge_voltage.controller
+    if top is None or kind == "off":
+        return u_max, ""
+    if kind == "integral":
+        return _integral(top, settings, cell_limit, u_min, u_max, before, now)
+    if top <= cell_limit:
+        return u_max, ""
+    over = sum(volts - cell_limit for volts in cells if volts > cell_limit)
+    why = f"highest cell {top:.3f} V above {cell_limit:.3f} V"
+    if kind == "clipped":
+        return sum(min(volts, cell_limit) for volts in cells) + 0.010, why
+    return min(max(sum(cells) - over, u_min), u_max), f"{why}, penalty {over:.3f} V"
+
+
+def _integral(
+    top: float,
+    settings: LimitSettings,
+    cell_limit: float,
+    u_min: float,
+    u_max: float,
+    before: Voltage,
+    now: float,
+) -> tuple[float, str]:
+    """Lowers the voltage as long as the highest cell is over, by seconds and not by evaluations (Q14)."""
+    volts = u_max if before.volts is None else before.volts
+    seconds = 0.0 if before.at is None else min(now - before.at, 10.0)
+    over = top - cell_limit - (settings.absorption.cell_difference or 0.0)
+    wished = volts - over * settings.charge_voltage.integral_factor * seconds
+    wished = min(max(wished, u_min), u_max)
+    return wished, f"highest cell {top:.3f} V, integral controller" if wished < u_max else ""
+
+
+def apply(wished: float, u_max: float, before: Voltage, setting: ChargeVoltage, now: float) -> tuple[Voltage, str]:
+    """Down at once, hold, slowly up (3.4); returns the new state and none, limiting, holding or recovering."""
+    volts, limited = before.volts, before.limited_at
+    free = wished >= u_max - 1e-9
+    if free and (limited is None or volts is None or abs(volts - u_max) <= SAME):
+        return Voltage(volts=u_max, at=now), "none"
+    if volts is None or wished <= volts + SAME:
+        lowered = min(wished, u_max, wished if volts is None else volts)
+        return Voltage(volts=lowered, limited_at=now, base=lowered, at=now), "limiting"
+    if limited is None:  # U_max itself rose
+        return Voltage(volts=wished, at=now), "none"
+    waited = now - limited - setting.hold
+    if waited < 0:
+        return replace(before, at=now, base=volts), "holding"
+    raised = wished if setting.rate == 0 else min(wished, before.base + setting.rate * waited)
+    if raised >= u_max - 1e-9:
+        return Voltage(volts=u_max, at=now), "none"
+    return replace(before, volts=max(volts, raised), at=now), "recovering"
+
+
+def lowest(targets: Sequence[tuple[float, str]]) -> tuple[float, str]:
+    """The lowest wish of all packs and its reason."""
+    return min(targets, key=lambda wish: wish[0])

@@ -1,0 +1,65 @@
+"""Current and state of charge that all rules use.  Sheet: limits.md 5.1 to 5.4."""
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final
+
+from gateway.limits.memory import BatteryMemory
+from gateway.limits.settings import CurrentMap, LimitSettings
+from gateway.limits.tables import Curve
+from gateway.model import Reading
+
+LONGEST_STEP: Final = 10.0  # s; over a longer gap nothing is integrated (Q7)
+EMPTY_AFTER: Final = 60.0  # s at the minimum until the counter says 0 %
+CAPPED: Final = 99.0  # % until a full charge was completed, where that is asked for
+
+
+@lru_cache(maxsize=64)
+def _curve(reported: tuple[float, ...], measured: tuple[float, ...]) -> Curve:
+    return Curve(reported, measured)
+
+
+def corrected(reading: Reading, table: CurrentMap) -> float | None:
+    """The current [A] after the user's correction, without flow through an open switch (5.1)."""
+    current = reading.current
+    if current is None:
+        return None
+    if table.reported != table.measured:
+        current = round(_curve(table.reported, table.measured)(current, "linear"), 3)
+    if reading.discharge_allowed is False:
+        current = max(0.0, current)
+    if reading.charge_allowed is False:
+        current = min(0.0, current)
+    return current
+
+
+def count(reading: Reading, memory: BatteryMemory, settings: LimitSettings, now: float) -> BatteryMemory:
+    """The SoC counter of one battery after this reading (5.3)."""
+    capacity, current = reading.capacity, corrected(reading, settings.soc.current_map)
+    if not capacity:
+        return memory
+    amount = memory.counted_ah
+    if amount is None:
+        known = [soc for soc in (memory.stored_soc, reading.soc) if soc is not None]
+        amount = capacity * (known[0] if known else 100.0) / 100
+    seconds = 0.0 if memory.counted_at is None else now - memory.counted_at
+    if current is not None and 0 < seconds <= LONGEST_STEP:
+        gain = settings.soc.efficiency if current > 0 else 1.0
+        amount += current * gain * seconds / 3600
+    amount = min(max(amount, 0.0), capacity)
+    cell = reading.min_cell
+    at_bottom = cell is not None and cell <= settings.cell_voltage.min and current is not None and current < 0
+    since = (now if memory.empty_since is None else memory.empty_since) if at_bottom else None
+    if since is not None and now - since > EMPTY_AFTER:
+        amount = 0.0
+    return replace(
+        memory, counted_ah=amount, counted_soc=round(amount / capacity * 100, 3), counted_at=now, empty_since=since
+    )
+
+
+def chosen(reading: Reading, memory: BatteryMemory, settings: LimitSettings, full_since_start: bool) -> float | None:
+    """The SoC [%] of one battery that rules use: the counter's where that is chosen, else the BMS's."""
+    soc = memory.counted_soc if settings.soc.source == "counter" else reading.soc
+    if soc is not None and settings.soc.cap_until_full and not full_since_start:
+        return min(soc, CAPPED)
+    return soc
