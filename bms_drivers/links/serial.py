@@ -74,7 +74,7 @@ class SerialLink:
 
     def _open_port(self) -> Any:
         """May block: runs in a thread."""
-        return serial.serial_for_url(self.url, baudrate=self.baud, timeout=0, write_timeout=1.0, exclusive=True)
+        return serial.serial_for_url(self.url, baudrate=self.baud, timeout=0, exclusive=True)
 
     async def close(self) -> None:
         """Let go of the port; may be called at any time."""

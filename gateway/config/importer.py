@@ -19,6 +19,7 @@ from gateway.config.write import Remarks, to_yaml
 from gateway.model import ConfigError
 
 PORT: Final = "/dev/ttyUSB0"
+INVERT: Final = "INVERT_CURRENT_MEASUREMENT"
 Value = bool | float | list[float] | str | None
 
 
@@ -165,7 +166,8 @@ def _batteries(draft: Draft, catalogue: Catalogue) -> None:
         battery |= {"poll_interval": interval} if interval is not None else {}
         path = ("batteries", number - 1)
         if battery["driver"] == AUTO:
-            draft.remarks[(*path, "driver")] = "write your BMS, see `bms-gateway drivers`"
+            was = f"{', '.join(types)}: " if types else ""
+            draft.remarks[(*path, "driver")] = f"{was}write your BMS, see `bms-gateway drivers`"
         if battery["port"] == PORT:
             draft.remarks[(*path, "port")] = "config.ini does not say where it is: write your port"
     draft.data["batteries"] = [{"name": f"battery-{n}", **battery} for n, battery in enumerate(batteries, 1)]
@@ -291,19 +293,21 @@ _CONVERT: Final[Mapping[str, Callable[[Value], Value]]] = {
 
 
 def _without_equal(draft: Draft) -> None:
-    """Options that are set to something else than their default and lead nowhere here."""
-    used = {entry.name for entry in draft.origin.values()}
+    """Options that are set and lead nowhere here."""
     for name, entry in draft.entries.items():
-        default = OPTIONS[name][1]
-        if name in draft.values and entry.name not in used and not _same(entry.text, default):
-            why = NO_EQUAL.get(name, "not set here")
-            draft.without.append(f"{entry.name} = {entry.text}: {why}")
+        if name in NO_EQUAL and entry.text and not (name == INVERT and draft.values.get(name) == 1):
+            text = "(not shown)" if "PASSWORD" in name else entry.text
+            draft.without.append(f"{entry.name} = {text}: {NO_EQUAL[name]}")
 
 
 def _traced(problem: Problem, draft: Draft) -> Problem:
-    """A mistake in what was written, as one of the option that it came from."""
+    """A mistake in what was written, as one of the options that it came from."""
     path = problem.path
-    while path and path not in draft.origin:
+    below = [entry for origin, entry in draft.origin.items() if origin[: len(path)] == path]
+    while not below and path:
         path = path[:-1]
-    entry = draft.origin.get(path)
-    return Problem(entry.line, (entry.name,), problem.text) if entry else Problem(0, problem.path, problem.text)
+        below = [draft.origin[path]] if path in draft.origin else []
+    if not below or not path:
+        return Problem(0, problem.path, problem.text)
+    names = dict.fromkeys(entry.name for entry in below)
+    return Problem(min(entry.line for entry in below), (", ".join(names),), problem.text)

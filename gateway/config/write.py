@@ -46,7 +46,11 @@ def _entry(path: Path, value: Any, remarks: Mapping[Path, str], depth: int) -> I
 
 def _word(value: Any) -> str:
     """A value in one line.  JSON is YAML, so whatever looks odd is written as JSON."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z/][\w./-]*", value) and value.lower() not in ("true", "false", "null"):
+    if (
+        isinstance(value, str)
+        and re.fullmatch(r"[A-Za-z/][\w./-]*", value)
+        and value.lower() not in ("true", "false", "null")
+    ):
         return value
     if isinstance(value, list | tuple):
         return f"[{', '.join(_word(item) for item in value)}]"

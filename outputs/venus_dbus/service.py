@@ -67,7 +67,7 @@ class BatteryService:
         )  # fmt: skip
         self._bus = Bus(self._greeted, self._message, self._lost)
         self._pace = Pace(plan.min_interval)
-        self._running = self._welcome = self._asked = False
+        self._running = self._welcome = self._asked = self._dropped = False
         self._view: View | None = None  # the newest
         self._sent: View | None = None  # the one in the tree
         self._slow_at = float("-inf")
@@ -195,19 +195,20 @@ class BatteryService:
             self._later(self._request_name)
             return
         if not self.claimed:
-            self.claimed, self._tries = True, 0
+            self.reconnects += self._dropped
+            self.claimed, self._dropped, self._tries = True, False, 0
             self._dirty.clear()  # whoever sees the name asks for all items
             self._say("")
             log.info("%s is on the bus, device instance %s", self.plan.name, self.tree["/DeviceInstance"].value)
 
     def _lost(self, reason: str) -> None:
+        self._dropped = self._dropped or self.claimed
         self.claimed = self._welcome = self._asked = False
         self._say(reason)
         if self._running:
             self._later(self._reopen)
 
     def _reopen(self) -> None:
-        self.reconnects += 1
         self._bus.open(self._address)
 
     def _later(self, action: Callable[[], None]) -> None:

@@ -44,6 +44,7 @@ class DbusThread:
         self._door = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._knocked = self._stopping = self._hung = self._left = False
         self._watch: int | None = None  # GLib source
+        self._doorman: int | None = None  # GLib source
         self._deadline = 0.0  # what the watch is set to
         self._loop = GLib.MainLoop()
         self._thread = threading.Thread(target=self._run, name="venus-dbus", daemon=True)
@@ -56,7 +57,7 @@ class DbusThread:
 
     def start(self) -> None:
         """Begin; the daemon need not be there yet."""
-        GLib.io_add_watch(self._door, GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN, self._look)
+        self._open_door()
         GLib.idle_add(self._enter, priority=GLib.PRIORITY_DEFAULT)
         self._thread.start()
 
@@ -70,9 +71,13 @@ class DbusThread:
 
     def stop(self, timeout: float) -> bool:
         """Leave the bus and end the thread; False when it did not end within `timeout` [s]."""
+        self._stopping = True
         GLib.idle_add(self._quit, priority=GLib.PRIORITY_DEFAULT)
         self._thread.join(timeout)
-        return not self._thread.is_alive()
+        ended = not self._thread.is_alive()
+        if ended:
+            os.close(self._door)
+        return ended
 
     def status(self) -> dict[str, object]:
         """Figures of all services together; connected = the bank is on the bus."""
@@ -106,7 +111,10 @@ class DbusThread:
         return bool(GLib.SOURCE_REMOVE)
 
     def _quit(self) -> bool:
-        self._stopping = True
+        for source in (self._watch, self._doorman):
+            if source is not None:
+                GLib.source_remove(source)
+        self._watch = self._doorman = None
         self._leave()
         self._loop.quit()
         return bool(GLib.SOURCE_REMOVE)
@@ -115,12 +123,20 @@ class DbusThread:
         for service in self._services():
             service.leave()
 
+    def _open_door(self) -> None:
+        self._doorman = GLib.io_add_watch(self._door, GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN, self._look)
+
     def _look(self, door: int, _: object) -> bool:
         """A knock: publish the newest Snapshot and watch its deadline."""
         os.eventfd_read(door)
-        self._knocked = False
-        self._refresh()
-        return not self._stopping
+        self._knocked = done = False
+        try:
+            self._refresh()
+            done = True
+        finally:
+            if not done:
+                self._open_door()  # GLib forgets a callback that failed
+        return bool(GLib.SOURCE_CONTINUE)
 
     def _late(self) -> bool:
         """The watch: has the gateway been silent past the deadline of its last Snapshot?"""

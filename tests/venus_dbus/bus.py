@@ -1,8 +1,9 @@
-"""A private dbus-daemon and other people's programs to look at it with: dbus-send, dbus-monitor, gdbus, busctl."""
+"""A private dbus-daemon and other people's programs to look at it with: dbus-send, dbus-monitor, busctl."""
 
 import asyncio
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -98,9 +99,23 @@ def owner(address: str, service: str) -> str:
     ).strip()  # fmt: skip
 
 
-def busctl(address: str, *arguments: str) -> str:
-    """Output of systemd's busctl."""
-    return _run("busctl", f"--address={address}", *arguments)
+def items(address: str, service: str = BANK) -> str:
+    """GetItems as dbus-send prints it, on one line."""
+    text = _run(
+        "dbus-send", f"--bus={address}", "--print-reply", f"--dest={service}", "/", "com.victronenergy.BusItem.GetItems"
+    )  # fmt: skip
+    return " ".join(text.split())
+
+
+def tree(address: str, path: str = "/") -> set[str]:
+    """Every path that a browser finds by asking each node for its children."""
+    names = re.findall(r'<node name="(\w+)"/>', send(address, path, "Introspect"))
+    return {path}.union(*(tree(address, f"{path.rstrip('/')}/{name}") for name in names))
+
+
+def busctl(address: str, *arguments: str) -> str | None:
+    """Output of systemd's busctl; None on a machine without it."""
+    return _run("busctl", f"--address={address}", *arguments) if shutil.which("busctl") else None
 
 
 def _run(*command: str) -> str:

@@ -15,11 +15,13 @@ from tests.venus_dbus.bus import (
     busctl,
     connected,
     gateway,
+    items,
     names,
     now,
     off_loop,
     owner,
     send,
+    tree,
     until,
     value,
 )
@@ -48,12 +50,12 @@ def test_get_items_holds_every_path_with_value_and_text(daemon: Daemon) -> None:
         async with gateway(daemon.address) as (output, _):
             output.publish(now())
             await until(connected(output))
-            items = await off_loop(busctl, daemon.address, "call", BANK, "/", "com.victronenergy.BusItem", "GetItems")
-            assert items.startswith("a{sa{sv}} ")
-            for path in ("/Mgmt/Connection", "/Info/MaxChargeCurrent", "/Alarms/BmsCable", "/Voltages/Cell16"):
-                assert f'"{path}" 2 "Value" ' in items
-            assert '"/Info/MaxChargeCurrent" 2 "Value" d 50 "Text" s "50.00A"' in items
-            assert '"/TimeToGo" 2 "Value" ai 0 "Text" s "---"' in items
+            text = await off_loop(items, daemon.address)
+            for path in ("/Mgmt/Connection", "/Info/MaxChargeVoltage", "/Alarms/BmsCable", "/Voltages/Cell16"):
+                assert f'"{path}" array [ dict entry( string "Value" variant ' in text
+            assert '"/Info/MaxChargeCurrent" array [ dict entry( string "Value" variant double 50 )' in text
+            assert 'string "Text" variant string "50.00A"' in text
+            assert '"/TimeToGo" array [ dict entry( string "Value" variant array [ ] )' in text
 
     asyncio.run(scenario())
 
@@ -80,11 +82,21 @@ def test_browsers_can_walk_the_tree(daemon: Daemon) -> None:
             await until(connected(output))
             root = await off_loop(send, daemon.address, "/", "Introspect")
             assert '<node name="Dc"/>' in root and "ItemsChanged" in root
-            tree = await off_loop(busctl, daemon.address, "tree", BANK, "--list")
-            assert {"/", "/Dc/0/Voltage", "/Soc"} <= set(tree.split())
+            assert 'name="SetValue"' in await off_loop(send, daemon.address, "/Soc", "Introspect")
+            found = await off_loop(tree, daemon.address, "/Dc")
+            assert found == {
+                "/Dc",
+                "/Dc/0",
+                *(f"/Dc/0/{name}" for name in ("Voltage", "Current", "Power", "Temperature")),
+            }
+            listing = await off_loop(busctl, daemon.address, "tree", BANK, "--list")
+            assert listing is None or {"/", "/Dc/0/Voltage", "/Soc"} <= set(listing.split())
             soc = await off_loop(busctl, daemon.address, "introspect", BANK, "/Soc")
-            assert "com.victronenergy.BusItem" in soc and ".SetValue" in soc
-            assert ".GetItems" in await off_loop(busctl, daemon.address, "introspect", BANK, "/")
+            assert soc is None or ("com.victronenergy.BusItem" in soc and ".SetValue" in soc)
+            wrong = await off_loop(
+                busctl, daemon.address, "call", BANK, "/Soc", "com.victronenergy.BusItem", "SetValue"
+            )
+            assert wrong is None or "Error" in wrong or wrong == "i 2\n"
 
     asyncio.run(scenario())
 

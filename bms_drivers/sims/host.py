@@ -1,0 +1,28 @@
+"""`port: simulated`: the driver's simulator, in this very process."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bms_drivers.sims.faults import Faults
+from bms_drivers.sims.pack import Pack
+from bms_drivers.sims.pty import PtyDevice
+from bms_drivers.sims.sim import MODULES, build
+from gateway.model import ConfigError
+
+
+async def simulated(
+    driver: str,
+    setup: Mapping[str, Any],
+    *,
+    seed: int,
+    faults: Faults | None = None,
+    link: Path | None = None,
+    **pack: Any,
+) -> PtyDevice:
+    """A started device that answers like `driver`'s BMS.  Raises ConfigError for a driver without a simulator."""
+    if driver not in MODULES:
+        raise ConfigError(f"{driver}: has no simulator, expected one of {', '.join(sorted(MODULES))}")
+    device = PtyDevice(build(driver, Pack.of(seed, **pack), setup), faults, link)
+    await device.start()
+    return device

@@ -1,0 +1,82 @@
+"""A simulated device on a pseudo-terminal, with the timing of a serial line."""
+
+import asyncio
+import os
+import tty
+from pathlib import Path
+from typing import Final
+
+from bms_drivers.sims.faults import Faults
+from bms_drivers.sims.sim import Simulator
+
+BITS_PER_BYTE: Final = 10
+CHUNK: Final = 4096
+
+
+class PtyDevice:
+    """Answers on `path`; wakes up only when something is asked.  The pack lives between two requests."""
+
+    def __init__(self, simulator: Simulator, faults: Faults | None = None, link: Path | None = None) -> None:
+        """`link` is a stable name for the pty, removed at the end."""
+        self.simulator, self.faults = simulator, faults or Faults()
+        self.path = Path()
+        self.requests = 0
+        self._link = link
+        self._master = self._slave = -1
+        self._received = bytearray()
+        self._lived = 0.0  # s, loop time
+        self._pending: set[asyncio.TimerHandle] = set()
+
+    async def start(self) -> None:
+        """Open the pty."""
+        self._master, self._slave = os.openpty()  # the slave stays open here, so that a gateway may close and reopen it
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.path = Path(os.ttyname(self._slave))
+        loop = asyncio.get_running_loop()
+        self._lived = loop.time()
+        loop.add_reader(self._master, self._heard)
+        if self._link is not None:
+            self._link.unlink(missing_ok=True)
+            self._link.symlink_to(self.path)
+
+    async def close(self) -> None:
+        """Unplug it."""
+        if self._master < 0:
+            return
+        asyncio.get_running_loop().remove_reader(self._master)
+        for handle in self._pending:
+            handle.cancel()
+        os.close(self._master)
+        os.close(self._slave)
+        self._master = self._slave = -1
+        if self._link is not None:
+            self._link.unlink(missing_ok=True)
+
+    def _heard(self) -> None:
+        try:
+            received = os.read(self._master, CHUNK)
+        except OSError:
+            return
+        self._received += received
+        now = asyncio.get_running_loop().time()
+        self.simulator.pack.advance(now - self._lived)
+        self._lived = now
+        for reply in self.simulator.answer(self._received):
+            self.requests += 1
+            spoilt, late = self.faults.spoil(reply)
+            if spoilt:
+                self._say(spoilt, self.simulator.turnaround + late)
+
+    def _say(self, reply: bytes, after: float) -> None:
+        """Write when the last byte would have come: readers see it at the same moment, with fewer wake-ups here."""
+        delay = after + len(reply) * BITS_PER_BYTE / self.simulator.baud
+        loop = asyncio.get_running_loop()
+        handle = loop.call_later(delay, self._write, reply)
+        self._pending = {waiting for waiting in self._pending if waiting.when() > loop.time()} | {handle}
+
+    def _write(self, reply: bytes) -> None:
+        try:
+            os.write(self._master, reply)
+        except (BlockingIOError, OSError):
+            return  # nobody reads: a real line would lose it, too

@@ -1,0 +1,135 @@
+"""bms-gateway simulate: be a BMS on a pseudo-terminal."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bms_drivers.sims.faults import KINDS, Faults
+from bms_drivers.sims.host import simulated
+from bms_drivers.sims.pty import PtyDevice
+from bms_drivers.sims.sim import MODULES
+from gateway.model import ALARMS, GatewayError
+
+HELP = """Lines on standard input while it runs:
+
+\b
+  current -30              A, + = charging
+  soc 12                   %
+  cell 3 3.61              V of one cell; cell 3 off lets it live again
+  temperature 1 56         °C of one sensor
+  alarm high_voltage on    or off
+  fault silent on          or off, or a number: the next so many answers (late: seconds)
+  switch charge off        as if the BMS itself had opened it
+"""
+
+
+@click.command(name="simulate", epilog=HELP)
+@click.argument("driver", type=click.Choice(sorted(MODULES)))
+@click.option("--link", type=click.Path(path_type=Path), help="A stable name for the pty.")
+@click.option("--cells", default=16, show_default=True, type=click.IntRange(3, 24))
+@click.option("--capacity", default=100.0, show_default=True, help="Ah")
+@click.option("--soc", default=50.0, show_default=True, type=click.FloatRange(0, 100), help="%")
+@click.option("--current", default=10.0, show_default=True, help="A, + = charging")
+@click.option("--profile", default="constant", show_default=True, type=click.Choice(["constant", "sine"]))
+@click.option("--speed", default=1.0, show_default=True, help="Simulated seconds a second.")
+@click.option("--address", type=int, help="Where the protocol has addresses.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same cells.")
+@click.option("--fault", "given", multiple=True, metavar="KIND[=VALUE]", help=f"One of {', '.join(KINDS)}.")
+def command(
+    driver: str, link: Path | None, address: int | None, seed: int, given: tuple[str, ...], **pack: Any
+) -> None:
+    """Answer as DRIVER's BMS does, with its timing and a living pack; prints the path it answers on.
+
+    Point a battery's `port:` at that path. SIGSTOP is a BMS that falls silent, SIGCONT one that comes back.
+    """
+    faults = Faults()
+    for fault in given:
+        kind, _, value = fault.partition("=")
+        _set_fault(faults, kind, value or "on")
+    setup = {} if address is None else {"address": address}
+    asyncio.run(_serve(driver, setup, seed, faults, link, pack))
+
+
+async def _serve(
+    driver: str, setup: dict[str, Any], seed: int, faults: Faults, link: Path | None, pack: dict[str, Any]
+) -> None:
+    device = await simulated(driver, setup, seed=seed, faults=faults, link=link, **pack)
+    click.echo(link or device.path)
+    sys.stdout.flush()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    _listen(loop, device)
+    await stop.wait()
+    await device.close()
+
+
+def _listen(loop: asyncio.AbstractEventLoop, device: PtyDevice) -> None:
+    """Obey lines on standard input, where there is one that can be waited for."""
+
+    def heard() -> None:
+        line = os.read(sys.stdin.fileno(), 4096).decode(errors="replace")
+        if not line:
+            loop.remove_reader(sys.stdin.fileno())
+        for words in map(str.split, line.splitlines()):
+            if words:
+                click.echo(_obeyed(device, words))
+
+    try:
+        loop.add_reader(sys.stdin.fileno(), heard)
+    except (OSError, ValueError):
+        return  # /dev/null or a file: nothing will be said
+
+
+def _obeyed(device: PtyDevice, words: list[str]) -> str:
+    """Do what a line says; returns what was done, or what would have been right."""
+    try:
+        _obey(device, words)
+    except (ValueError, IndexError, KeyError, GatewayError):
+        return f"not understood: {' '.join(words)}; see bms-gateway simulate --help"
+    return " ".join(words)
+
+
+def _obey(device: PtyDevice, words: list[str]) -> None:
+    pack, what = device.simulator.pack, words[0]
+    if what == "current":
+        pack.current = float(words[1])
+    elif what == "soc":
+        pack.soc = float(words[1])
+    elif what == "cell":
+        _hold_cell(device, int(words[1]) - 1, words[2])
+    elif what == "temperature":
+        pack.temperatures[int(words[1]) - 1] = float(words[2])
+    elif what == "alarm" and words[1] in ALARMS:
+        (pack.alarms.add if words[2] == "on" else pack.alarms.discard)(words[1])
+    elif what == "fault":
+        _set_fault(device.faults, words[1], words[2])
+    elif what == "switch" and words[1] in ("charge", "discharge", "balance"):
+        setattr(pack, f"{words[1]}_switch", words[2] == "on")
+    else:
+        raise ValueError(what)
+
+
+def _hold_cell(device: PtyDevice, number: int, value: str) -> None:
+    pack = device.simulator.pack
+    if not 0 <= number < len(pack.cells):
+        raise IndexError(number)
+    if value == "off":
+        pack.held_cells.pop(number, None)
+    else:
+        pack.held_cells[number] = float(value)
+
+
+def _set_fault(faults: Faults, kind: str, value: str) -> None:
+    """Raises GatewayError for a kind that is none."""
+    if kind not in KINDS:
+        raise GatewayError(f"fault {kind!r}: expected one of {', '.join(KINDS)}")
+    if value == "off":
+        faults.clear(kind)
+    else:
+        faults.set(kind, None if value == "on" else float(value))
