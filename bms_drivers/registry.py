@@ -9,6 +9,7 @@ from gateway.model import ConfigError
 
 MODULES: Final = {
     "jbd": "bms_drivers.jbd",
+    "jk": "bms_drivers.jk",
 }
 
 

@@ -168,6 +168,8 @@ class CanLink:
 
     def _refused(self, problem: Exception) -> str:
         code = getattr(problem, "error_code", None) or getattr(problem, "errno", None)
+        if code == errno.EAFNOSUPPORT:
+            return f"{self.channel}: this system's kernel has no SocketCAN loaded; load it with: modprobe can_raw"
         if code in (errno.ENODEV, errno.ENETDOWN, errno.ENXIO):
             advice = f"ip link set {self.channel} up type can bitrate 500000"
             return f"{self.channel}: no such CAN interface, or it is down; bring it up with: {advice}"

@@ -49,6 +49,7 @@ class Port:
         self._lock = asyncio.Lock()  # lets waiters in first come, first served
         self._batteries: set[str] = set()
         self._silent: set[str] = set()
+        self._closed = False
         self._failures = 0
         self._away_since: float | None = None
         self._next_try = float("-inf")
@@ -95,9 +96,12 @@ class Port:
 
     async def close(self) -> None:
         """Let go of the device for good."""
+        self._closed = True
         await self.link.close()
 
     def _refuse_while_away(self) -> None:
+        if self._closed:
+            raise LinkClosed(f"{self.name}: closed")
         if self._away_since is not None and self._clock() < self._next_try:
             raise type(self._problem)(str(self._problem))
 
@@ -114,6 +118,8 @@ class Port:
 
     def _lost(self, problem: LinkError) -> None:
         """Note when to try again; says so once, not at each failed try."""
+        if self._closed:
+            return
         now = self._clock()
         if self._away_since is None:
             self._away_since = now

@@ -58,6 +58,10 @@ class Explainer:
         node = self.node(path)
         return self._words(node) if node is not None else "another key"
 
+    def unit(self, path: Path) -> str:
+        """The unit of the number at `path`; "" where it has none."""
+        return self._unit(self.node(path) or {})
+
     def unknown_key(self, path: Path, whole: "Explainer") -> str:
         """What the writer of an unknown key may have meant, here or elsewhere in the `whole` file."""
         *section, key = path

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gateway.config.explain import nearest, number_advice, truth
+from gateway.config.explain import Explainer, nearest, number_advice, truth
 from gateway.config.ini import Entry, read_ini
 from gateway.config.load import examine
 from gateway.config.options import LIMITS, NO_EQUAL, OPTIONS, PAIRS, RENAMED, RETHOUGHT, Kind
 from gateway.config.schema import AUTO, Catalogue, installed
 from gateway.config.tree import Path, Problem
 from gateway.config.write import Remarks, to_yaml
+from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
 
 PORT: Final = "/dev/ttyUSB0"
@@ -89,7 +90,7 @@ def _take(entry: Entry, draft: Draft) -> None:
         draft.refuse(entry, f"unknown option, {f'did you mean {near}?' if near else 'remove the line'}")
     elif (other := draft.entries.setdefault(name, entry)) is not entry:
         draft.refuse(entry, f"the same as {other.name} in line {other.line}; keep one of them")
-    elif wrong := _WRONG[kind](entry.text):
+    elif wrong := _WRONG[kind](entry.text, _unit(name)):
         draft.refuse(entry, wrong)
     else:
         draft.values[name] = _READ[kind](entry.text)
@@ -97,28 +98,32 @@ def _take(entry: Entry, draft: Draft) -> None:
             draft.values[name] = _RETHINK[entry.name](draft.values[name], draft.values)
 
 
-def _no_bool(text: str) -> str:
+def _unit(name: str) -> str:
+    """The unit of an option that concerns limits, as at our own key."""
+    return Explainer(LimitSettings).unit(tuple(LIMITS[name].split("."))) if name in LIMITS else ""
+
+
+def _no_bool(text: str, unit: str) -> str:
     if text.lower() in ("true", "false"):
         return ""
     right = truth(text)
     return f"{text!r}, expected True or False{f' (here: {right.title()})' if right else ''}"
 
 
-def _no_number(text: str) -> str:
+def _no_number(text: str, unit: str) -> str:
     if not text or _number(text) is not None:
         return ""
-    advice = number_advice(text, "")
-    return advice or f"{text!r}, expected a number"
+    return number_advice(text, unit) or f"{text!r}, expected a number"
 
 
-def _no_numbers(text: str) -> str:
-    return next((wrong for part in text.split(",") if (wrong := _no_number(part.strip()))), "")
+def _no_numbers(text: str, unit: str) -> str:
+    return next((wrong for part in text.split(",") if (wrong := _no_number(part.strip(), unit))), "")
 
 
-_WRONG: Final[Mapping[Kind | str, Callable[[str], str]]] = {
-    "bool": _no_bool, "number": _no_number, "numbers": _no_numbers, "text": lambda text: "",
+_WRONG: Final[Mapping[Kind | str, Callable[[str, str], str]]] = {
+    "bool": _no_bool, "number": _no_number, "numbers": _no_numbers, "text": lambda text, unit: "",
 }  # fmt: skip
-"""What is wrong with an option's text, by the option's kind; "" = nothing."""
+"""What is wrong with an option's text [unit], by the option's kind; "" = nothing."""
 
 
 def _number(text: str) -> float | None:
@@ -148,7 +153,7 @@ _RETHINK: Final[Mapping[str, Callable[[Value, Mapping[str, Value]], Value]]] = {
     "LINEAR_LIMITATION_ENABLE": lambda on, others: 1 if on else 2,
     "CVL_ICONTROLLER_MODE": lambda on, others: 2 if on else 1,
     "CELL_VOLTAGE_DIFF_KEEP_MAX_VOLTAGE_TIME_RESTART": _deviation,
-    "TEMP_BATTERY": lambda sensor, others: [float(sensor)] if sensor else [1, 2, 3, 4],  # type: ignore[arg-type]
+    "TEMP_BATTERY": lambda sensor, others: [int(sensor)] if sensor else [1, 2, 3, 4],  # type: ignore[arg-type]
 }
 
 
@@ -159,7 +164,7 @@ def _batteries(draft: Draft, catalogue: Catalogue) -> None:
     """The list of batteries: those that are named, else one whose port is a guess that the owner must look at."""
     types = [word.strip() for word in draft.text("BMS_TYPE").split(",") if word.strip()]
     driver = driver_name(types[0], catalogue) if len(types) == 1 else AUTO
-    found = [*_bluetooth(draft, catalogue), *_can(draft, driver, catalogue), *_addressed(draft, driver)]
+    found = [*_bluetooth(draft, catalogue), *_can(draft, driver, catalogue), *_addressed(draft, driver, catalogue)]
     batteries = found or [{"driver": driver, "port": PORT}]
     interval = draft.values.get("POLL_INTERVAL")
     for number, battery in enumerate(batteries, 1):
@@ -205,9 +210,10 @@ def _can(draft: Draft, driver: str, catalogue: Catalogue) -> list[dict[str, Any]
     return [{"driver": speaks_can, "port": port} for port in ports if port]
 
 
-def _addressed(draft: Draft, driver: str) -> list[dict[str, Any]]:
+def _addressed(draft: Draft, driver: str, catalogue: Catalogue) -> list[dict[str, Any]]:
     """BATTERY_ADDRESSES: several on one serial port, hexadecimal, comma separated."""
     found: list[dict[str, Any]] = []
+    driver = driver if catalogue.has_addresses(driver) else AUTO
     for word in filter(None, (part.strip() for part in draft.text("BATTERY_ADDRESSES").split(","))):
         if not re.fullmatch(r"0x[0-9A-Fa-f]{1,4}|\d{1,4}", word):
             draft.refuse(draft.entries["BATTERY_ADDRESSES"], f"{word!r}, expected addresses such as 0x01, 0x02")

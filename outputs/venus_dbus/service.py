@@ -98,6 +98,7 @@ class BatteryService:
         """Values cannot be made because of a defect: off the bus, rather than leaving old limits on it."""
         log.critical("%s leaves the bus: its values cannot be made", self.plan.name)
         self.leave()
+        self._sent = None  # no name before a whole set of values is there again
         self.problem = "a defect: its values cannot be made; see the log"
 
     @property

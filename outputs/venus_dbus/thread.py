@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from dbus.mainloop.glib import threads_init
@@ -28,7 +28,7 @@ PREFIX: Final = "com.victronenergy.battery."
 PRODUCT: Final = "BMS gateway"
 TICK: Final = 1.0  # s between looks at a Snapshot that has expired
 
-Seen = tuple[Reading | None, Health, bool, str]
+Seen = tuple[Reading, Health, bool, str]
 """By what a battery's state differs from the last one; its age changes nothing that is published."""
 
 
@@ -154,21 +154,25 @@ class DbusThread:
         hung = snapshot.guard == HUNG
         if hung is not self._hung:
             self._hung = hung
-            (log.error if hung else log.warning)(HUNG if hung else "the gateway is back: limits as decided")
+            log.log(*((logging.ERROR, HUNG) if hung else (logging.WARNING, "the gateway is back: limits as decided")))
         self._show(self._bank, lambda: bank_view(snapshot, self._identity))
         self._stay_or_leave(snapshot)
         if self._settings.each_battery:
-            for state in snapshot.bank.batteries:
-                self._offer_battery(state)
+            self._offer_batteries(snapshot.bank.batteries)
 
-    def _offer_battery(self, state: BatteryState) -> None:
-        if state.reading is None:
-            return
-        seen = (state.reading, state.health, state.joined, state.remark)
+    def _offer_batteries(self, states: Sequence[BatteryState]) -> None:
+        for gone in self._batteries.keys() - {state.name for state in states}:
+            self._batteries.pop(gone)[0].leave()
+        for state in states:
+            if state.reading is not None:
+                self._offer_battery(state, state.reading)
+
+    def _offer_battery(self, state: BatteryState, reading: Reading) -> None:
+        seen = (reading, state.health, state.joined, state.remark)
         service, last = self._batteries.get(state.name) or (self._battery_service(state.name), None)
-        self._batteries[state.name] = (service, seen)
         if last != seen:
             self._show(service, lambda: battery_view(state))
+        self._batteries[state.name] = (service, seen)
         service.enter()
 
     def _show(self, service: BatteryService, view: Callable[[], View]) -> None:

@@ -284,6 +284,9 @@ def test_every_battery_may_have_a_service_of_its_own_that_is_no_bms(daemon: Daem
             await off_loop(send, daemon.address, path, "SetValue", "variant:int32:1", service=services[1])
             await until(lambda: asked)
             assert asked == [Command("discharge", 0.0, "rack-1")]
+            output.publish(now(bank=make.bank(members[0])))
+            await until(lambda: len(output.status()["services"]) == 2)  # type: ignore[arg-type]
+            assert await off_loop(names, daemon.address) == services[:2]
 
     asyncio.run(scenario())
 

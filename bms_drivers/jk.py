@@ -1,0 +1,296 @@
+"""JK (Jikong) BMS over UART, the "4E 57" monitoring-platform protocol (UART1 protocol 000).
+
+Sheet: jk.md.  All integers big endian.  Current: by protocol version, see `current`.  Point to point: no addresses.
+One question answers everything, as a list of tags, each of fixed width.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from bms_drivers.declare import (
+    Ask,
+    Control,
+    Detection,
+    Driver,
+    Dropped,
+    Frame,
+    Poll,
+    SerialLine,
+    Setup,
+    Talk,
+    Values,
+    alarm_bits,
+    alarm_names,
+    alone,
+    date,
+    simple,
+    text,
+)
+from bms_drivers.framing import sum16
+from gateway.model import BadLength, DeviceRefused, Reading, WrongDevice
+
+HEAD: Final = b"\x4e\x57"
+LEAST, MOST = 18, 600  # of the length field; sheet section 3, "Receiving"
+ACTIVATE, WRITE, READ_ALL = 0x01, 0x02, 0x06
+REPLY: Final = 1  # transfer type
+CHARGE, DISCHARGE, BALANCE = 0xAB, 0xAC, 0x9D
+CELLS: Final = 0x79
+
+WIDTHS: Final[Mapping[int, int]] = {  # tags that are not two bytes wide; sheet section 5
+    0x85: 1, 0x86: 1, 0x89: 4, 0x9D: 1, 0xA9: 1, 0xAA: 4, 0xAB: 1, 0xAC: 1, 0xAE: 1, 0xAF: 1, 0xB1: 1, 0xB2: 10,
+    0xB3: 1, 0xB4: 8, 0xB5: 4, 0xB6: 4, 0xB7: 15, 0xB8: 1, 0xB9: 4, 0xBA: 24, 0xC0: 1,
+}  # fmt: skip
+TWO_BYTES: Final = frozenset(range(0x80, 0xB1)) - frozenset((0x88, 0x8D)) - frozenset(WIDTHS)
+LAST_TAG: Final = 0xC0
+
+NUMBERS: Final = {  # tag: (name, scale); unsigned; sheet section 5
+    0x83: ("voltage", 0.01),
+    0x85: ("soc", 1),
+    0x87: ("charge_cycles", 1),
+    0x90: ("cell_overvoltage_protection", 0.001),
+    0x93: ("cell_undervoltage_protection", 0.001),
+    0x97: ("max_discharge_current", 1),
+    0x99: ("max_charge_current", 1),
+    0xAA: ("capacity", 1),
+}
+
+WARNINGS: Final = {  # sheet section 6; bits 14, 15 reserved
+    0: ("low_soc", 1),
+    1: ("high_internal_temperature", 2),
+    2: ("high_voltage", 2),
+    3: ("low_voltage", 2),
+    4: ("high_temperature", 2),
+    5: ("high_charge_current", 2),
+    6: ("high_discharge_current", 2),
+    7: ("cell_imbalance", 2),
+    8: ("high_temperature", 2),
+    9: ("low_charge_temperature", 2),
+    10: ("high_cell_voltage", 2),
+    11: ("low_cell_voltage", 2),
+    12: ("internal_failure", 2),
+    13: ("internal_failure", 2),
+}
+SUPPORTED: Final = alarm_names(WARNINGS, "high_charge_temperature", "low_temperature")
+FILLER_SERIAL: Final = "BT3072020120000200521001"  # the same on different boards; sheet section 5, tag BA
+
+
+def frame(command: int, register: int | None = 0, data: bytes = b"", kind: int = 0) -> bytes:
+    """A request from source 3 (PC); `register` None for the command that names none."""
+    info = b"" if register is None else bytes((register,)) + data
+    body = b"\0\0\0\0" + bytes((command, 3, kind)) + info + b"\0\0\0\0" + b"\x68" + b"\0\0"
+    whole = HEAD + (len(body) + 4).to_bytes(2, "big") + body
+    return whole + sum16(whole).to_bytes(2, "big")
+
+
+def split(buffer: bytearray) -> Iterator[Frame | Dropped]:
+    """Take whole frames off the front of `buffer`: length, end mark 68 and sum must fit (sheet section 3)."""
+    while (start := buffer.find(HEAD)) >= 0:
+        if start:
+            yield Dropped("noise", bytes(buffer[:start]))
+            del buffer[:start]
+        if len(buffer) < 4:
+            return
+        length = int.from_bytes(buffer[2:4], "big")
+        if not LEAST <= length <= MOST:
+            yield Dropped("length", bytes(buffer[:2]))
+            del buffer[:2]
+            continue
+        if len(buffer) < length + 2:
+            return
+        whole = bytes(buffer[: length + 2])
+        if whole[length - 3] != 0x68 or int.from_bytes(whole[length:], "big") != sum16(whole[:length]):
+            yield Dropped("checksum", whole[:1])
+            del buffer[0]
+            continue
+        del buffer[: length + 2]
+        yield Frame(kind=whole[8], status=whole[10], payload=whole[11 : length - 7], raw=whole)
+    keep = 1 if buffer[-1:] == HEAD[:1] else 0  # its second byte may still come
+    if len(buffer) > keep:
+        yield Dropped("noise", bytes(buffer[: len(buffer) - keep]))
+        del buffer[: len(buffer) - keep]
+
+
+READ: Final = Ask(
+    request=frame(READ_ALL),
+    split=split,
+    answers=lambda reply: reply.status == REPLY and reply.payload[:1] == bytes((CELLS,)),
+    timeout=1.0,
+    tries=2,
+)
+
+
+def tags(info: bytes) -> dict[int, bytes]:
+    """The reply's list: tag -> its bytes.  Stops where the list does, and keeps what was read before."""
+    found: dict[int, bytes] = {}
+    at = 0
+    while at < len(info):
+        tag = info[at]
+        if tag == CELLS:
+            width = 1 + info[at + 1] if at + 1 < len(info) else 1
+        elif tag in TWO_BYTES:
+            width = 2
+        elif tag in WIDTHS:
+            width = WIDTHS[tag]
+        else:
+            break
+        value = info[at + 1 : at + 1 + width]
+        if len(value) < width:
+            break
+        found[tag] = value
+        if tag == LAST_TAG:
+            break
+        at += 1 + width
+    return found
+
+
+def number(raw: bytes) -> int:
+    """Unsigned, big endian."""
+    return int.from_bytes(raw, "big")
+
+
+def temperature(raw: bytes) -> float:
+    """°C: up to 100 as it is, above it 100 - raw (sheet section 5, "Temperature")."""
+    value = number(raw)
+    return float(value if value <= 100 else 100 - value)
+
+
+def current(raw: bytes, version: bytes | None) -> float:
+    """A, + = charging.  Version 1: bit 15 = charging; version 0 or none: offset 10000 (sheet section 5, "Current")."""
+    value = number(raw)
+    if version is not None and number(version) == 1:
+        return round((value & 0x7FFF) * (0.01 if value & 0x8000 else -0.01), 2)
+    return round((10000 - value) * 0.01, 2)
+
+
+def cell_voltages(raw: bytes) -> tuple[float | None, ...]:
+    """Triplets of cell number (from 1) and mV.  Raises BadLength."""
+    triplets = raw[1:]
+    count = len(triplets) // 3
+    if not count or len(triplets) % 3 or count > 32:
+        raise BadLength(f"cell list of {len(triplets)} bytes, expected 3 for each of 1..32 cells")
+    cells: list[float | None] = [None] * count
+    for at in range(0, len(triplets), 3):
+        place = triplets[at] - 1
+        if 0 <= place < count:
+            cells[place] = number(triplets[at + 1 : at + 3]) / 1000
+    return tuple(cells)
+
+
+def status(frames: Sequence[Frame], setup: Setup, known: Values) -> Values:
+    """The whole reading.  Raises BadLength when the list has no cells."""
+    found = tags(frames[0].payload)
+    values: Values = {"cell_voltages": cell_voltages(found.get(CELLS, b"\0"))}
+    for tag, (name, scale) in NUMBERS.items():
+        if tag in found:
+            values[name] = number(found[tag]) if scale == 1 else round(number(found[tag]) * scale, 3)
+    if 0x84 in found:
+        values["current"] = current(found[0x84], found.get(LAST_TAG))
+    if 0x80 in found:
+        values["mosfet_temperature"] = temperature(found[0x80])
+    sensors = number(found.get(0x86, b"\2"))
+    values["temperatures"] = tuple(temperature(found[tag]) for tag in (0x81, 0x82)[:sensors] if tag in found)
+    if 0x8C in found:
+        state = number(found[0x8C])
+        values |= {
+            "charge_allowed": bool(state & 1),
+            "discharge_allowed": bool(state & 2),
+            "balancing": bool(state & 4),
+        }
+    if 0x9D in found:
+        values["balance_allowed"] = bool(number(found[0x9D]))
+    if 0x8B in found:
+        values["alarms"] = alarms(number(found[0x8B]), values)
+    return values | identity(found)
+
+
+def alarms(word: int, values: Values) -> dict[str, int]:
+    """Levels by the warning word, and what its bits mean in the present state (sheet section 6)."""
+    levels = alarm_bits(word, WARNINGS, SUPPORTED)
+    if word >> 4 & 1 and values.get("current", 0.0) > 0:
+        levels["high_charge_temperature"] = 2
+    if word >> 9 & 1 and values.get("discharge_allowed") is False:
+        levels["low_temperature"] = 2
+    return levels
+
+
+def identity(found: Mapping[int, bytes]) -> Values:
+    """Texts, decoded leniently: never a reason to fail a reading (sheet section 9)."""
+    values: Values = {}
+    name = text(found.get(0xB4, b""))
+    if name and not name.startswith("Input Us"):
+        values["custom_name"] = name
+    if version := text(found.get(0xB7, b"")):
+        values["firmware_version"] = version.rstrip("_")
+    made = text(found.get(0xB5, b"")) or ""
+    if len(made) == 4 and made.isdigit():
+        values["production_date"] = date(2000 + int(made[:2]), int(made[2:]), 1)
+    owner = found.get(0xBA, b"")
+    second = text(owner[12:24])
+    if second and text(owner) != FILLER_SERIAL:
+        values["model" if second.startswith("JK") else "serial_number"] = second
+    return values
+
+
+def finish(values: Values, setup: Setup) -> Values:
+    """What is not reported: remaining capacity is capacity x SoC."""
+    capacity, soc = values.get("capacity"), values.get("soc")
+    if capacity is not None and soc is not None:
+        values["remaining_capacity"] = round(capacity * soc / 100, 3)
+    return {"manufacturer": "JK", **values}
+
+
+def proof(values: Values) -> str:
+    """Header, length, sum and a cell list are unique among our protocols (sheet section 8)."""
+    if not values.get("cell_voltages"):
+        raise WrongDevice("a JK answers with a cell list")
+    return f"JK {values.get('firmware_version') or ''} with {len(values['cell_voltages'])} cells".replace("  ", " ")
+
+
+def write(register: int, name: str) -> Control:
+    """A switch (sheet section 7); acknowledged by command 02 with the register, confirmed by the next reading."""
+
+    def talk(value: float, setup: Setup, known: Values) -> Talk:
+        reply = yield Ask(
+            request=frame(WRITE, register, bytes((1 if value else 0,)), kind=2),
+            split=split,
+            answers=lambda reply: reply.kind == WRITE and reply.status == REPLY,
+            timeout=1.0,
+        )
+        if reply[0].payload[:1] != bytes((register,)):
+            raise DeviceRefused(f"register 0x{register:02X}: the reply names 0x{reply[0].payload[:1].hex()}")
+        return {}
+
+    def confirmed(value: float, reading: Reading) -> bool | None:
+        state: bool | None = getattr(reading, name)
+        return None if state is None else state == bool(value)
+
+    return Control(
+        talk, confirmed, "some firmware wants a password first; firmware 11 does not take the balance switch"
+    )
+
+
+DRIVER: Final = Driver(
+    name="jk",
+    title="JK (Jikong) BMS, 4E 57 protocol",
+    line=SerialLine(baud=115200, quiet=0.1, turnaround=0.06),
+    plan=(
+        Poll(
+            "status",
+            simple(READ, status),
+            gives=(
+                "cell_voltages", *(name for name, _ in NUMBERS.values()), "current", "mosfet_temperature",
+                "temperatures", "charge_allowed", "discharge_allowed", "balancing", "balance_allowed", "alarms",
+                "remaining_capacity", "custom_name", "firmware_version", "production_date", "model", "serial_number",
+            ),
+            essential=True,
+        ),
+    ),
+    assemble=alone(finish),
+    detection=Detection(polls=("status",), proof=proof),
+    controls={
+        "charge": write(CHARGE, "charge_allowed"),
+        "discharge": write(DISCHARGE, "discharge_allowed"),
+        "balance": write(BALANCE, "balance_allowed"),
+    },
+    limits_from_bms=True,
+)  # fmt: skip

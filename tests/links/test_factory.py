@@ -1,0 +1,123 @@
+"""Which link a port's name means, and what cannot share a port."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bms_drivers import registry
+from bms_drivers.declare import Dropped, SerialLine
+from bms_drivers.framing import Answer
+from bms_drivers.jbd import split
+from bms_drivers.links.can import CanLink
+from bms_drivers.links.factory import common_line, open_link, open_port, port_kind
+from bms_drivers.links.modbus import ModbusLink
+from bms_drivers.links.replay import ReplayLink
+from bms_drivers.links.serial import SerialLink
+from gateway.model import ConfigError
+from tests.links.device import BASIC, BASIC_REPLY, CELLS_REPLY, VECTORS
+
+JBD = registry.load("jbd")
+MODBUS = replace(JBD, name="a_modbus", transports=("modbus",), line=None)
+CAN = replace(JBD, name="a_can", transports=("can",), line=None)
+SLOW = replace(JBD, name="slow", line=SerialLine(baud=9600, quiet=0.2, turnaround=0.01))
+FAST = replace(JBD, name="fast", line=SerialLine(baud=115200))
+
+
+@pytest.mark.parametrize(
+    ("where", "kind"),
+    [
+        ("/dev/ttyUSB0", "serial"),
+        ("/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0", "serial"),
+        ("socket://192.168.1.5:8899", "serial"),
+        ("rfc2217://gw:2217", "serial"),
+        ("tcp:192.168.1.5", "tcp"),
+        ("tcp://gw:1502", "tcp"),
+        ("can0", "can"),
+        ("vcan12", "can"),
+        ("replay:case.json", "replay"),
+    ],
+)
+def test_the_name_tells_the_kind(where: str, kind: str) -> None:
+    assert port_kind(where) == kind
+
+
+@pytest.mark.parametrize("where", ["ttyUSB0", "", "http://x", "tcp:", "COM3", "can"])
+def test_what_is_no_port_is_refused_with_what_would_be(where: str) -> None:
+    with pytest.raises(ConfigError, match="expected /dev/"):
+        open_port(where, [JBD])
+
+
+def test_the_link_suits_the_port_and_is_not_opened() -> None:
+    assert isinstance(open_port("/dev/ttyUSB99", [JBD]).link, SerialLink)
+    assert isinstance(open_port("/dev/ttyUSB99", [MODBUS]).link, SerialLink)
+    assert isinstance(open_port("socket://h:1", [MODBUS]).link, SerialLink)
+    assert isinstance(open_port("tcp:h", [MODBUS]).link, ModbusLink)
+    assert isinstance(open_link("can0", CAN), CanLink)
+
+
+@pytest.mark.parametrize(
+    ("where", "driver"), [("can0", JBD), ("tcp:h", JBD), ("/dev/ttyUSB0", CAN), ("socket://h:1", CAN)]
+)
+def test_a_driver_on_a_port_it_cannot_use_is_an_error(where: str, driver: object) -> None:
+    with pytest.raises(ConfigError, match="cannot be reached over such a port"):
+        open_port(where, [driver])  # type: ignore[list-item]
+
+
+def test_a_shared_port_keeps_the_longest_gaps() -> None:
+    line = common_line("/dev/ttyUSB0", [JBD, SLOW])
+    assert (line.baud, line.quiet, line.turnaround) == (9600, 0.2, 0.03)
+
+
+def test_drivers_of_different_baud_rates_cannot_share_a_port() -> None:
+    with pytest.raises(ConfigError, match=r"/dev/ttyUSB0: .*one baud rate.*jbd 9600, fast 115200"):
+        open_port("/dev/ttyUSB0", [JBD, FAST])
+
+
+def test_a_recording_is_a_port(tmp_path: Path) -> None:
+    async def ask() -> bytes:
+        async with open_port(f"replay:{VECTORS}/jbd/4s-sp04s034.json", [JBD]).turn("a") as link:
+            return (await link.exchange(BASIC))[0].raw
+
+    assert asyncio.run(ask()) == BASIC_REPLY
+    assert isinstance(open_link(f"replay:{VECTORS}/jbd/4s-sp04s034.json", JBD), ReplayLink)
+    with pytest.raises(ConfigError, match="No such file"):
+        open_link(f"replay:{tmp_path}/none.json", JBD)
+    (tmp_path / "bad.json").write_text(json.dumps({"exchanges": [{"tx": "zz"}]}))
+    with pytest.raises(ConfigError, match="not a recording"):
+        open_link(f"replay:{tmp_path}/bad.json", JBD)
+
+
+# ---- what every link relies on: a splitter gives the same frames however the bytes come
+
+
+def pieces(stream: bytes, cuts: list[int]) -> Iterator[bytes]:
+    ends = sorted({0, *(cut % (len(stream) + 1) for cut in cuts), len(stream)})
+    return (stream[begin:end] for begin, end in pairwise(ends))
+
+
+@given(
+    st.lists(st.tuples(st.binary(max_size=9), st.sampled_from([BASIC_REPLY, CELLS_REPLY])), max_size=5),
+    st.lists(st.integers(0, 1000), max_size=12),
+)
+def test_a_stream_with_noise_cut_anywhere_gives_the_same_frames(
+    parts: list[tuple[bytes, bytes]], cuts: list[int]
+) -> None:
+    stream = b"".join(noise + frame for noise, frame in parts) + bytes(300)  # so that no false start waits for more
+    everything = replace(BASIC, answers=lambda frame: True)
+    answer = Answer(everything)
+    for piece in pieces(stream, cuts):
+        answer.feed(piece)
+    assert [frame.raw for frame in answer.frames] == [frame for _, frame in parts]
+
+
+@given(st.binary(max_size=600))
+def test_random_bytes_are_frames_or_dropped_and_raise_nothing(data: bytes) -> None:
+    buffer = bytearray(data)
+    assert all(isinstance(item, Dropped) or item.raw in data for item in split(buffer))
