@@ -10,6 +10,7 @@ from gateway.model import ConfigError
 MODULES: Final = {
     "jbd": "bms_drivers.jbd",
     "jk": "bms_drivers.jk",
+    "jk_pb": "bms_drivers.jk_pb",
 }
 
 

@@ -18,9 +18,11 @@ def command(file: Path, schema: bool, as_json: bool) -> None:
 
     Prints one line for every mistake: FILE:LINE: key: what, expected.  Exit code 1 when there is one.
     """
-    from gateway.config import doubts, dump_schema, load
+    from gateway.config.load import load
 
     if schema:
+        from gateway.config.editor import dump_schema
+
         click.echo(json.dumps(dump_schema(), indent=2, ensure_ascii=False))
         return
     try:
@@ -28,6 +30,8 @@ def command(file: Path, schema: bool, as_json: bool) -> None:
     except ConfigError as error:
         _refuse(file, error, as_json)
         raise click.exceptions.Exit(1) from None
+    from gateway.config.doubts import doubts
+
     remarks = doubts(settings)
     names = [battery.name for battery in settings.batteries]
     if as_json:

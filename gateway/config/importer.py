@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gateway.config.explain import Explainer, nearest, number_advice, truth
+from gateway.config.explain import Explainer, nearest, number_advice, show, truth
 from gateway.config.ini import Entry, read_ini
 from gateway.config.load import examine
-from gateway.config.options import LIMITS, NO_EQUAL, OPTIONS, PAIRS, RENAMED, RETHOUGHT, Kind
+from gateway.config.options import NO_EQUAL, OPTIONS, PAIRS, RENAMED, RETHOUGHT, Kind
 from gateway.config.schema import AUTO, Catalogue, installed
 from gateway.config.tree import Path, Problem
 from gateway.config.write import Remarks, to_yaml
+from gateway.limits.reference_options import KEYS, WORDS
 from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
 
@@ -64,8 +65,7 @@ def convert(text: str, source: str, catalogue: Catalogue | None = None) -> str:
     draft.data["outputs"] = {"venus_dbus": {}}
     _without_equal(draft)
     written = to_yaml(draft.data, draft.remarks, _head(source), draft.without)
-    if not draft.problems:
-        draft.problems += [_traced(problem, draft) for problem in examine(written, catalogue)[1]]
+    draft.problems += [found for problem in examine(written, catalogue)[1] if (found := _traced(problem, draft))]
     if draft.problems:
         raise ConfigError(*dict.fromkeys(problem.show(source) for problem in sorted(draft.problems)))
     return written
@@ -100,7 +100,7 @@ def _take(entry: Entry, draft: Draft) -> None:
 
 def _unit(name: str) -> str:
     """The unit of an option that concerns limits, as at our own key."""
-    return Explainer(LimitSettings).unit(tuple(LIMITS[name].split("."))) if name in LIMITS else ""
+    return Explainer(LimitSettings).unit(tuple(KEYS[name].split("."))) if name in KEYS else ""
 
 
 def _no_bool(text: str, unit: str) -> str:
@@ -230,14 +230,20 @@ def _limits(draft: Draft) -> None:
     _complete_pairs(draft)
     for name, value in draft.values.items():
         entry = draft.entries.get(name)
-        if name not in LIMITS or entry is None:
+        if name not in KEYS or entry is None:
             continue
-        try:
-            there = _CONVERT.get(name, _given)(value)
-        except ValueError as error:
-            draft.refuse(entry, str(error))
-            continue
-        draft.put(("limits", *LIMITS[name].split(".")), there, entry)
+        path = ("limits", *KEYS[name].split("."))
+        if name in WORDS:
+            if value in WORDS[name]:
+                draft.put(path, WORDS[name][value], entry)
+            else:
+                choices = ", ".join(f"{number} ({word})" for number, word in WORDS[name].items())
+                draft.refuse(entry, f"{show(value)}, expected one of {choices}")
+        elif value is None and name not in _OFF:
+            draft.refuse(entry, "no value, expected a number; or remove the line")
+        else:
+            off, *same = _OFF.get(name, (None,))
+            draft.put(path, off if value is None or value in same else value, entry)
     _rising(draft.data.get("limits", {}))
 
 
@@ -262,40 +268,14 @@ def _rising(section: Mapping[str, Any]) -> None:
         _rising(inner)
 
 
-def _given(value: Value) -> Value:
-    if value is None:
-        raise ValueError("no value, expected a number; or remove the line")
-    return value
-
-
-def _or(other: Value, *off: float) -> Callable[[Value], Value]:
-    """An option that may be empty, and whose values `off` mean the same: then it is `other`."""
-    return lambda value: other if value is None or value in off else value
-
-
-def _word(*words: str, first: int) -> Callable[[Value], Value]:
-    """An option that numbers its choices from `first`, which have names here."""
-
-    def convert(value: Value) -> Value:
-        known = dict(enumerate(words, first))
-        if value not in known:
-            raise ValueError(f"{value}, expected {', '.join(f'{n} ({word})' for n, word in known.items())}")
-        return known[value]  # type: ignore[index]
-
-    return convert
-
-
-_CONVERT: Final[Mapping[str, Callable[[Value], Value]]] = {
-    "SOC_CALCULATION": lambda on: "counter" if on else "bms",
-    "CHARGE_MODE": _word("linear", "step", first=1),
-    "CVL_CONTROLLER_MODE": _word("off", "penalty", "integral", "clipped", first=0),
-    "SOC_RESET_AFTER_DAYS": _or(None, 0),
-    "SWITCH_TO_FLOAT_WAIT_FOR_SEC": _or(0),
-    "SWITCH_TO_FLOAT_CELL_VOLTAGE_DIFF": _or(None, 10),
-    "SWITCH_TO_BULK_CELL_VOLTAGE_DIFF": _or(None, 10),
-    "SWITCH_TO_BULK_SOC_THRESHOLD": _or(None, 0),
+_OFF: Final[Mapping[str, tuple[float | None, ...]]] = {
+    "SOC_RESET_AFTER_DAYS": (None, 0),
+    "SWITCH_TO_FLOAT_WAIT_FOR_SEC": (0,),
+    "SWITCH_TO_FLOAT_CELL_VOLTAGE_DIFF": (None, 10),
+    "SWITCH_TO_BULK_CELL_VOLTAGE_DIFF": (None, 10),
+    "SWITCH_TO_BULK_SOC_THRESHOLD": (None, 0),
 }
-"""Options whose value is written in another way here; sheet: limits.md section 3.2 (what empty, 0 and 10 mean)."""
+"""What an empty option is here, and values that mean the same; sheet: limits.md sections 3.2 and 3.7."""
 
 
 def _without_equal(draft: Draft) -> None:
@@ -306,9 +286,17 @@ def _without_equal(draft: Draft) -> None:
             draft.without.append(f"{entry.name} = {text}: {NO_EQUAL[name]}")
 
 
-def _traced(problem: Problem, draft: Draft) -> Problem:
-    """A mistake in what was written, as one of the options that it came from."""
+def _traced(problem: Problem, draft: Draft) -> Problem | None:
+    """A mistake in what was written, as one of the options that it came from.
+
+    None when one of these is wrong already, so that the mistake may be none.
+    """
     path = problem.path
+    refused = {
+        ("limits", *KEYS[name].split(".")) for name in (KEYS.keys() & draft.entries.keys()) - draft.values.keys()
+    }
+    if any(place[: len(path)] == path for place in refused):
+        return None
     below = [entry for origin, entry in draft.origin.items() if origin[: len(path)] == path]
     while not below and path:
         path = path[:-1]

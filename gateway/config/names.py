@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from gateway.config.options import LIMITS, OPTIONS, RENAMED, RETHOUGHT
+from gateway.config.options import OPTIONS, RENAMED, RETHOUGHT
+from gateway.limits.reference_options import KEYS
 
 BATTERY: Final = {
     "BMS_TYPE": "driver under batteries",
@@ -22,7 +23,7 @@ def _today(name: str) -> str:
 def _here(name: str) -> str:
     if name in BATTERY:
         return BATTERY[name]
-    return f"limits.{LIMITS[today]}" if (today := _today(name)) in LIMITS else BATTERY.get(today, "")
+    return f"limits.{KEYS[today]}" if (today := _today(name)) in KEYS else BATTERY.get(today, "")
 
 
 OLD_NAMES: Final[dict[str, str]] = {name: _here(name) for name in (*OPTIONS, *RENAMED, *RETHOUGHT)}

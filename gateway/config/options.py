@@ -1,9 +1,11 @@
 """The options of dbus-serialbattery's config.ini: kind, default, earlier names, their key here or why there is none.
 
-Sheet: limits.md section 10.
+Sheet: limits.md section 10.  Where those that concern limits live: gateway.limits.reference_options.
 """
 
 from typing import Final, Literal
+
+from gateway.limits.reference_options import KEYS
 
 Kind = Literal["bool", "number", "numbers", "text"]
 
@@ -154,80 +156,10 @@ RETHOUGHT: Final[dict[str, tuple[Kind, str]]] = {
 }
 """Earlier names whose value meant something else, with its kind then."""
 
-LIMITS: Final[dict[str, str]] = {
-    "MAX_BATTERY_CHARGE_CURRENT": "charge_current.max",
-    "MAX_BATTERY_DISCHARGE_CURRENT": "discharge_current.max",
-    "MIN_CELL_VOLTAGE": "cell_voltage.min",
-    "MAX_CELL_VOLTAGE": "cell_voltage.max",
-    "FLOAT_CELL_VOLTAGE": "cell_voltage.float",
-    "SOC_RESET_CELL_VOLTAGE": "soc_reset.cell_voltage",
-    "SOC_RESET_AFTER_DAYS": "soc_reset.after_days",
-    "AUTO_RESET_SOC": "soc_reset.write_to_bms",
-    "SOC_CALCULATION": "soc.source",
-    "SOC_LOW_WARNING": "soc.low_warning",
-    "SOC_LOW_ALARM": "soc.low_alarm",
-    "CURRENT_REPORTED_BY_BMS": "soc.current_map.reported",
-    "CURRENT_MEASURED_BY_USER": "soc.current_map.measured",
-    "BLOCK_ON_DISCONNECT": "on_loss.block",
-    "BLOCK_ON_DISCONNECT_TIMEOUT_MINUTES": "on_loss.timeout_minutes",
-    "BLOCK_ON_DISCONNECT_VOLTAGE_MIN": "on_loss.cell_voltage_min",
-    "BLOCK_ON_DISCONNECT_VOLTAGE_MAX": "on_loss.cell_voltage_max",
-    "BMS_CABLE_ALARM": "on_loss.alarm",
-    "CHARGE_MODE": "mode",
-    "CVCM_ENABLE": "charge_voltage.enabled",
-    "CVL_CONTROLLER_MODE": "charge_voltage.controller",
-    "CVL_ICONTROLLER_FACTOR": "charge_voltage.integral_factor",
-    "CVL_RECOVERY_HOLD_SEC": "charge_voltage.hold",
-    "CVL_RECOVERY_RATE_V_PER_SEC": "charge_voltage.rate",
-    "SWITCH_TO_FLOAT_WAIT_FOR_SEC": "absorption.time",
-    "SWITCH_TO_FLOAT_CELL_VOLTAGE_DIFF": "absorption.cell_difference",
-    "SWITCH_TO_FLOAT_CELL_VOLTAGE_DEVIATION": "absorption.cell_difference_deviation",
-    "SWITCH_TO_BULK_SOC_THRESHOLD": "rebulk.soc",
-    "SWITCH_TO_BULK_CELL_VOLTAGE_DIFF": "rebulk.cell_difference",
-    "CCCM_CV_ENABLE": "by_cell_voltage.charge.enabled",
-    "CELL_VOLTAGES_WHILE_CHARGING": "by_cell_voltage.charge.points",
-    "MAX_CHARGE_CURRENT_CV_FRACTION": "by_cell_voltage.charge.fractions",
-    "DCCM_CV_ENABLE": "by_cell_voltage.discharge.enabled",
-    "CELL_VOLTAGES_WHILE_DISCHARGING": "by_cell_voltage.discharge.points",
-    "MAX_DISCHARGE_CURRENT_CV_FRACTION": "by_cell_voltage.discharge.fractions",
-    "CCCM_T_ENABLE": "by_temperature.charge.enabled",
-    "TEMPERATURES_WHILE_CHARGING": "by_temperature.charge.points",
-    "MAX_CHARGE_CURRENT_T_FRACTION": "by_temperature.charge.fractions",
-    "DCCM_T_ENABLE": "by_temperature.discharge.enabled",
-    "TEMPERATURES_WHILE_DISCHARGING": "by_temperature.discharge.points",
-    "MAX_DISCHARGE_CURRENT_T_FRACTION": "by_temperature.discharge.fractions",
-    "CCCM_T_MOSFET_ENABLE": "by_mosfet_temperature.charge.enabled",
-    "MOSFET_TEMPERATURES_WHILE_CHARGING": "by_mosfet_temperature.charge.points",
-    "MAX_CHARGE_CURRENT_T_MOSFET_FRACTION": "by_mosfet_temperature.charge.fractions",
-    "DCCM_T_MOSFET_ENABLE": "by_mosfet_temperature.discharge.enabled",
-    "MOSFET_TEMPERATURES_WHILE_DISCHARGING": "by_mosfet_temperature.discharge.points",
-    "MAX_DISCHARGE_CURRENT_T_MOSFET_FRACTION": "by_mosfet_temperature.discharge.fractions",
-    "CCCM_SOC_ENABLE": "by_soc.charge.enabled",
-    "SOC_WHILE_CHARGING": "by_soc.charge.points",
-    "MAX_CHARGE_CURRENT_SOC_FRACTION": "by_soc.charge.fractions",
-    "DCCM_SOC_ENABLE": "by_soc.discharge.enabled",
-    "SOC_WHILE_DISCHARGING": "by_soc.discharge.points",
-    "MAX_DISCHARGE_CURRENT_SOC_FRACTION": "by_soc.discharge.fractions",
-    "CHARGE_CURRENT_RECOVERY_THRESHOLD_PERCENT": "charge_current.recovery_threshold_fraction",
-    "DISCHARGE_CURRENT_RECOVERY_THRESHOLD_PERCENT": "discharge_current.recovery_threshold_fraction",
-    "CCL_RECOVERY_HOLD_SEC": "charge_current.hold",
-    "DCL_RECOVERY_HOLD_SEC": "discharge_current.hold",
-    "CCL_RECOVERY_RATE_A_PER_SEC": "charge_current.rate",
-    "DCL_RECOVERY_RATE_A_PER_SEC": "discharge_current.rate",
-    "TIME_TO_GO_ENABLE": "time_to_go.enabled",
-    "TIME_TO_SOC_POINTS": "time_to_go.points",
-    "TIME_TO_SOC_RECALCULATE_EVERY": "time_to_go.every",
-    "HISTORY_ENABLE": "history",
-    "TEMPERATURE_SOURCE_BATTERY": "temperature_sensors",
-    "VOLTAGE_DROP": "voltage_drop",
-    "USE_BMS_DVCC_VALUES": "use_bms_values",
-}
-"""Where an option lives under `limits`."""
-
 PAIRS: Final = tuple(
     (first, second)
-    for first, path in LIMITS.items()
-    for second, other in LIMITS.items()
+    for first, path in KEYS.items()
+    for second, other in KEYS.items()
     if (path.rpartition(".")[2], other.rpartition(".")[2]) in (("points", "fractions"), ("reported", "measured"))
     and path.rpartition(".")[0] == other.rpartition(".")[0]
 )

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from gateway.config import doubts, dump_schema, load
+from gateway.config.doubts import doubts
+from gateway.config.editor import dump_schema
+from gateway.config.load import load
 from tests.config.bench import CATALOGUE, ONE, REPOSITORY, mistakes, read
 from tests.config.test_load import ARCHITECTURE_EXAMPLE
 

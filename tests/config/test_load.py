@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config import load
+from gateway.config.load import load
 from gateway.model import ConfigError
 from tests.config.bench import CATALOGUE, ONE, mistakes, read
 

@@ -36,10 +36,15 @@ def device() -> SimDevice:
     return SimDevice(id=UNIT, simdata=[SimData(0x100, values=WORDS, datatype=DataType.REGISTERS)])
 
 
+def silent_unless_asked(unit_at: int) -> Callable[[bool, bytes], bytes]:
+    """A server says something even for units it has not; on a real bus they are silent."""
+    return lambda sending, packet: b"" if sending and packet[unit_at] != UNIT else packet
+
+
 @asynccontextmanager
 async def tcp() -> AsyncIterator[ModbusLink]:
     """An open link to a Modbus TCP server."""
-    server = ModbusTcpServer(device(), address=("127.0.0.1", 0), ignore_missing_devices=True)
+    server = ModbusTcpServer(device(), address=("127.0.0.1", 0), trace_packet=silent_unless_asked(6))
     await server.listen()
     link = ModbusLink("tcp:127.0.0.1", "127.0.0.1", server.transport.sockets[0].getsockname()[1])
     try:
@@ -58,7 +63,11 @@ async def serial() -> AsyncIterator[SerialLink]:
         tty.setraw(slave)
         loop.add_reader(master, lambda here=master, there=other: os.write(there, os.read(here, 4096)))
     server = ModbusSerialServer(
-        device(), framer=FramerType.RTU, port=os.ttyname(ends[0][1]), baudrate=115200, ignore_missing_devices=True
+        device(),
+        framer=FramerType.RTU,
+        port=os.ttyname(ends[0][1]),
+        baudrate=115200,
+        trace_packet=silent_unless_asked(0),
     )
     await server.listen()
     link = SerialLink(os.ttyname(ends[1][1]), 115200, quiet=0.002)

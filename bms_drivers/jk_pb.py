@@ -1,0 +1,341 @@
+"""JK inverter BMS ("PB" boards, and B boards with UART1 protocol 001) over RS485: the 55 AA EB 90 records.
+
+Sheet: jk_pb.md.  Records are little endian, the Modbus frames around them big endian.  Current: + = charging.
+A function-10 write to 0x161C/1E/20 triggers a 300-byte record; the Modbus acknowledge behind it names who answered.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from bms_drivers.declare import (
+    ONCE,
+    Ask,
+    Control,
+    Detection,
+    Driver,
+    Dropped,
+    Field,
+    Frame,
+    Option,
+    Poll,
+    SerialLine,
+    Setup,
+    Table,
+    Talk,
+    Values,
+    alarm_bits,
+    alarm_names,
+    alone,
+    date,
+    text,
+)
+from bms_drivers.framing import crc16, sum8
+from gateway.model import BadLength, Reading, WrongDevice
+
+HEAD: Final = b"\x55\xaa\xeb\x90"
+RECORD, ACKNOWLEDGE = 300, 8  # bytes
+SETTINGS, STATUS, ABOUT = 1, 2, 3  # record types, byte 4
+REGISTER: Final = {ABOUT: 0x161C, SETTINGS: 0x161E, STATUS: 0x1620}
+MASTER: Final = 0  # the address of a unit that polls the others itself: listen only
+NO_SENSOR: Final = -200.0  # °C; not fitted
+FACTORY_NAMES: Final = ("Input Userdata", "JK-BMS")
+
+STATUS_TABLE: Final = Table(  # offsets in the whole record; sheet section 5, status
+    "<",
+    Field("_present", 70, "u32"),
+    Field("mosfet_temperature", 144, "i16", 0.1, "°C"),
+    Field("voltage", 150, "u32", 0.001, "V"),
+    Field("current", 158, "i32", 0.001, "A"),
+    Field("_t1", 162, "i16", 0.1, "°C"),
+    Field("_t2", 164, "i16", 0.1, "°C"),
+    Field("_alarms", 166, "u32"),
+    Field("_balance", 172, "u8"),
+    Field("soc", 173, "u8", 1, "%"),
+    Field("remaining_capacity", 174, "u32", 0.001, "Ah"),
+    Field("_full_capacity", 178, "u32", 0.001, "Ah"),
+    Field("charge_cycles", 182, "u32"),
+    Field("soh", 190, "u8", 1, "%"),
+    Field("_charge", 198, "u8"),
+    Field("_discharge", 199, "u8"),
+    Field("_heating", 215, "u8"),
+    Field("_t4", 256, "i16", 0.1, "°C"),
+    Field("_t5", 258, "i16", 0.1, "°C"),
+)
+
+SETTINGS_TABLE: Final = Table(  # sheet section 5, settings
+    "<",
+    Field("cell_undervoltage_protection", 10, "u32", 0.001, "V"),
+    Field("cell_overvoltage_protection", 18, "u32", 0.001, "V"),
+    Field("_requested_cell_voltage", 38, "u32", 0.001, "V"),
+    Field("max_charge_current", 50, "u32", 0.001, "A"),
+    Field("max_discharge_current", 62, "u32", 0.001, "A"),
+    Field("_balance_switch", 126, "u32"),
+    Field("capacity", 130, "u32", 0.001, "Ah"),
+)
+
+TEXTS: Final = {  # name: (offset, length); sheet section 5, about; passwords at 62 and 118 are not read
+    "model": (6, 16),
+    "hardware_version": (22, 8),
+    "firmware_version": (30, 8),
+    "serial_number": (86, 16),
+    "custom_name": (102, 16),
+}
+
+ALARMS: Final = {  # sheet section 6; bits that are not here are no alarms
+    0: ("bms_cable", 1),
+    1: ("high_internal_temperature", 2),
+    2: ("internal_failure", 2),
+    3: ("internal_failure", 2),
+    4: ("high_cell_voltage", 2),
+    5: ("high_voltage", 2),
+    6: ("high_charge_current", 2),
+    7: ("short_circuit", 2),
+    8: ("high_charge_temperature", 2),
+    9: ("low_charge_temperature", 2),
+    10: ("internal_failure", 2),
+    11: ("low_cell_voltage", 2),
+    12: ("low_voltage", 2),
+    13: ("high_discharge_current", 2),
+    14: ("short_circuit", 2),
+    15: ("high_temperature", 2),
+    16: ("internal_failure", 2),
+    17: ("internal_failure", 2),
+    20: ("internal_failure", 2),
+    21: ("high_temperature", 1),
+    22: ("internal_failure", 1),
+    24: ("short_circuit", 2),
+    25: ("high_discharge_current", 2),
+    26: ("high_discharge_current", 2),
+    27: ("low_temperature", 2),
+}
+SUPPORTED: Final = alarm_names(ALARMS)
+SWITCHES: Final = {"charge": 0x1070, "discharge": 0x1074, "balance": 0x1078}  # sheet section 7
+
+
+def with_crc(body: bytes) -> bytes:
+    """`body` and its CRC-16/Modbus, low byte first."""
+    return body + crc16(body).to_bytes(2, "little")
+
+
+def trigger(address: int, kind: int) -> bytes:
+    """The request that makes `address` send a record of this type."""
+    return with_crc(bytes((address, 0x10)) + REGISTER[kind].to_bytes(2, "big") + b"\x00\x01\x02\x00\x00")
+
+
+def acknowledged(raw: bytes) -> int | None:
+    """The address that an 8-byte acknowledge names, None when it is none."""
+    if len(raw) == ACKNOWLEDGE and raw[1:3] == b"\x10\x16" and with_crc(raw[:-2]) == raw:
+        return raw[0]
+    return None
+
+
+def split(buffer: bytearray) -> Iterator[Frame | Dropped]:
+    """Take records with their acknowledge off the front; a pad byte may be between them (sheet section 3)."""
+    while (start := buffer.find(HEAD)) >= 0:
+        if start:
+            yield Dropped("noise", bytes(buffer[:start]))
+            del buffer[:start]
+        if len(buffer) < RECORD + ACKNOWLEDGE:
+            return
+        record = bytes(buffer[:RECORD])
+        if sum8(record[:-1]) != record[-1]:
+            yield Dropped("checksum", record[:1])
+            del buffer[0]
+            continue
+        for pad in (0, 1):
+            end = RECORD + pad + ACKNOWLEDGE
+            address = acknowledged(bytes(buffer[RECORD + pad : end]))
+            if address is not None:
+                yield Frame(kind=record[4], payload=record, address=address, raw=bytes(buffer[:end]))
+                del buffer[:end]
+                break
+        else:
+            if len(buffer) <= RECORD + ACKNOWLEDGE:
+                return  # the acknowledge may end with the next byte
+            yield Dropped("foreign", record)  # whoever sent it, nobody knows
+            del buffer[:RECORD]
+    keep = next((n for n in (3, 2, 1) if buffer.endswith(HEAD[:n])), 0)
+    if len(buffer) > keep:
+        yield Dropped("noise", bytes(buffer[: len(buffer) - keep]))
+        del buffer[: len(buffer) - keep]
+
+
+def split_write(buffer: bytearray) -> Iterator[Frame | Dropped]:
+    """Acknowledges of Modbus function 10: 8 bytes, address, 10, register, count, CRC (sheet section 7)."""
+    while len(buffer) >= ACKNOWLEDGE:
+        raw = bytes(buffer[:ACKNOWLEDGE])
+        if raw[1] == 0x10 and with_crc(raw[:-2]) == raw:
+            del buffer[:ACKNOWLEDGE]
+            yield Frame(kind=int.from_bytes(raw[2:4], "big"), payload=raw[4:6], address=raw[0], raw=raw)
+        else:
+            yield Dropped("noise", raw[:1])
+            del buffer[0]
+
+
+def record(kind: int, setup: Setup, tries: int = 2) -> Ask:
+    """Ask one unit for one record."""
+    address = setup["address"]
+    return Ask(
+        request=trigger(address, kind),
+        split=split,
+        answers=lambda reply: reply.kind == kind and reply.address == address,
+        size=RECORD + ACKNOWLEDGE,
+        timeout=0.5 if kind == STATUS else 1.0,
+        tries=tries,
+    )
+
+
+LISTEN: Final = Ask(  # to a master's own broadcast: it sends status and settings by itself, in a cycle of 4 to 15 s
+    request=b"",
+    split=split,
+    answers=lambda reply: reply.address == MASTER and reply.kind in (STATUS, SETTINGS),
+    complete=lambda replies: {reply.kind for reply in replies} == {STATUS, SETTINGS},
+    timeout=8.0,
+    partial=True,
+)
+
+
+def status(setup: Setup, known: Values) -> Talk:
+    """The status record; of a bus master what it broadcasts.  Raises WrongDevice for a broadcast without status."""
+    if setup["address"] != MASTER:
+        replies = yield record(STATUS, setup)
+        return decode_status(replies[-1].payload, known)
+    replies = yield LISTEN
+    found = {reply.kind: reply.payload for reply in replies}
+    if STATUS not in found:
+        raise WrongDevice("the master broadcast its settings only, no status")
+    settings = decode_settings(found[SETTINGS]) if SETTINGS in found else {}
+    return {**settings, **decode_status(found[STATUS], known)}
+
+
+def decode_status(data: bytes, known: Values) -> Values:
+    """Values of a status record."""
+    values = STATUS_TABLE.read(data)
+    present = [n for n in range(32) if values["_present"] >> n & 1]
+    if not present:
+        raise BadLength("a status record without any cell")
+    values |= {
+        "cell_voltages": tuple(int.from_bytes(data[6 + 2 * n : 8 + 2 * n], "little") / 1000 for n in present),
+        "temperatures": temperatures(values, known.get("firmware_version")),
+        "balancing": values["_balance"] != 0,
+        "heating": bool(values["_heating"]),
+        "charge_allowed": bool(values["_charge"]),
+        "discharge_allowed": bool(values["_discharge"]),
+        "alarms": alarm_bits(values["_alarms"], ALARMS, SUPPORTED),
+    }
+    if values["mosfet_temperature"] == NO_SENSOR:
+        del values["mosfet_temperature"]
+    return values
+
+
+def temperatures(values: Values, firmware: str | None) -> tuple[float, ...]:
+    """T1, T2, and T4, T5 where the board has them; T3 is a copy of the MOSFET's (sheet section 5)."""
+    chosen = [values["_t1"], values["_t2"]]
+    old = firmware is not None and firmware.split(".")[0].isdigit() and int(firmware.split(".")[0]) < 14
+    if not old and (values["_t4"] or values["_t5"]):
+        chosen += [values["_t4"], values["_t5"]]
+    return tuple(value for value in chosen if value != NO_SENSOR)
+
+
+def settings(setup: Setup, known: Values) -> Talk:
+    """The settings record: switch states and limits, now and then."""
+    if setup["address"] == MASTER:
+        return {}  # comes with the broadcast
+    replies = yield record(SETTINGS, setup)
+    return decode_settings(replies[-1].payload)
+
+
+def decode_settings(data: bytes) -> Values:
+    """Values of a settings record."""
+    values = SETTINGS_TABLE.read(data)
+    return {**values, "balance_allowed": bool(values["_balance_switch"])}
+
+
+def about(setup: Setup, known: Values) -> Talk:
+    """Identity; firmware from 15.36 on does not always answer (sheet section 4)."""
+    if setup["address"] == MASTER:
+        return {}
+    replies = yield record(ABOUT, setup, tries=1)
+    data = replies[-1].payload
+    values: Values = {name: text(data[at : at + length]) for name, (at, length) in TEXTS.items()}
+    if values["custom_name"] in FACTORY_NAMES:
+        values["custom_name"] = None
+    made = text(data[78:86]) or ""
+    if len(made) == 6 and made.isdigit():
+        values["production_date"] = date(2000 + int(made[:2]), int(made[2:4]), int(made[4:]))
+    return values
+
+
+def finish(values: Values, setup: Setup) -> Values:
+    """Capacity as configured, else as the board knows it; the voltage it would ask for is per cell."""
+    values.setdefault("capacity", values.get("_full_capacity"))
+    wished, cells = values.get("_requested_cell_voltage"), values.get("cell_voltages")
+    if wished and cells:
+        values["max_battery_voltage"] = round(wished * len(cells), 3)
+    return {"manufacturer": "JK", **values}
+
+
+def proof(values: Values) -> str:
+    """Record, sum and an acknowledge from the address asked; 3 to 32 cells (sheet section 8)."""
+    count = len(values.get("cell_voltages", ()))
+    if not 3 <= count <= 32:
+        raise WrongDevice(f"a JK inverter BMS has 3..32 cells, this one says {count}")
+    return f"JK {values.get('model') or 'inverter BMS'} with {count} cells"
+
+
+def switch(action: str) -> Control:
+    """A switch by Modbus function 10; received is not done: the next records confirm it (sheet section 7)."""
+    register = SWITCHES[action]
+
+    def talk(value: float, setup: Setup, known: Values) -> Talk:
+        if setup["address"] == MASTER:
+            raise WrongDevice("a bus master (address 0) can only be listened to")
+        body = bytes((setup["address"], 0x10)) + register.to_bytes(2, "big") + b"\x00\x02\x04"
+        yield Ask(
+            request=with_crc(body + (1 if value else 0).to_bytes(4, "big")),
+            split=split_write,
+            answers=lambda reply: reply.kind == register and reply.address == setup["address"],
+            size=ACKNOWLEDGE,
+            timeout=0.5,
+        )
+        return {}
+
+    def confirmed(value: float, reading: Reading) -> bool | None:
+        state: bool | None = getattr(reading, f"{action}_allowed")
+        return None if state is None else state == bool(value)
+
+    return Control(talk, confirmed, "proven on firmware 15.41")
+
+
+def names(table: Table, *more: str) -> tuple[str, ...]:
+    """What a record delivers."""
+    return (*table.names, *more)
+
+
+DRIVER: Final = Driver(
+    name="jk_pb",
+    title="JK inverter BMS (PB boards), RS485",
+    line=SerialLine(baud=115200, quiet=0.1, turnaround=0.02),
+    options=(
+        Option("address", 1, "DIP switches; 0 = a bus master: only listen, with poll_interval: 5", least=0, most=15),
+    ),
+    plan=(
+        Poll("about", about, gives=(*TEXTS, "production_date"), every=ONCE),
+        Poll(
+            "settings", settings, every=180.0, keep=1_000_000,
+            gives=names(SETTINGS_TABLE, "balance_allowed", "max_battery_voltage"),
+        ),
+        Poll(
+            "status", status, essential=True,
+            gives=names(
+                STATUS_TABLE, "cell_voltages", "temperatures", "balancing", "heating", "charge_allowed",
+                "discharge_allowed", "alarms",
+            ),
+        ),
+    ),
+    assemble=alone(finish),
+    detection=Detection(polls=("status",), proof=proof, setups=tuple({"address": n} for n in range(1, 16))),
+    controls={action: switch(action) for action in SWITCHES},
+    daisy_chain=True,
+    limits_from_bms=True,
+)  # fmt: skip
