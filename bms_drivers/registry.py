@@ -8,6 +8,7 @@ from bms_drivers.declare import Driver
 from gateway.model import ConfigError
 
 MODULES: Final = {
+    "daly": "bms_drivers.daly",
     "jbd": "bms_drivers.jbd",
     "jk": "bms_drivers.jk",
     "jk_pb": "bms_drivers.jk_pb",

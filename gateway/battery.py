@@ -108,6 +108,7 @@ class Battery:
 
     def states(self) -> tuple[BatteryState, ...]:
         """The battery, or each pack it speaks for, as of now."""
+        self._watch_health()
         now = self._clock()
         packs: Mapping[str, _Pack | None] = self._packs or {"": None}
         return tuple(self._state(key, pack, now) for key, pack in packs.items())

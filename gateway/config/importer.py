@@ -7,6 +7,7 @@ comment that says so; what is wrong is refused with its line, where that driver 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 from gateway.config.explain import Explainer, nearest, number_advice, show, truth
@@ -56,16 +57,17 @@ class Draft:
 
 def convert(text: str, source: str, catalogue: Catalogue | None = None) -> str:
     """The gateway.yaml, as text that `load` accepts.  Raises ConfigError with a line for every mistake in `text`."""
-    found, problems = read_ini(text)
+    options, problems = read_ini(text)
     draft = Draft(problems=problems)
-    for entry in found.values():
+    for entry in options.values():
         _take(entry, draft)
     _batteries(draft, catalogue or installed())
     _limits(draft)
     draft.data["outputs"] = {"venus_dbus": {}}
     _without_equal(draft)
     written = to_yaml(draft.data, draft.remarks, _head(source), draft.without)
-    draft.problems += [found for problem in examine(written, catalogue)[1] if (found := _traced(problem, draft))]
+    traced = (_traced(problem, draft) for problem in examine(written, catalogue)[1])
+    draft.problems += [problem for problem in traced if problem]
     if draft.problems:
         raise ConfigError(*dict.fromkeys(problem.show(source) for problem in sorted(draft.problems)))
     return written
@@ -98,6 +100,7 @@ def _take(entry: Entry, draft: Draft) -> None:
             draft.values[name] = _RETHINK[entry.name](draft.values[name], draft.values)
 
 
+@cache
 def _unit(name: str) -> str:
     """The unit of an option that concerns limits, as at our own key."""
     return Explainer(LimitSettings).unit(tuple(KEYS[name].split("."))) if name in KEYS else ""

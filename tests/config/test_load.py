@@ -427,7 +427,7 @@ batteries = st.lists(
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), values), batteries | values)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_shape_gives_settings_or_mistakes(rest: dict[str, object], some: object) -> None:
     import json
 
