@@ -31,6 +31,7 @@ SLOW: Final = 300.0  # s between writes when only what drifts all the time chang
 DRIFTING: Final[Mapping[str, float]] = {
     "soc_calc": 0.5,  # %
     "soc": 0.5,  # %
+    "max_voltage_start_time": 2.0,  # s; told on the wall clock, it trembles with it
     "history": math.inf,
 }
 """Keys, at any depth, whose change alone is worth a write only by this much, or after SLOW seconds."""

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.store import BAD_FILES_KEPT, Store, changes, default_directory, pack, unpack
+from gateway.store import BAD_FILES_KEPT, DRIFTING, Store, changes, default_directory, pack, unpack
 
 STATE: dict[str, Any] = {"allow_max": True, "soc_calc": 61.5, "packs": {"rack-1": {"serial": "S1", "seen": [1, 2]}}}
 
@@ -251,6 +251,12 @@ def test_history_alone_waits_5_minutes(tmp_path: Path) -> None:
     store.save({"history": {"charged_energy": 1.0}})
     later = {"history": {"charged_energy": 9.0, "note": "new"}}
     assert [store.due(later, t) for t in (60, 299, 300)] == [False, False, True]
+
+
+def test_trembling_wall_clock_is_no_news_but_the_start_of_absorption_is() -> None:
+    state = {"max_voltage_start_time": 1_790_000_000.0}
+    assert changes(state, {"max_voltage_start_time": 1_790_000_000.004}, DRIFTING) == "little"
+    assert changes({"max_voltage_start_time": None}, state, DRIFTING) == "much"
 
 
 def test_restart_does_not_write_what_is_on_the_disk_already(tmp_path: Path) -> None:

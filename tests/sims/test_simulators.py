@@ -1,0 +1,156 @@
+"""Every simulator answers its driver over a real pty, as a serial port sees it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bms_drivers import registry
+from bms_drivers.declare import ONCE
+from bms_drivers.links import converse
+from bms_drivers.links.factory import open_link
+from bms_drivers.session import Session
+from bms_drivers.sims.host import simulated
+from bms_drivers.sims.pack import Pack, rest_voltage
+from bms_drivers.sims.pty import PtyDevice
+from gateway.model import FrameError, LinkTimeout, Reading
+
+PLUGGED = Callable[[PtyDevice, Session, Any], Awaitable[Any]]
+
+
+def plugged(name: str, work: PLUGGED, setup: dict[str, Any] | None = None, **pack: Any) -> Any:
+    """Do `work` with a simulated device, a session and a serial link to it."""
+
+    async def run() -> Any:
+        device = await simulated(name, setup or {}, seed=7, **pack)
+        link = open_link(str(device.path), registry.load(name))
+        await link.open()
+        try:
+            return await work(device, Session(registry.load(name), setup), link)
+        finally:
+            await link.close()
+            await device.close()
+
+    return asyncio.run(run())
+
+
+async def poll(session: Session, link: Any, once: bool = True) -> Reading:
+    for step in session.due(0.0):
+        if once or step.every != ONCE:
+            session.learnt(step, await converse(link, step.talk(session.setup, session.known)), 0.0)
+    return session.readings()[""]
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_a_driver_reads_what_the_pack_has(name: str) -> None:
+    async def work(device: PtyDevice, session: Session, link: Any) -> None:
+        got, pack = await poll(session, link), device.simulator.pack
+        assert got.voltage == pytest.approx(pack.voltage, abs=0.2)
+        assert got.current == pytest.approx(-12.5, abs=0.11)
+        assert got.soc == pytest.approx(pack.soc, abs=0.6)
+        assert got.cell_voltages == pytest.approx(pack.cells, abs=0.002)
+        assert got.capacity == pytest.approx(280.0, abs=0.1)
+        assert got.temperatures[0] == pytest.approx(pack.temperatures[0], abs=0.6)
+        assert (got.charge_allowed, got.discharge_allowed, got.charge_cycles) == (True, True, 12)
+        assert got.alarms["high_voltage"] == 0
+
+    plugged(name, work, current=-12.5, capacity=280.0)
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_switches_are_written_and_read_back(name: str) -> None:
+    async def work(device: PtyDevice, session: Session, link: Any) -> None:
+        await poll(session, link, once=False)
+        for action in ("charge", "discharge"):
+            control = session.driver.controls[action]
+            for value in (0.0, 1.0):
+                session.told(await converse(link, control.talk(value, session.setup, session.known)))
+                assert getattr(device.simulator.pack, f"{action}_switch") == bool(value)
+                assert control.confirmed(value, await poll(session, link, once=False)) is True
+
+    plugged(name, work)
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_alarms_arrive(name: str) -> None:
+    async def work(device: PtyDevice, session: Session, link: Any) -> None:
+        device.simulator.pack.alarms = {"low_cell_voltage", "high_charge_current"}
+        alarms = (await poll(session, link, once=False)).alarms
+        assert {n for n, level in alarms.items() if level} == {"low_cell_voltage", "high_charge_current"}
+
+    plugged(name, work)
+
+
+@pytest.mark.parametrize("fault", ["silent", "torn", "checksum"])
+@pytest.mark.parametrize("name", registry.names())
+def test_a_spoilt_answer_is_no_answer(name: str, fault: str) -> None:
+    async def work(device: PtyDevice, session: Session, link: Any) -> None:
+        device.faults.set(fault)
+        essential = next(step for step in session.driver.plan if step.essential)
+        with pytest.raises((LinkTimeout, FrameError)):
+            await converse(link, essential.talk(session.setup, session.known))
+        device.faults.clear(fault)
+        await poll(session, link, once=False)
+
+    plugged(name, work)
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_noise_round_an_answer_does_no_harm(name: str) -> None:
+    async def work(device: PtyDevice, session: Session, link: Any) -> None:
+        device.faults.set("noise")
+        assert (await poll(session, link, once=False)).voltage
+
+    plugged(name, work)
+
+
+@pytest.mark.parametrize("name", ["daly", "jk_pb"])
+def test_only_the_address_asked_answers(name: str) -> None:
+    async def work(device: PtyDevice, session: Session, link: Any) -> None:
+        assert (await poll(session, link, once=False)).voltage
+        other = Session(session.driver, {"address": 4})
+        with pytest.raises(LinkTimeout):
+            await poll(other, link, once=False)
+
+    plugged(name, work, {"address": 3})
+
+
+def test_a_pack_charges_and_discharges() -> None:
+    pack = Pack.of(3, soc=50.0, capacity=100.0, current=50.0)
+    pack.advance(3600)
+    assert pack.soc == pytest.approx(100.0, abs=3.0)
+    pack.current = -25.0
+    pack.advance(3600)
+    assert pack.soc == pytest.approx(75.0, abs=3.0)
+
+
+def test_an_open_switch_stops_the_flow() -> None:
+    pack = Pack.of(3, current=50.0)
+    pack.charge_switch = False
+    before = pack.soc
+    pack.advance(3600)
+    assert pack.flow == 0.0
+    assert pack.soc == pytest.approx(before, abs=0.01)
+
+
+def test_the_same_seed_is_the_same_pack() -> None:
+    one, other = Pack.of(5), Pack.of(5)
+    assert (one.cells, one.temperatures) == (other.cells, other.temperatures)
+
+
+def test_the_rest_voltage_rises_with_the_charge() -> None:
+    volts = [rest_voltage(soc) for soc in range(101)]
+    assert volts == sorted(volts)
+
+
+def test_a_stable_name_points_to_the_device_while_it_lives(tmp_path: Path) -> None:
+    async def run() -> tuple[bool, bool]:
+        link = tmp_path / "battery"
+        device = await simulated("jbd", {}, seed=1, link=link)
+        there = link.resolve() == device.path
+        await device.close()
+        return there, link.exists()
+
+    assert asyncio.run(run()) == (True, False)
