@@ -17,6 +17,7 @@ from gateway.bank import aggregate, join
 from gateway.battery import Battery
 from gateway.control import ControlServer
 from gateway.limits import Memory, Site, evaluate
+from gateway.limits.checks import protection_doubts
 from gateway.model import BankState, BatteryState, Command, Decision, Health, Outcome, Snapshot
 from gateway.report import snapshot_json
 from gateway.store import Store
@@ -65,6 +66,8 @@ class Gateway:
         self._timer: asyncio.TimerHandle | None = None
         self._due = float("inf")
         self._sequence = 0
+        self._saving: asyncio.Future[bool] | None = None
+        self._doubted: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # ---- life
@@ -96,6 +99,8 @@ class Gateway:
             await control.stop()
         for close in self.plan.closing:
             await close()
+        if self._saving is not None:
+            await asyncio.wait([self._saving])
         if self.plan.store is not None:
             self.plan.store.save(self._memory.persisted())
 
@@ -136,19 +141,39 @@ class Gateway:
             output.publish(self.snapshot)
         if self._memory.full_events > events:
             self._full()
-        if self.plan.store is not None and self.plan.store.due(data := self._memory.persisted(), now):
-            self.plan.store.save(data)
+        self._keep(now)
         return self.snapshot
+
+    def _keep(self, now: float) -> None:
+        """Save what a restart should know, in a thread: a slow disk must not delay a frame."""
+        store = self.plan.store
+        if store is not None and self._saving is None and store.due(data := self._memory.persisted(), now):
+            self._saving = asyncio.get_running_loop().run_in_executor(None, store.save, data)
+            self._saving.add_done_callback(self._saved)
+
+    def _saved(self, saving: "asyncio.Future[bool]") -> None:
+        self._saving = None
 
     def _bank(self, now: float) -> BankState:
         states = [state for battery in self.plan.batteries for state in battery.states()]
         states = join(states, self._joined, self.plan.join_voltage_difference)
         self._joined = frozenset(s.name for s in states if s.contributes and s.health is not Health.LOST)
+        self._doubt(states)
         self.states = tuple(states)
         answered = [state.reading is not None for state in states if state.control]
         timed_out = now - self._started >= self.plan.start_timeout
         self._complete = self._complete or (bool(answered) and (all(answered) or (timed_out and any(answered))))
         return aggregate(states, complete=self._complete)
+
+    def _doubt(self, states: Sequence[BatteryState]) -> None:
+        """Say once what is doubtful between the settings and a BMS's own protection, when that is known."""
+        for state in states:
+            reading = state.reading
+            if state.name in self._doubted or reading is None or reading.cell_overvoltage_protection is None:
+                continue
+            self._doubted.add(state.name)
+            for doubt in protection_doubts(self.plan.site.of(state.name), reading):
+                log.warning("%s: %s", state.name, doubt)
 
     def _guard(self, decision: Decision, bank: BankState) -> tuple[Decision, str]:
         problem = guard.broken(decision, bank, self.plan.bounds) if bank.complete else ""

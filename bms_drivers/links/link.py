@@ -18,7 +18,9 @@ Tap = Callable[[Literal["tx", "rx"], bytes], None]
 class Link(Protocol):
     """A pipe to one bus.  Not safe for two exchanges at once: the port that owns it lets batteries take turns."""
 
-    counters: Counters
+    @property
+    def counters(self) -> Counters:
+        """What happened on the link so far."""
 
     async def open(self) -> None:
         """Open the device, if it is not open.  Raises LinkClosed (not there) or LinkBusy (somebody else's)."""

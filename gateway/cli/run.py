@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from gateway.config.doubts import doubts
 from gateway.config.load import load
 from gateway.config.schema import Settings
 from gateway.control import ControlServer, default_path
@@ -28,6 +29,8 @@ def command(config: Path, socket: Path | None, level: str) -> None:
     """
     settings = load(config)
     log_to_stderr(level)
+    for doubt in doubts(settings):
+        logging.getLogger("bms_gateway").warning("%s: %s", config, doubt)
     asyncio.run(serve(settings, socket or settings.control_socket or default_path()))
 
 

@@ -17,7 +17,7 @@ RESET_MARGIN: Final = 0.03  # V, the same for the periodic higher voltage
 def doubts(settings: LimitSettings, reading: Reading | None = None) -> list[str]:
     """One sentence a doubt, beginning with its key; with a reading also those about the BMS's own protection."""
     found = [*_reachable(settings), *_reset(settings), *_rebulk(settings), *_loss(settings)]
-    return found + (list(_protection(settings, reading)) if reading is not None else [])
+    return found + (list(protection_doubts(settings, reading)) if reading is not None else [])
 
 
 def _allowed(table: Table, volts: float) -> float:
@@ -69,7 +69,8 @@ def _loss(settings: LimitSettings) -> Iterator[str]:
         yield f"limits.on_loss.cell_voltage_max: {loss.cell_voltage_max:g} V is above cell_voltage.max {cell.max:g} V"
 
 
-def _protection(settings: LimitSettings, reading: Reading) -> Iterator[str]:
+def protection_doubts(settings: LimitSettings, reading: Reading) -> Iterator[str]:
+    """Set-points too near to where this BMS cuts off by itself."""
     over, under = reading.cell_overvoltage_protection, reading.cell_undervoltage_protection
     cell, reset = settings.cell_voltage, settings.soc_reset
     if over is not None and over - cell.max < MARGIN:

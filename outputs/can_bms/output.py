@@ -49,6 +49,8 @@ class CanOutput:
         self._clamped: tuple[str, ...] = ()
         self._frames: list[Frame] = []
         self._sent: deque[tuple[float, int]] = deque(maxlen=RATE_OVER)  # (time, frames)
+        self._sent_at: float | None = None  # s, loop time, of the last beat that was sent
+        self._longest_gap = 0.0  # s between two beats in a row that were sent
 
     # ---- what every output does
 
@@ -87,6 +89,7 @@ class CanOutput:
             "bus_off": count.bus_off,
             "opened": count.reopened,
             "rate": self._rate(now),
+            "longest_gap": round(self._longest_gap, 4),
             "keepalive_age": None if self._keep_alive_at is None else round(now - self._keep_alive_at, 1),
             "clamped": list(self._clamped),
             "last_frames": [str(frame) for frame in self._frames],
@@ -117,6 +120,8 @@ class CanOutput:
         if self._frames:
             self._sent.append((now, len(frames)))
             self._beat += 1
+            self._longest_gap = max(self._longest_gap, loop.time() - (self._sent_at or loop.time()))
+        self._sent_at = loop.time() if self._frames else None
 
     # ---- what to say
 
