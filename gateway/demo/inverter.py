@@ -11,6 +11,7 @@ import dbc
 from bms_drivers.sims.pack import Pack
 
 STEP: Final = 0.25  # s
+OFF: Final = 0.06  # V that its own meter is off, as real ones are
 SLOPE: Final = 40.0  # A a volt: how hard it holds the charge voltage
 EVEN: Final = 30.0  # A a volt between two packs, through their cables
 PATIENCE: Final = 3.0  # s without frames until it stops by itself
@@ -68,5 +69,5 @@ class Inverter:
         if not self.values.get("charge_enable"):
             return 0.0
         volts = sum(pack.voltage for pack in self._packs) / len(self._packs)
-        room = (self.values["charge_voltage_limit"] - volts) * SLOPE
+        room = (float(self.values["charge_voltage_limit"]) + OFF - volts) * SLOPE
         return max(0.0, min(self.sun, float(self.values["charge_current_limit"]), room))
