@@ -120,8 +120,8 @@ class Gateway:
 
     def _tick(self) -> None:
         self._timer = None
+        self._wake(HEARTBEAT)  # first: no fault below can stop the heartbeat
         self.decide()
-        self._wake(HEARTBEAT)
 
     # ---- one decision
 

@@ -2,7 +2,8 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from bms_drivers import registry
@@ -55,13 +56,21 @@ async def _ports(settings: Settings, drivers: Mapping[str, Driver], closing: Clo
     sharing: dict[str, list[BatterySettings]] = defaultdict(list)
     for battery in settings.batteries:
         where = battery.port if battery.port != SIMULATED else await _simulate(battery, closing)
-        sharing[where].append(battery)
+        sharing[_same_port(where, sharing)].append(battery)
     ports: dict[str, Port] = {}
     for where, batteries in sharing.items():
         port = open_port(where, [drivers[battery.name] for battery in batteries])
         closing.append(port.close)
         ports |= {battery.name: port for battery in batteries}
     return ports
+
+
+def _same_port(where: str, others: Iterable[str]) -> str:
+    """`where`, or the name under which the same device was already named (ttyUSB0 and its by-id name)."""
+    if not where.startswith("/"):
+        return where
+    device = Path(where).resolve()
+    return next((other for other in others if other.startswith("/") and Path(other).resolve() == device), where)
 
 
 async def _simulate(battery: BatterySettings, closing: Closing) -> str:

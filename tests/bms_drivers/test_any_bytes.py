@@ -1,0 +1,104 @@
+"""Whatever comes down a cable, a driver raises nothing but the errors of frames, and finds every whole frame."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bms_drivers import registry
+from bms_drivers.declare import Ask, Dropped, Frame, Registers
+from bms_drivers.framing import Answer
+from bms_drivers.session import Session
+from gateway.model import DeviceRefused, FrameError, LinkTimeout
+
+VECTORS = Path(__file__).parent.parent / "vectors"
+NAMES = registry.names()
+
+
+def recorded(name: str) -> list[bytes]:
+    """Every answer that was recorded of this BMS."""
+    files = sorted((VECTORS / name).glob("*.json"))
+    return [bytes.fromhex(rx) for f in files for e in json.loads(f.read_text())["exchanges"] for rx in e["rx"]]
+
+
+def asks(name: str) -> list[Ask]:
+    """The first question of each step of the plan."""
+    session = Session(registry.load(name))
+    session.known.update({"_cells": 16, "_sensors": 2})
+    first = []
+    for poll in session.driver.plan:
+        talk = poll.talk(session.setup, session.known)
+        question = next(talk)
+        assert not isinstance(question, Registers)
+        first.append(question)
+    return first
+
+
+def frames_in(ask: Ask, pieces: list[bytes]) -> list[tuple[int, bytes]]:
+    """All frames of a stream in pieces, whoever they are for."""
+    buffer, found = bytearray(), []
+    for piece in pieces:
+        buffer += piece
+        found += [(item.kind, item.payload) for item in ask.split(buffer) if isinstance(item, Frame)]
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_stream_cut_anywhere_gives_the_same_frames(name: str, data: st.DataObject) -> None:
+    ask, answers = asks(name)[0], recorded(name)
+    stream = b"".join(answers)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert frames_in(ask, pieces) == frames_in(ask, [stream])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_noise_between_frames_hides_none(name: str) -> None:
+    ask, rng = asks(name)[0], random.Random(4)
+    answers = recorded(name)
+    whole = frames_in(ask, answers)
+    noisy = [rng.choices(range(1, 0x40), k=5) for _ in answers]  # bytes that begin no frame
+    assert frames_in(ask, [bytes(noise) + answer for noise, answer in zip(noisy, answers, strict=True)]) == whole
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=80, deadline=None)
+@given(junk=st.binary(max_size=700))
+def test_random_bytes_raise_nothing(name: str, junk: bytes) -> None:
+    for ask in asks(name):
+        answer = Answer(ask)
+        answer.feed(junk)
+        assert all(isinstance(dropped, Dropped) for dropped in answer.dropped)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=80, deadline=None)
+@given(data=st.data())
+def test_sound_frames_with_any_content_raise_only_frame_errors(name: str, data: st.DataObject) -> None:
+    session = Session(registry.load(name))
+    session.known.update({"_cells": 16, "_sensors": 2})
+    sizes = {len(payload) for _, payload in frames_in(asks(name)[0], recorded(name))}
+    least, most = (min(sizes), max(sizes)) if len(sizes) == 1 else (0, 320)  # one size: the splitter sees to it
+    content = st.binary(min_size=least, max_size=most)
+    for poll in session.driver.plan:
+        talk = poll.talk(session.setup, session.known)
+        question = next(talk)
+        assert isinstance(question, Ask)
+        payload = data.draw(content)
+        status = data.draw(st.integers(0, 255))
+        kind = data.draw(st.integers(0, 255))
+        try:
+            talk.send([Frame(kind=kind, payload=payload, address=1, status=status)])
+        except StopIteration as end:
+            session.learnt(poll, end.value, 0.0)
+        except (FrameError, DeviceRefused, LinkTimeout):
+            continue
+    try:
+        session.readings()
+    except FrameError:
+        return
