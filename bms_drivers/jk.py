@@ -4,7 +4,8 @@ Sheet: jk.md.  All integers big endian.  Current: by protocol version, see `curr
 One question answers everything, as a list of tags, each of fixed width.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Final
 
 from bms_drivers.declare import (
@@ -23,16 +24,18 @@ from bms_drivers.declare import (
     alarm_names,
     alone,
     date,
-    simple,
     text,
 )
 from bms_drivers.framing import sum16
-from gateway.model import BadLength, DeviceRefused, Reading, WrongDevice
+from gateway.model import BadLength, DeviceRefused, Implausible, LinkTimeout, Reading, WrongDevice
 
 HEAD: Final = b"\x4e\x57"
 LEAST, MOST = 18, 600  # of the length field; sheet section 3, "Receiving"
 ACTIVATE, WRITE, READ_ALL = 0x01, 0x02, 0x06
-REPLY: Final = 1  # transfer type
+COMMANDS: Final = (0x01, 0x02, 0x03, 0x05, 0x06)  # byte 8
+REPLY: Final = 1  # byte 10: 0 request, 1 reply, 2 upload that nobody asked for
+UPLOAD: Final = 2
+HEADER: Final = 11  # bytes before the list
 CHARGE, DISCHARGE, BALANCE = 0xAB, 0xAC, 0x9D
 CELLS: Final = 0x79
 
@@ -88,22 +91,22 @@ def split(buffer: bytearray) -> Iterator[Frame | Dropped]:
         if start:
             yield Dropped("noise", bytes(buffer[:start]))
             del buffer[:start]
-        if len(buffer) < 4:
+        if len(buffer) < HEADER:
             return
-        length = int.from_bytes(buffer[2:4], "big")
-        if not LEAST <= length <= MOST:
-            yield Dropped("length", bytes(buffer[:2]))
+        length = number(buffer[2:4])
+        if not LEAST <= length <= MOST or buffer[8] not in COMMANDS or buffer[10] > UPLOAD:
+            yield Dropped("length", bytes(buffer[:2]))  # 4E 57 inside noise; its length would keep us waiting
             del buffer[:2]
             continue
         if len(buffer) < length + 2:
             return
         whole = bytes(buffer[: length + 2])
-        if whole[length - 3] != 0x68 or int.from_bytes(whole[length:], "big") != sum16(whole[:length]):
+        if whole[length - 3] != 0x68 or number(whole[length:]) != sum16(whole[:length]):
             yield Dropped("checksum", whole[:1])
             del buffer[0]
             continue
         del buffer[: length + 2]
-        yield Frame(kind=whole[8], status=whole[10], payload=whole[11 : length - 7], raw=whole)
+        yield Frame(kind=whole[8], status=whole[10], payload=whole[HEADER : length - 7], raw=whole)
     keep = 1 if buffer[-1:] == HEAD[:1] else 0  # its second byte may still come
     if len(buffer) > keep:
         yield Dropped("noise", bytes(buffer[: len(buffer) - keep]))
@@ -117,10 +120,33 @@ READ: Final = Ask(
     timeout=1.0,
     tries=2,
 )
+WAKE: Final = Ask(
+    request=frame(ACTIVATE, None),
+    split=split,
+    answers=lambda reply: reply.status == REPLY and reply.kind == ACTIVATE,
+    timeout=1.0,
+)
+WAKE_AFTER: Final = 3  # failed polls; sheet section 2
+DOUBTS: Final = 2  # readings in a row that may be refused as nonsense before they are believed
 
 
-def tags(info: bytes) -> dict[int, bytes]:
-    """The reply's list: tag -> its bytes.  Stops where the list does, and keeps what was read before."""
+def status(setup: Setup, known: Values) -> Talk:
+    """Read all; a board that left three polls unanswered may sleep, and is activated first (sheet section 2)."""
+    silent = known.get("_silent", 0)
+    known["_silent"] = silent + 1  # until it answers
+    if silent == WAKE_AFTER:
+        with suppress(LinkTimeout):
+            yield WAKE
+    frames = yield READ
+    known["_silent"] = 0
+    return decode(frames[0].payload, known)
+
+
+def tags(info: bytes) -> tuple[dict[int, bytes], bool]:
+    """The reply's list, tag -> its bytes, and whether it was understood to its end.
+
+    An unknown tag ends the walk, because nobody knows its width; what was read before is kept (sheet section 5).
+    """
     found: dict[int, bytes] = {}
     at = 0
     while at < len(info):
@@ -132,18 +158,18 @@ def tags(info: bytes) -> dict[int, bytes]:
         elif tag in WIDTHS:
             width = WIDTHS[tag]
         else:
-            break
+            return found, False
         value = info[at + 1 : at + 1 + width]
         if len(value) < width:
-            break
+            return found, False
         found[tag] = value
         if tag == LAST_TAG:
             break
         at += 1 + width
-    return found
+    return found, True
 
 
-def number(raw: bytes) -> int:
+def number(raw: bytes | bytearray) -> int:
     """Unsigned, big endian."""
     return int.from_bytes(raw, "big")
 
@@ -154,12 +180,22 @@ def temperature(raw: bytes) -> float:
     return float(value if value <= 100 else 100 - value)
 
 
-def current(raw: bytes, version: bytes | None) -> float:
-    """A, + = charging.  Version 1: bit 15 = charging; version 0 or none: offset 10000 (sheet section 5, "Current")."""
+def current(raw: bytes, version: int | None) -> float | None:
+    """A, + = charging, by the protocol version (sheet section 5, "Current"); None for a version that is not known.
+
+    Version 1: bit 15 = charging.  Version 0: offset 10000, above it discharging.
+    """
     value = number(raw)
-    if version is not None and number(version) == 1:
-        return round((value & 0x7FFF) * (0.01 if value & 0x8000 else -0.01), 2)
-    return round((10000 - value) * 0.01, 2)
+    if version == 1:
+        return round((value & 0x7FFF) * (0.01 if value & 0x8000 else -0.01), 2) + 0.0  # no -0.0
+    return round((10000 - value) * 0.01, 2) if version == 0 else None
+
+
+def protocol_version(found: Mapping[int, bytes], whole: bool) -> int | None:
+    """Tag C0; boards of 2020 lack it, which counts as 0 only where the list was understood to its end."""
+    if LAST_TAG in found:
+        return number(found[LAST_TAG])
+    return 0 if whole else None
 
 
 def cell_voltages(raw: bytes) -> tuple[float | None, ...]:
@@ -176,15 +212,15 @@ def cell_voltages(raw: bytes) -> tuple[float | None, ...]:
     return tuple(cells)
 
 
-def status(frames: Sequence[Frame], setup: Setup, known: Values) -> Values:
-    """The whole reading.  Raises BadLength when the list has no cells."""
-    found = tags(frames[0].payload)
+def decode(info: bytes, known: Values) -> Values:
+    """The whole reading.  Raises BadLength when the list has no cells, Implausible for a single faulty one."""
+    found, whole = tags(info)
     values: Values = {"cell_voltages": cell_voltages(found.get(CELLS, b"\0"))}
     for tag, (name, scale) in NUMBERS.items():
         if tag in found:
             values[name] = number(found[tag]) if scale == 1 else round(number(found[tag]) * scale, 3)
     if 0x84 in found:
-        values["current"] = current(found[0x84], found.get(LAST_TAG))
+        values["current"] = current(found[0x84], protocol_version(found, whole))
     if 0x80 in found:
         values["mosfet_temperature"] = temperature(found[0x80])
     sensors = number(found.get(0x86, b"\2"))
@@ -200,13 +236,32 @@ def status(frames: Sequence[Frame], setup: Setup, known: Values) -> Values:
         values["balance_allowed"] = bool(number(found[0x9D]))
     if 0x8B in found:
         values["alarms"] = alarms(number(found[0x8B]), values)
+    believe(values, found, known)
     return values | identity(found)
+
+
+def believe(values: Values, found: Mapping[int, bytes], known: Values) -> None:
+    """Refuse a nonsense reading that follows a good one, at most twice in a row: single ones happen (sheet section 9).
+
+    Refusing it whole lets the last good reading age, which holding back one field would hide.  Raises Implausible.
+    """
+    doubts = known.get("_doubts", 0)
+    values["_doubts"] = known["_doubts"] = 0
+    if doubts >= DOUBTS or "cell_voltages" not in known:
+        return
+    known["_doubts"] = doubts + 1
+    if 0.0 in values["cell_voltages"]:
+        raise Implausible("cell_voltages", "0 V in a single reading", "0.5..5 V")
+    switches = found.get(0xAB, b"\0") + found.get(0xAC, b"\0")
+    if found.get(0x8C) == b"\0\0" and found.get(0x8B) == b"\0\0" and any(switches):
+        raise Implausible("state word", "0 (all off, but no warning and a switch is on)", "a reason to be off")
+    known["_doubts"] = 0
 
 
 def alarms(word: int, values: Values) -> dict[str, int]:
     """Levels by the warning word, and what its bits mean in the present state (sheet section 6)."""
     levels = alarm_bits(word, WARNINGS, SUPPORTED)
-    if word >> 4 & 1 and values.get("current", 0.0) > 0:
+    if word >> 4 & 1 and (values.get("current") or 0.0) > 0:
         levels["high_charge_temperature"] = 2
     if word >> 9 & 1 and values.get("discharge_allowed") is False:
         levels["low_temperature"] = 2
@@ -220,7 +275,7 @@ def identity(found: Mapping[int, bytes]) -> Values:
     if name and not name.startswith("Input Us"):
         values["custom_name"] = name
     if version := text(found.get(0xB7, b"")):
-        values["firmware_version"] = version.rstrip("_")
+        values["firmware_version"] = version.rstrip("_") or None
     made = text(found.get(0xB5, b"")) or ""
     if len(made) == 4 and made.isdigit():
         values["production_date"] = date(2000 + int(made[:2]), int(made[2:]), 1)
@@ -232,8 +287,9 @@ def identity(found: Mapping[int, bytes]) -> Values:
 
 
 def finish(values: Values, setup: Setup) -> Values:
-    """What is not reported: remaining capacity is capacity x SoC."""
-    capacity, soc = values.get("capacity"), values.get("soc")
+    """What is not reported: remaining capacity is capacity x SoC.  A capacity setting of 0 is none."""
+    capacity, soc = values.get("capacity") or None, values.get("soc")
+    values["capacity"] = capacity
     if capacity is not None and soc is not None:
         values["remaining_capacity"] = round(capacity * soc / 100, 3)
     return {"manufacturer": "JK", **values}
@@ -276,13 +332,14 @@ DRIVER: Final = Driver(
     plan=(
         Poll(
             "status",
-            simple(READ, status),
+            status,
             gives=(
                 "cell_voltages", *(name for name, _ in NUMBERS.values()), "current", "mosfet_temperature",
                 "temperatures", "charge_allowed", "discharge_allowed", "balancing", "balance_allowed", "alarms",
                 "remaining_capacity", "custom_name", "firmware_version", "production_date", "model", "serial_number",
             ),
             essential=True,
+            keep=WAKE_AFTER,
         ),
     ),
     assemble=alone(finish),
@@ -292,5 +349,5 @@ DRIVER: Final = Driver(
         "discharge": write(DISCHARGE, "discharge_allowed"),
         "balance": write(BALANCE, "balance_allowed"),
     },
-    limits_from_bms=True,
+    limits_from_bms=True,  # 97 and 99 are listed as limits, unlike 8E and 8F (sheet sections 1 and 5)
 )  # fmt: skip

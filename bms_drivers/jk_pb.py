@@ -30,12 +30,14 @@ from bms_drivers.declare import (
     text,
 )
 from bms_drivers.framing import crc16, sum8
-from gateway.model import BadLength, Reading, WrongDevice
+from gateway.model import BadLength, DeviceRefused, Reading, WrongDevice
 
 HEAD: Final = b"\x55\xaa\xeb\x90"
 RECORD, ACKNOWLEDGE = 300, 8  # bytes
 SETTINGS, STATUS, ABOUT = 1, 2, 3  # record types, byte 4
 REGISTER: Final = {ABOUT: 0x161C, SETTINGS: 0x161E, STATUS: 0x1620}
+PADS: Final = range(3)  # bytes that may be between record and acknowledge; sheet section 3, "Receiving"
+WRITE, EXCEPTION = 0x10, 0x90  # Modbus functions
 MASTER: Final = 0  # the address of a unit that polls the others itself: listen only
 NO_SENSOR: Final = -200.0  # °C; not fitted
 FACTORY_NAMES: Final = ("Input Userdata", "JK-BMS")
@@ -122,19 +124,27 @@ def trigger(address: int, kind: int) -> bytes:
     return with_crc(bytes((address, 0x10)) + REGISTER[kind].to_bytes(2, "big") + b"\x00\x01\x02\x00\x00")
 
 
-def acknowledged(raw: bytes) -> int | None:
-    """The address that an 8-byte acknowledge names, None when it is none."""
-    if len(raw) == ACKNOWLEDGE and raw[1:3] == b"\x10\x16" and with_crc(raw[:-2]) == raw:
+def acknowledged(raw: bytes, kind: int) -> int | None:
+    """The address that an 8-byte acknowledge of this record type names, None when it is none."""
+    expected = b"\x10" + REGISTER.get(kind, 0).to_bytes(2, "big") + b"\x00\x01"
+    if len(raw) == ACKNOWLEDGE and raw[1:6] == expected and with_crc(raw[:6]) == raw:
         return raw[0]
     return None
 
 
+def ending(buffer: bytearray, kind: int) -> tuple[int, int] | None:
+    """Of the record at the front: the address its acknowledge names, and the byte after that acknowledge."""
+    for end in (RECORD + pad + ACKNOWLEDGE for pad in PADS):
+        address = acknowledged(bytes(buffer[end - ACKNOWLEDGE : end]), kind)
+        if address is not None:
+            return address, end
+    return None
+
+
 def split(buffer: bytearray) -> Iterator[Frame | Dropped]:
-    """Take records with their acknowledge off the front; a pad byte may be between them (sheet section 3)."""
+    """Take records with their acknowledge off the front (sheet section 3); pad bytes 00 are no noise."""
     while (start := buffer.find(HEAD)) >= 0:
-        if start:
-            yield Dropped("noise", bytes(buffer[:start]))
-            del buffer[:start]
+        yield from skip(buffer, start)
         if len(buffer) < RECORD + ACKNOWLEDGE:
             return
         record = bytes(buffer[:RECORD])
@@ -142,34 +152,44 @@ def split(buffer: bytearray) -> Iterator[Frame | Dropped]:
             yield Dropped("checksum", record[:1])
             del buffer[0]
             continue
-        for pad in (0, 1):
-            end = RECORD + pad + ACKNOWLEDGE
-            address = acknowledged(bytes(buffer[RECORD + pad : end]))
-            if address is not None:
-                yield Frame(kind=record[4], payload=record, address=address, raw=bytes(buffer[:end]))
-                del buffer[:end]
-                break
+        if (found := ending(buffer, record[4])) is not None:
+            address, end = found
+            yield Frame(kind=record[4], payload=record, address=address, raw=bytes(buffer[:end]))
+            del buffer[:end]
+        elif len(buffer) < RECORD + PADS[-1] + ACKNOWLEDGE:
+            return  # the acknowledge may end with the next byte
         else:
-            if len(buffer) <= RECORD + ACKNOWLEDGE:
-                return  # the acknowledge may end with the next byte
             yield Dropped("foreign", record)  # whoever sent it, nobody knows
             del buffer[:RECORD]
     keep = next((n for n in (3, 2, 1) if buffer.endswith(HEAD[:n])), 0)
-    if len(buffer) > keep:
-        yield Dropped("noise", bytes(buffer[: len(buffer) - keep]))
-        del buffer[: len(buffer) - keep]
+    yield from skip(buffer, len(buffer) - keep)
+
+
+def skip(buffer: bytearray, size: int) -> Iterator[Dropped]:
+    """Take `size` bytes off the front as noise, unless they are mere padding."""
+    noise = bytes(buffer[:size])
+    del buffer[:size]
+    if noise.strip(b"\0"):
+        yield Dropped("noise", noise)
 
 
 def split_write(buffer: bytearray) -> Iterator[Frame | Dropped]:
-    """Acknowledges of Modbus function 10: 8 bytes, address, 10, register, count, CRC (sheet section 7)."""
-    while len(buffer) >= ACKNOWLEDGE:
-        raw = bytes(buffer[:ACKNOWLEDGE])
-        if raw[1] == 0x10 and with_crc(raw[:-2]) == raw:
-            del buffer[:ACKNOWLEDGE]
-            yield Frame(kind=int.from_bytes(raw[2:4], "big"), payload=raw[4:6], address=raw[0], raw=raw)
+    """Replies to Modbus function 10: address, 10, register, count, CRC; or address, 90, code, CRC (sheet section 7)."""
+    noise = bytearray()
+    while len(buffer) >= 5:
+        size = {WRITE: ACKNOWLEDGE, EXCEPTION: 5}.get(buffer[1], 0)
+        if len(buffer) < size:
+            break
+        raw = bytes(buffer[:size])
+        if size and with_crc(raw[:-2]) == raw:
+            del buffer[:size]
+            refused = raw[1] == EXCEPTION
+            kind = EXCEPTION if refused else int.from_bytes(raw[2:4], "big")
+            yield Frame(kind=kind, payload=raw[2:-2], address=raw[0], status=raw[2] if refused else 0, raw=raw)
         else:
-            yield Dropped("noise", raw[:1])
-            del buffer[0]
+            noise.append(buffer.pop(0))
+    if noise:
+        yield Dropped("noise", bytes(noise))
 
 
 def record(kind: int, setup: Setup, tries: int = 2) -> Ask:
@@ -190,7 +210,7 @@ LISTEN: Final = Ask(  # to a master's own broadcast: it sends status and setting
     split=split,
     answers=lambda reply: reply.address == MASTER and reply.kind in (STATUS, SETTINGS),
     complete=lambda replies: {reply.kind for reply in replies} == {STATUS, SETTINGS},
-    timeout=8.0,
+    timeout=16.0,
     partial=True,
 )
 
@@ -199,16 +219,16 @@ def status(setup: Setup, known: Values) -> Talk:
     """The status record; of a bus master what it broadcasts.  Raises WrongDevice for a broadcast without status."""
     if setup["address"] != MASTER:
         replies = yield record(STATUS, setup)
-        return decode_status(replies[-1].payload, known)
+        return decode_status(replies[-1].payload)
     replies = yield LISTEN
     found = {reply.kind: reply.payload for reply in replies}
     if STATUS not in found:
         raise WrongDevice("the master broadcast its settings only, no status")
     settings = decode_settings(found[SETTINGS]) if SETTINGS in found else {}
-    return {**settings, **decode_status(found[STATUS], known)}
+    return {**settings, **decode_status(found[STATUS]), "_master": True}
 
 
-def decode_status(data: bytes, known: Values) -> Values:
+def decode_status(data: bytes) -> Values:
     """Values of a status record."""
     values = STATUS_TABLE.read(data)
     present = [n for n in range(32) if values["_present"] >> n & 1]
@@ -216,7 +236,6 @@ def decode_status(data: bytes, known: Values) -> Values:
         raise BadLength("a status record without any cell")
     values |= {
         "cell_voltages": tuple(int.from_bytes(data[6 + 2 * n : 8 + 2 * n], "little") / 1000 for n in present),
-        "temperatures": temperatures(values, known.get("firmware_version")),
         "balancing": values["_balance"] != 0,
         "heating": bool(values["_heating"]),
         "charge_allowed": bool(values["_charge"]),
@@ -267,8 +286,10 @@ def about(setup: Setup, known: Values) -> Talk:
 
 
 def finish(values: Values, setup: Setup) -> Values:
-    """Capacity as configured, else as the board knows it; the voltage it would ask for is per cell."""
-    values.setdefault("capacity", values.get("_full_capacity"))
+    """What takes more than one record: the sensors there are, the capacity, and the voltage the board would ask for."""
+    if "_t1" in values:
+        values["temperatures"] = temperatures(values, values.get("firmware_version"))
+    values["capacity"] = values.get("capacity") or values.get("_full_capacity") or None  # as configured, else as it is
     wished, cells = values.get("_requested_cell_voltage"), values.get("cell_voltages")
     if wished and cells:
         values["max_battery_voltage"] = round(wished * len(cells), 3)
@@ -280,6 +301,8 @@ def proof(values: Values) -> str:
     count = len(values.get("cell_voltages", ()))
     if not 3 <= count <= 32:
         raise WrongDevice(f"a JK inverter BMS has 3..32 cells, this one says {count}")
+    if values.get("_master"):
+        return f"JK inverter BMS with {count} cells that is bus master; set its DIP switches to an address from 1 on"
     return f"JK {values.get('model') or 'inverter BMS'} with {count} cells"
 
 
@@ -288,23 +311,26 @@ def switch(action: str) -> Control:
     register = SWITCHES[action]
 
     def talk(value: float, setup: Setup, known: Values) -> Talk:
-        if setup["address"] == MASTER:
-            raise WrongDevice("a bus master (address 0) can only be listened to")
-        body = bytes((setup["address"], 0x10)) + register.to_bytes(2, "big") + b"\x00\x02\x04"
-        yield Ask(
+        address = setup["address"]
+        if address == MASTER:
+            raise DeviceRefused("address 0 is a bus master: it is only listened to, nothing may be sent")
+        body = bytes((address, WRITE)) + register.to_bytes(2, "big") + b"\x00\x02\x04"
+        replies = yield Ask(
             request=with_crc(body + (1 if value else 0).to_bytes(4, "big")),
             split=split_write,
-            answers=lambda reply: reply.kind == register and reply.address == setup["address"],
+            answers=lambda reply: reply.kind in (register, EXCEPTION) and reply.address == address,
             size=ACKNOWLEDGE,
             timeout=0.5,
         )
+        if replies[0].status:
+            raise DeviceRefused(f"register 0x{register:04X}: Modbus exception {replies[0].status}")
         return {}
 
     def confirmed(value: float, reading: Reading) -> bool | None:
         state: bool | None = getattr(reading, f"{action}_allowed")
         return None if state is None else state == bool(value)
 
-    return Control(talk, confirmed, "proven on firmware 15.41")
+    return Control(talk, confirmed, "captured on firmware 15.41; the board may itself keep a switch open")
 
 
 def names(table: Table, *more: str) -> tuple[str, ...]:
@@ -320,11 +346,6 @@ DRIVER: Final = Driver(
         Option("address", 1, "DIP switches; 0 = a bus master: only listen, with poll_interval: 5", least=0, most=15),
     ),
     plan=(
-        Poll("about", about, gives=(*TEXTS, "production_date"), every=ONCE),
-        Poll(
-            "settings", settings, every=180.0, keep=1_000_000,
-            gives=names(SETTINGS_TABLE, "balance_allowed", "max_battery_voltage"),
-        ),
         Poll(
             "status", status, essential=True,
             gives=names(
@@ -332,10 +353,15 @@ DRIVER: Final = Driver(
                 "discharge_allowed", "alarms",
             ),
         ),
+        Poll(
+            "settings", settings, every=180.0, keep=1_000_000,  # its values last while the link stands; sheet section 4
+            gives=names(SETTINGS_TABLE, "balance_allowed", "max_battery_voltage"),
+        ),
+        Poll("about", about, gives=(*TEXTS, "production_date"), every=ONCE),
     ),
     assemble=alone(finish),
-    detection=Detection(polls=("status",), proof=proof, setups=tuple({"address": n} for n in range(1, 16))),
+    detection=Detection(polls=("status",), proof=proof, setups=tuple({"address": n} for n in (*range(1, 16), MASTER))),
     controls={action: switch(action) for action in SWITCHES},
     daisy_chain=True,
-    limits_from_bms=True,
+    limits_from_bms=True,  # the settings record holds "max" currents (sheet sections 1 and 5)
 )  # fmt: skip
