@@ -5,11 +5,8 @@ import json
 import logging
 import math
 import os
-import resource
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -158,23 +155,24 @@ def test_state_file_that_is_a_directory_cannot_be_read_nor_replaced(tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
 
 
-@pytest.fixture
-def no_large_files() -> Iterator[None]:
-    """A disk on which no file can grow past 200 bytes."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    usual = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, usual)
+HALF_WRITE = """
+import resource, signal, sys
+from pathlib import Path
+from gateway.store import Store
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))  # no file grows past 200 bytes
+place = Path(sys.argv[1])
+store = Store(place)
+assert store.save({"soc": 1.0})
+assert not store.save({"soc": 2.0, "fill": "x" * 500})
+assert Store(place).load() == {"soc": 1.0}
+assert [path.name for path in place.iterdir()] == ["state.json"], "no half file may stay on a full disk"
+"""
 
 
-def test_write_that_stops_half_way_leaves_the_old_state(tmp_path: Path, no_large_files: None) -> None:
-    store = Store(tmp_path)
-    assert store.save({"soc": 1.0})
-    assert not store.save({"soc": 2.0, "fill": "x" * 500})
-    assert Store(tmp_path).load() == {"soc": 1.0}
-    assert [path.name for path in tmp_path.iterdir()] == ["state.json"], "no half file may stay on a full disk"
+def test_write_that_stops_half_way_leaves_the_old_state(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", HALF_WRITE, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 FULL_DISK = """
