@@ -46,6 +46,8 @@ async def _writes(driver: Driver, recording: Mapping[str, Any], settings: Mappin
             except LinkTimeout:
                 continue
             except (FrameError, DeviceRefused):
+                if not link.counters["requests"]:
+                    continue  # refused by the driver itself, nothing was asked
                 found[f"{action} {word}"] = False
             else:
                 found[f"{action} {word}"] = True

@@ -106,7 +106,7 @@ class Gateway:
 
     def changed(self) -> None:
         """A battery has news: decide soon, together with what else arrives now."""
-        self._wake(COALESCE)
+        self._wake(COALESCE if len(self.plan.batteries) > 1 else 0.0)
 
     def _wake(self, delay: float) -> None:
         loop = asyncio.get_running_loop()

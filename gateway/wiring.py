@@ -1,5 +1,6 @@
 """From settings to a Gateway that can run: the roof's carpentry."""
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -8,17 +9,20 @@ from typing import Any
 
 from bms_drivers import registry
 from bms_drivers.declare import Driver
+from bms_drivers.detect import detect
 from bms_drivers.links.factory import open_port
 from bms_drivers.links.port import Port
 from gateway.app import Gateway, Plan
 from gateway.battery import Battery, Watch
-from gateway.config.schema import SIMULATED, BatterySettings, Settings
+from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Settings, battery_class
 from gateway.guard import Bounds
 from gateway.limits import LimitSettings, Site
-from gateway.model import Command
+from gateway.model import Command, ConfigError, LinkError
 from gateway.store import Store, default_directory
 from outputs import registry as output_registry
 from outputs.output import Clock, Output
+
+log = logging.getLogger("bms_gateway")
 
 Closing = list[Callable[[], Awaitable[None]]]
 
@@ -30,6 +34,7 @@ async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Sto
     """
     gateway: list[Gateway] = []  # batteries and outputs call back to what is built last
     closing: Closing = []
+    settings = settings.model_copy(update={"batteries": tuple([await _known(b) for b in settings.batteries])})
     drivers = {battery.name: registry.load(battery.driver) for battery in settings.batteries}
     ports = await _ports(settings, drivers, closing)
     batteries = [
@@ -49,6 +54,21 @@ async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Sto
     )
     gateway.append(Gateway(plan, clock=clock))
     return gateway[0]
+
+
+async def _known(battery: BatterySettings) -> BatterySettings:
+    """`battery` with its driver; `auto` is found out by asking the device.  Raises ConfigError when nothing answers."""
+    if battery.driver != AUTO:
+        return battery
+    try:
+        async for found in detect(battery.port):
+            log.info("%s: %s on %s (driver: %s)", battery.name, found.what, battery.port, found.driver.name)
+            kind = battery_class(found.driver.name, found.driver.options)
+            return kind(**{**battery.model_dump(), "driver": found.driver.name, **found.setup})
+    except LinkError as problem:
+        raise ConfigError(f"{battery.name}: driver auto: {problem}") from None
+    tried = ", ".join(registry.names())
+    raise ConfigError(f"{battery.name}: driver auto: nothing on {battery.port} answers as {tried}; name the driver")
 
 
 async def _ports(settings: Settings, drivers: Mapping[str, Driver], closing: Closing) -> dict[str, Port]:

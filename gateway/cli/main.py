@@ -19,6 +19,7 @@ COMMANDS: Final = {  # name: (module, one line for --help)
     "command": ("command", "Switch charging, discharging or balancing, or set the SoC of a battery."),
     "drivers": ("drivers", "List the BMSs that can be read, and what each provides."),
     "decode": ("decode", "Run a driver on a recording and print the Reading."),
+    "scan": ("scan", "Find BMSs on the ports offered; prints the yaml to paste."),
     "record": ("record", "Write a recording from a device: a bug report that is a test."),
     "simulate": ("simulate", "Be a BMS on a pseudo-terminal."),
     "can": ("can", "CAN frames: encode values, decode logs."),
