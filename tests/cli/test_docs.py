@@ -1,0 +1,67 @@
+"""What the documentation says is true: generated pages are up to date, examples are accepted."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.main import COMMANDS
+from gateway.config.load import parse
+
+ROOT = Path(__file__).parent.parent.parent
+PROGRAM = Path(sys.executable).parent / "bms-gateway"
+
+
+def run(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=seconds, check=False, cwd=ROOT)
+
+
+def test_the_drivers_page_is_what_the_drivers_say() -> None:
+    assert run("drivers", "--markdown").stdout == (ROOT / "docs" / "drivers.md").read_text()
+
+
+def test_drivers_as_json() -> None:
+    rows = {row["driver"]: row for row in json.loads(run("drivers", "--json").stdout)}
+    assert rows["jbd"]["features"]["single cells"] is True
+    assert rows["daly"]["controls"] == ["charge", "discharge", "soc"], "no public source knows a balance command"
+    assert rows["jk_pb"]["daisy_chain"] is True
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/limits.md"])
+def test_configurations_in_the_documentation_are_accepted(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for example in re.findall(r"```yaml\n(.*?)```", text, re.S):
+        if "batteries:" in example:
+            parse(example, page)
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_repositorys_own_configuration_is_accepted() -> None:
+    done = run("check", "gateway.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_explains_itself(name: str) -> None:
+    done = run(name, "--help")
+    assert done.returncode == 0
+    assert len(done.stdout) > 200
+
+
+def test_the_demo_ends_by_itself_and_both_outputs_carried_the_values() -> None:
+    done = run("demo", "--for", "6s")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 packs" in done.stdout
+    assert re.search(r"CAN: SoC \d+", done.stdout)
+    if shutil.which("dbus-daemon"):
+        assert re.search(r"D-Bus: SoC \d+", done.stdout)
+    assert "Traceback" not in done.stderr
