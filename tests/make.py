@@ -34,7 +34,8 @@ def bank(*batteries: BatteryState, **changes: Any) -> BankState:
         "batteries": members, "complete": True, "health": Health.ONLINE, "age": 0.2, "voltage": 53.2, "current": 20.0,
         "power": 1064.0, "soc": 60.0, "soh": 99.0, "capacity": 280.0, "remaining_capacity": 168.0, "temperature": 25.0,
         "min_cell": Extreme(3.320, f"{members[0].name}:1"), "max_cell": Extreme(3.327, f"{members[0].name}:8"),
-        "min_temperature": Extreme(24.5, f"{members[0].name}:1"), "max_temperature": Extreme(25.5, f"{members[0].name}:2"),
+        "min_temperature": Extreme(24.5, f"{members[0].name}:1"),
+        "max_temperature": Extreme(25.5, f"{members[0].name}:2"),
         "mosfet_temperature": 31.0, "charge_cycles": 42, "balancing": False,
         "alarms": {"high_cell_voltage": 0, "low_soc": 0, "bms_cable": 0}, "online": len(members), "offline": 0,
     }  # fmt: skip

@@ -21,6 +21,11 @@ def word(value: float, scale: float = 1.0) -> bytes:
     return (max(-32768, min(65535, round(value / scale))) & 0xFFFF).to_bytes(2, "big")
 
 
+def signed(value: float, scale: float = 1.0) -> bytes:
+    """A signed 16-bit number; too large a charge current must not turn into a discharge current."""
+    return word(min(value, 32767 * scale), scale)
+
+
 class Jbd:
     """Bytes in, bytes out."""
 
@@ -37,6 +42,9 @@ class Jbd:
         replies: list[bytes] = []
         while (start := received.find(0xDD)) >= 0:
             del received[:start]
+            if len(received) > 1 and received[1] not in (0xA5, 0x5A):
+                del received[0]  # a 0xDD inside noise must not swallow the request behind it
+                continue
             if len(received) < 4 or len(received) < 7 + received[3]:
                 return replies
             size = 7 + received[3]
@@ -72,6 +80,8 @@ class Jbd:
         if register == 0x01:
             self.factory = False
             return 0
+        if register in (0xE1, 0x2D, 0xE0) and len(data) != 2:
+            return 0x80
         if register == 0xE1:
             self.pack.charge_switch, self.pack.discharge_switch = not data[1] & 1, not data[1] & 2
             return 0
@@ -94,7 +104,7 @@ class Jbd:
         sensors = [pack.mosfet_temperature, *pack.temperatures]
         return b"".join(
             (
-                word(pack.voltage, 0.01), word(pack.flow, 0.01), word(pack.capacity * min(pack.soc, 100) / 100, 0.01),
+                word(pack.voltage, 0.01), signed(pack.flow, 0.01), word(pack.capacity * min(pack.soc, 100) / 100, 0.01),
                 word(pack.capacity, 0.01), word(pack.cycles), word((24 << 9) | (5 << 5) | 17), word(balance), word(0),
                 word(alarms), bytes((0x25, round(min(pack.soc, 100)), pack.charge_switch | pack.discharge_switch << 1)),
                 bytes((len(pack.cells), len(sensors))), *(word(2731 + t * 10) for t in sensors),

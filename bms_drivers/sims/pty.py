@@ -8,6 +8,7 @@ from typing import Final
 
 from bms_drivers.sims.faults import Faults
 from bms_drivers.sims.sim import Simulator
+from gateway.model import ConfigError
 
 BITS_PER_BYTE: Final = 10
 CHUNK: Final = 4096
@@ -28,17 +29,33 @@ class PtyDevice:
         self._pending: set[asyncio.TimerHandle] = set()
 
     async def start(self) -> None:
-        """Open the pty."""
+        """Open the pty.  Raises ConfigError when the stable name cannot be made; a file that is there is kept."""
+        if self._link is not None and self._link.exists() and not self._link.is_symlink():
+            raise ConfigError(f"{self._link}: is there and no symbolic link; expected a name that is free")
         self._master, self._slave = os.openpty()  # the slave stays open here, so that a gateway may close and reopen it
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.path = Path(os.ttyname(self._slave))
+        self._name_it()
         loop = asyncio.get_running_loop()
         self._lived = loop.time()
         loop.add_reader(self._master, self._heard)
-        if self._link is not None:
+
+    def _name_it(self) -> None:
+        """Make the stable name."""
+        if self._link is None:
+            return
+        try:
             self._link.unlink(missing_ok=True)
             self._link.symlink_to(self.path)
+        except OSError as problem:
+            self._let_go()
+            raise ConfigError(f"{self._link}: cannot be made: {problem.strerror}") from None
+
+    def _let_go(self) -> None:
+        os.close(self._master)
+        os.close(self._slave)
+        self._master = self._slave = -1
 
     async def close(self) -> None:
         """Unplug it."""
@@ -47,11 +64,9 @@ class PtyDevice:
         asyncio.get_running_loop().remove_reader(self._master)
         for handle in self._pending:
             handle.cancel()
-        os.close(self._master)
-        os.close(self._slave)
-        self._master = self._slave = -1
-        if self._link is not None:
-            self._link.unlink(missing_ok=True)
+        self._let_go()
+        if self._link is not None and self._link.is_symlink() and self._link.readlink() == self.path:
+            self._link.unlink()  # unless another device has taken the name meanwhile
 
     def _heard(self) -> None:
         try:

@@ -1,6 +1,7 @@
 """bms-gateway simulate: be a BMS on a pseudo-terminal."""
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -32,11 +33,13 @@ HELP = """Lines on standard input while it runs:
 @click.argument("driver", type=click.Choice(sorted(MODULES)))
 @click.option("--link", type=click.Path(path_type=Path), help="A stable name for the pty.")
 @click.option("--cells", default=16, show_default=True, type=click.IntRange(3, 24))
-@click.option("--capacity", default=100.0, show_default=True, help="Ah")
+@click.option("--capacity", default=100.0, show_default=True, type=click.FloatRange(1, 10000), help="Ah")
 @click.option("--soc", default=50.0, show_default=True, type=click.FloatRange(0, 100), help="%")
-@click.option("--current", default=10.0, show_default=True, help="A, + = charging")
+@click.option("--current", default=10.0, show_default=True, type=click.FloatRange(-2000, 2000), help="A, + = charging")
 @click.option("--profile", default="constant", show_default=True, type=click.Choice(["constant", "sine"]))
-@click.option("--speed", default=1.0, show_default=True, help="Simulated seconds a second.")
+@click.option(
+    "--speed", default=1.0, show_default=True, type=click.FloatRange(0, 10000), help="Simulated seconds a second."
+)
 @click.option("--address", type=int, help="Where the protocol has addresses.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same cells.")
 @click.option("--fault", "given", multiple=True, metavar="KIND[=VALUE]", help=f"One of {', '.join(KINDS)}.")
@@ -58,12 +61,12 @@ def command(
 async def _serve(
     driver: str, setup: dict[str, Any], seed: int, faults: Faults, link: Path | None, pack: dict[str, Any]
 ) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)  # first: whoever sees the path may end it at once
     device = await simulated(driver, setup, seed=seed, faults=faults, link=link, **pack)
     click.echo(link or device.path)
     sys.stdout.flush()
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     _listen(loop, device)
     await stop.wait()
     await device.close()
@@ -98,31 +101,50 @@ def _obeyed(device: PtyDevice, words: list[str]) -> str:
 def _obey(device: PtyDevice, words: list[str]) -> None:
     pack, what = device.simulator.pack, words[0]
     if what == "current":
-        pack.current = float(words[1])
+        pack.current = _number(words[1])
     elif what == "soc":
-        pack.soc = float(words[1])
+        pack.soc = _number(words[1])
     elif what == "cell":
-        _hold_cell(device, int(words[1]) - 1, words[2])
+        _hold_cell(device, _index(words[1], len(pack.cells)), words[2])
     elif what == "temperature":
-        pack.temperatures[int(words[1]) - 1] = float(words[2])
+        pack.temperatures[_index(words[1], len(pack.temperatures))] = _number(words[2])
     elif what == "alarm" and words[1] in ALARMS:
-        (pack.alarms.add if words[2] == "on" else pack.alarms.discard)(words[1])
+        (pack.alarms.add if _is_on(words[2]) else pack.alarms.discard)(words[1])
     elif what == "fault":
         _set_fault(device.faults, words[1], words[2])
     elif what == "switch" and words[1] in ("charge", "discharge", "balance"):
-        setattr(pack, f"{words[1]}_switch", words[2] == "on")
+        setattr(pack, f"{words[1]}_switch", _is_on(words[2]))
     else:
         raise ValueError(what)
 
 
 def _hold_cell(device: PtyDevice, number: int, value: str) -> None:
     pack = device.simulator.pack
-    if not 0 <= number < len(pack.cells):
-        raise IndexError(number)
     if value == "off":
         pack.held_cells.pop(number, None)
     else:
-        pack.held_cells[number] = float(value)
+        pack.held_cells[number] = _number(value)
+
+
+def _number(word: str) -> float:
+    """Raises ValueError, for nan and inf too."""
+    if not math.isfinite(value := float(word)):
+        raise ValueError(word)
+    return value
+
+
+def _index(word: str, count: int) -> int:
+    """From 0, of what people count from 1.  Raises IndexError beyond `count`."""
+    if not 1 <= int(word) <= count:
+        raise IndexError(word)
+    return int(word) - 1
+
+
+def _is_on(word: str) -> bool:
+    """Raises ValueError for anything but on and off."""
+    if word not in ("on", "off"):
+        raise ValueError(word)
+    return word == "on"
 
 
 def _set_fault(faults: Faults, kind: str, value: str) -> None:
@@ -132,4 +154,7 @@ def _set_fault(faults: Faults, kind: str, value: str) -> None:
     if value == "off":
         faults.clear(kind)
     else:
-        faults.set(kind, None if value == "on" else float(value))
+        try:
+            faults.set(kind, None if value == "on" else _number(value))
+        except ValueError:
+            raise GatewayError(f"fault {kind}={value}: expected on, off or a number") from None

@@ -1,19 +1,39 @@
 """Alarms as published: the BMSs' own, computed ones added, expected ones muted.  Sheet: limits.md chapter 9."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from gateway.limits.memory import Memory
+from gateway.limits.pack import Pack, bank_current
 from gateway.limits.settings import LimitSettings, Soc
+from gateway.model import BankState
 
 MUTED: Final = ("high_voltage", "high_cell_voltage")
 MUTED_AFTER: Final = 1800.0  # s after the higher voltage was reached
 
 
-def muted(alarms: Mapping[str, int], memory: Memory, settings: LimitSettings, wall: float) -> dict[str, int]:
+def published(
+    memory: Memory, packs: Sequence[Pack], bank: BankState, settings: LimitSettings, ccl: float, dcl: float
+) -> tuple[Memory, dict[str, int]]:
+    """All alarms of the bank, and the memory of what is timed."""
+    raised = muted(bank.alarms, memory, settings)
+    if settings.soc.source != "bms" and memory.soc is not None:
+        raised["low_soc"] = low_soc(memory.soc, settings.soc)
+    current = bank_current(packs)
+    memory, level = imbalance(memory, packs, current, settings)
+    if level:
+        raised["cell_imbalance"] = max(level, raised.get("cell_imbalance", 0))
+    memory, disobeyed = obedience(memory, current, ccl, dcl, settings)
+    for name, more in disobeyed.items():
+        raised[name] = max(more, raised.get(name, 0))
+    raised["bms_cable"] = max(cable(packs, bank, settings), raised.get("bms_cable", 0))
+    return memory, raised
+
+
+def muted(alarms: Mapping[str, int], memory: Memory, settings: LimitSettings) -> dict[str, int]:
     """Without the warnings that a wanted higher voltage brings; an alarm (level 2) is never muted (Q18)."""
-    lately = bool(settings.soc_reset.after_days) and 0 <= wall - memory.reset_reached < MUTED_AFTER
+    lately = bool(settings.soc_reset.after_days) and 0 <= memory.wall - memory.reset_reached < MUTED_AFTER
     if not (memory.reset_requested or lately):
         return dict(alarms)
     return {name: 0 if name in MUTED and level == 1 else level for name, level in alarms.items()}
@@ -24,37 +44,40 @@ def low_soc(soc: float, setting: Soc) -> int:
     return 2 if soc < setting.low_alarm else 1 if soc < setting.low_warning else 0
 
 
-def cable(levels: Mapping[str, int], online: bool) -> int:
-    """Of the bank: 1 while some member is lost; more only when none is left."""
-    highest = max(levels.values(), default=0)
-    return min(1, highest) if online else highest
+def cable(packs: Sequence[Pack], bank: BankState, settings: LimitSettings) -> int:
+    """Of the bank: 1 while some member is lost or never answered; more only when none is left."""
+    highest = max((pack.loss.cable for pack in packs), default=0)
+    if any(pack.online for pack in packs):
+        never = bank.complete and any(state.control and state.reading is None for state in bank.batteries)
+        return min(1, max(highest, int(never and settings.on_loss.alarm)))
+    return highest
 
 
 def imbalance(
-    memory: Memory,
-    difference: float,
-    current: float | None,
-    capacity: float | None,
-    settings: LimitSettings,
-    now: float,
+    memory: Memory, packs: Sequence[Pack], current: float | None, settings: LimitSettings
 ) -> tuple[Memory, int]:
     """A warning for cells that are far apart while little current flows (off by default)."""
     setting = settings.imbalance
-    calm = current is not None and bool(capacity) and abs(current) < setting.below_c_rate * (capacity or 0.0)
-    apart = setting.enabled and difference > setting.cell_difference and calm
-    since = (now if memory.imbalance_since is None else memory.imbalance_since) if apart else None
-    raised = since is not None and now - since >= setting.after
-    return (memory if since == memory.imbalance_since else replace(memory, imbalance_since=since)), int(raised)
+    if not setting.enabled:
+        return memory, 0
+    pairs = [(pack.reading.max_cell, pack.reading.min_cell) for pack in packs if pack.online]
+    difference = max((high - low for high, low in pairs if high is not None and low is not None), default=0.0)
+    capacities = [pack.reading.capacity or 0.0 for pack in packs if pack.online]
+    calm = current is not None and all(capacities) and abs(current) < setting.below_c_rate * sum(capacities)
+    apart = difference > setting.cell_difference and calm
+    since = (memory.now if memory.imbalance_since is None else memory.imbalance_since) if apart else None
+    raised = since is not None and memory.now - since >= setting.after
+    return replace(memory, imbalance_since=since), int(raised)
 
 
-def disobeyed(
-    memory: Memory, current: float | None, ccl: float, dcl: float, settings: LimitSettings, now: float
+def obedience(
+    memory: Memory, current: float | None, ccl: float, dcl: float, settings: LimitSettings
 ) -> tuple[Memory, dict[str, int]]:
     """An alarm when the inverter takes or gives more than it may, for a while (off by default).
 
     A limit of 0 A tolerates 1 A: no inverter measures better.
     """
-    setting = settings.obey_check
+    setting, now = settings.obey_check, memory.now
     if not setting.enabled or current is None:
         return memory, {}
     margin = 1 + setting.margin_fraction

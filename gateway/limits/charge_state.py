@@ -98,20 +98,27 @@ def falls(m: Moment) -> bool:
 
 
 def _absorb(m: Moment) -> Memory:
-    first = m.now if m.memory.absorbing_first is None else m.memory.absorbing_first
-    return replace(m.memory, absorbing_since=m.now, absorbing_first=first)
+    return replace(m.memory, absorbing_since=m.now, absorbing_wall=m.wall, absorbing_first=m.now)
 
 
 def _restart(m: Moment) -> Memory:
-    return replace(m.memory, absorbing_since=m.now)
+    return replace(m.memory, absorbing_since=m.now, absorbing_wall=m.wall)
+
+
+def _no_absorption(memory: Memory) -> Memory:
+    return replace(memory, absorbing_since=None, absorbing_wall=None, absorbing_first=None)
 
 
 def _to_float(m: Moment) -> Memory:
-    return replace(m.memory, allow_max=False, absorbing_since=None, absorbing_first=None)
+    return replace(_no_absorption(m.memory), allow_max=False)
 
 
 def _to_bulk(m: Moment) -> Memory:
-    return replace(m.memory, allow_max=True, absorbing_since=None, absorbing_first=None, soc_unsettled=False)
+    return replace(_no_absorption(m.memory), allow_max=True, soc_unsettled=False)
+
+
+def _abort(m: Moment) -> Memory:
+    return _no_absorption(m.memory)
 
 
 # rule, whether absorption must be under way, guard, action, goes on to the next rule?
@@ -121,7 +128,7 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     ("A2", False, rebulks, _to_bulk, False),
     ("B1", True, unbalances, _restart, True),
     ("B2", True, ends, _to_float, True),
-    ("B3", True, falls, lambda m: replace(m.memory, absorbing_since=None, absorbing_first=None), False),
+    ("B3", True, falls, _abort, False),
 )
 
 
@@ -149,35 +156,48 @@ def _timers(m: Moment) -> Memory:
     return replace(m.memory, rebulk_since=since, soc_unsettled=unsettled)
 
 
+def blind(memory: Memory, seconds: float) -> Memory:
+    """While nobody can look at the cells no dwell timer runs: absorption pauses, a debounce begins anew."""
+    if memory.absorbing_since is None:
+        return memory if memory.rebulk_since is None else replace(memory, rebulk_since=None)
+    return replace(
+        memory,
+        rebulk_since=None,
+        absorbing_since=memory.absorbing_since + seconds,
+        absorbing_wall=None if memory.absorbing_wall is None else memory.absorbing_wall + seconds,
+        absorbing_first=None if memory.absorbing_first is None else memory.absorbing_first + seconds,
+    )
+
+
 def due(memory: Memory, settings: LimitSettings, wall: float) -> Memory:
     """Ask for the periodic higher voltage when its days are over (3.7); never reached counts as over."""
+    if not memory.first_start:
+        memory = replace(memory, first_start=wall)
     days = settings.soc_reset.after_days
-    if not days:
+    if not days or not settings.charge_voltage.enabled:
         return replace(memory, reset_requested=False) if memory.reset_requested else memory
-    if memory.reset_requested or (memory.reset_reached and wall - memory.reset_reached <= days * DAY):
+    if memory.reset_requested:
         return memory
-    return replace(memory, reset_requested=True)
+    since = memory.reset_reached or (0.0 if settings.soc_reset.at_first_start else memory.first_start)
+    return replace(memory, reset_requested=True) if wall - since > days * DAY else memory
 
 
-def enter_float(memory: Memory, facts: Facts, settings: LimitSettings, now: float, wall: float) -> tuple[Memory, bool]:
-    """The first evaluation in float: True when it ends a charge of this run (the full event, 3.6)."""
-    full = memory.phase in (BULK, ABSORPTION)
-    if not full:
-        return replace(memory, phase=FLOAT, transition_from=facts.u_float, transition_at=now), False
-    volts = memory.voltage.volts if memory.voltage.volts is not None else facts.u_max
+def enter_float(memory: Memory, facts: Facts, settings: LimitSettings, now: float, wall: float) -> Memory:
+    """The end of a charge of this run: the full event (3.6), and the way down to float begins."""
     own_counter = settings.soc.source == "counter"
+    low = bool(settings.rebulk.soc) and facts.soc <= (settings.rebulk.soc or 0.0)
     return replace(
         memory,
         phase=TRANSITION,
-        transition_from=volts,
+        transition_from=facts.u_max if memory.voltage.volts is None else memory.voltage.volts,
         transition_at=now,
         full_events=memory.full_events + 1,
         last_full=wall,
         reset_reached=wall if memory.reset_requested else memory.reset_reached,
         reset_requested=False,
-        soc_unsettled=not own_counter and bool(settings.rebulk.soc) and facts.soc <= (settings.rebulk.soc or 0.0),
+        soc_unsettled=low and not own_counter,
         voltage=Voltage(),
-    ), True
+    )
 
 
 def descend(memory: Memory, facts: Facts, settings: LimitSettings, now: float) -> tuple[Memory, float]:
@@ -191,29 +211,52 @@ def descend(memory: Memory, facts: Facts, settings: LimitSettings, now: float) -
 
 def waiting(m: Moment) -> tuple[str, ...]:
     """What the machine waits for, in numbers."""
-    facts, memory, settings = m.facts, m.memory, m.settings
-    millivolts = facts.difference * 1000
-    if memory.phase == BULK:
-        return (f"absorption: {facts.cells_sum:.2f} V, needs {facts.u_max:.2f} V", *_balance(millivolts, settings))
-    if memory.phase == ABSORPTION:
-        left = max(0.0, settings.absorption.time - m.absorbed)
-        tail = settings.absorption.tail_current
-        wants = () if tail is None or facts.current is None else (f"tail: {facts.current:.1f} A, needs <= {tail:g} A",)
-        limit = (settings.absorption.cell_difference or 0.0) + settings.absorption.cell_difference_deviation
-        keep = f"difference {millivolts:.0f} mV, restarts above {limit * 1000:.0f} mV"
-        return (f"float: {left:.0f} s of absorption left, {keep}", *wants)
-    if memory.phase == TRANSITION:
-        return (f"float: coming down to {facts.u_float:.2f} V by {settings.float_transition.rate * 1000:g} mV/s",)
-    if memory.phase == FLOAT:
-        soc, apart = settings.rebulk.soc, settings.rebulk.cell_difference
-        parts = [f"SoC {facts.soc:.1f} %, needs < {soc:g} %"] if soc else []
-        parts += [f"cell difference {millivolts:.0f} mV, needs >= {apart * 1000:.0f} mV"] if apart else []
-        return (f"bulk: {' or '.join(parts) or 'nothing brings it back'}",)
-    return ()
+    words = {BULK: _bulk_waits, ABSORPTION: _absorption_waits, TRANSITION: _transition_waits, FLOAT: _float_waits}
+    found = words.get(m.memory.phase)
+    return found(m) if found else ()
 
 
-def _balance(millivolts: float, settings: LimitSettings) -> tuple[str, ...]:
-    least = settings.absorption.cell_difference
-    if least is None or millivolts <= least * 1000 + EPS:
-        return ()
-    return (f"absorption: cell difference {millivolts:.0f} mV, needs <= {least * 1000:.0f} mV",)
+def _bulk_waits(m: Moment) -> tuple[str, ...]:
+    facts, least = m.facts, m.settings.absorption.cell_difference
+    lines = []
+    if facts.cells_sum < facts.u_max - SAME:
+        lines.append(f"absorption: {facts.cells_sum:.2f} V, needs {facts.u_max:.2f} V")
+    if not m.balanced and least is not None:
+        apart = f"{facts.difference * 1000:.0f} mV, needs <= {least * 1000:.0f} mV"
+        lines.append(f"absorption: cell difference {apart}")
+    return tuple(lines)
+
+
+def _absorption_waits(m: Moment) -> tuple[str, ...]:
+    facts, setting = m.facts, m.settings.absorption
+    left = f"float: {max(0.0, setting.time - m.absorbed):.0f} s of absorption left"
+    if setting.cell_difference is not None:
+        limit = setting.cell_difference + setting.cell_difference_deviation
+        left += f", cell difference {facts.difference * 1000:.0f} mV, restarts above {limit * 1000:.0f} mV"
+    if setting.tail_current is None:
+        return (left,)
+    flow = "current not known" if facts.current is None else f"{facts.current:.1f} A"
+    return left, f"float: {flow}, needs <= {setting.tail_current:g} A"
+
+
+def _transition_waits(m: Moment) -> tuple[str, ...]:
+    rate = m.settings.float_transition.rate * 1000
+    return (f"float: coming down to {m.facts.u_float:.2f} V by {rate:g} mV/s",)
+
+
+def _float_waits(m: Moment) -> tuple[str, ...]:
+    facts, rebulk = m.facts, m.settings.rebulk
+    if m.memory.soc_unsettled:
+        unsettled = f"SoC {facts.soc:.1f} % cannot be right after a full charge; SoC >= {rebulk.soc:g} %"
+        return (f"bulk: {unsettled} or highest cell < {SETTLED_CELL:.2f} V once",)
+    parts = [f"SoC {facts.soc:.1f} %, needs < {rebulk.soc:g} %"] if rebulk.soc else []
+    if rebulk.cell_difference is not None:
+        parts.append(
+            f"cell difference {facts.difference * 1000:.0f} mV, needs >= {rebulk.cell_difference * 1000:.0f} mV"
+        )
+    if rebulk.cell_voltage is not None:
+        parts.append(f"highest cell {facts.max_cell:.3f} V, needs <= {rebulk.cell_voltage:.3f} V")
+    if rebulk.days and m.memory.last_full:
+        left = rebulk.days - (m.wall - m.memory.last_full) / DAY
+        parts.append(f"{left:.1f} days to the next full charge")
+    return (f"bulk: {' or '.join(parts) or 'nothing brings it back'}",)

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from gateway.limits.charge_state import SAME
 from gateway.limits.memory import Voltage
 from gateway.limits.settings import ChargeVoltage, LimitSettings
 from gateway.model import Reading
+
+CLIPPED_EXTRA: Final = 0.010  # V above the sum of the clipped cells; sheet: 3.3, mode 3
 
 
 def target(
@@ -23,11 +26,14 @@ def target(
         return _integral(top, settings, cell_limit, u_min, u_max, before, now)
     if top <= cell_limit:
         return u_max, ""
-    over = sum(volts - cell_limit for volts in cells if volts > cell_limit)
-    why = f"highest cell {top:.3f} V above {cell_limit:.3f} V"
+    total = sum(cells) if cells else reading.voltage  # some BMSs tell only their extremes
+    if total is None:
+        return u_min, f"highest cell {top:.3f} V and the pack voltage is not known"
+    over = sum(volts - cell_limit for volts in cells or (top,) if volts > cell_limit)
+    why = f"highest cell {top:.3f} V above {cell_limit:.3f} V, penalty {over:.3f} V"
     if kind == "clipped":
-        return sum(min(volts, cell_limit) for volts in cells) + 0.010, why
-    return min(max(sum(cells) - over, u_min), u_max), f"{why}, penalty {over:.3f} V"
+        return total - over + CLIPPED_EXTRA, why
+    return min(max(total - over, u_min), u_max), why
 
 
 def _integral(
@@ -52,7 +58,7 @@ def apply(wished: float, u_max: float, before: Voltage, setting: ChargeVoltage, 
     """Down at once, hold, slowly up (3.4); returns the new state and none, limiting, holding or recovering."""
     volts, limited = before.volts, before.limited_at
     free = wished >= u_max - 1e-9
-    if free and (limited is None or volts is None or abs(volts - u_max) <= SAME):
+    if free and (limited is None or volts is None or u_max - volts <= 2 * SAME):
         return Voltage(volts=u_max, at=now), "none"
     if volts is None or wished <= volts + SAME:
         lowered = min(wished, u_max, wished if volts is None else volts)

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
+from gateway.limits.flow import LONGEST_STEP
 from gateway.model import BankState
 
 DEEP: Final = 0.05  # share of the capacity from which a discharge counts as one
-LONGEST_STEP: Final = 10.0  # s; nothing is integrated over a longer gap
+MOST: Final = 1e9  # no counter of ours gets so far
 FULL_DISCHARGE_REARM: Final = 15.0  # % above which the next 0 % counts again
 
 
@@ -16,6 +17,7 @@ FULL_DISCHARGE_REARM: Final = 15.0  # % above which the next 0 % counts again
 class History:
     """Amounts in Ah and kWh, positive; outputs give them the sign of their bus."""
 
+    begun: bool = False  # what the BMS knows of the time before us has been taken over
     deepest_discharge: float = 0.0  # Ah
     last_discharge: float = 0.0  # Ah
     total_ah_drawn: float = 0.0  # Ah
@@ -60,42 +62,98 @@ def _fits(default: Any, value: Any) -> bool:
         return isinstance(value, bool)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return default is None and value is None
-    return math.isfinite(value) and (default is None or value >= 0) and not (isinstance(default, int) and value % 1)
+    least = -MOST if default is None else 0.0
+    return least <= value <= MOST and not (isinstance(default, int) and value % 1)  # NaN fails this, too
+
+
+def begun(history: History, bank: BankState, float_voltage: float | None) -> History:
+    """At the first start: what the BMS's own cycles say about the time before us; `float_voltage` [V] of the pack."""
+    if history.begun or bank.capacity is None:
+        return history
+    drawn = (bank.charge_cycles or 0) * bank.capacity
+    energy = drawn * (float_voltage or 0.0) / 1000
+    return replace(
+        history,
+        begun=True,
+        total_ah_drawn=max(history.total_ah_drawn, drawn),
+        charged_energy=max(history.charged_energy, energy),
+        discharged_energy=max(history.discharged_energy, energy),
+    )
+
+
+def charge_cycles(history: History, bank: BankState) -> float | None:
+    """The BMS's count, else what was drawn in whole capacities; None when neither is known."""
+    if bank.charge_cycles is not None:
+        return float(bank.charge_cycles)
+    return history.total_ah_drawn / bank.capacity if bank.capacity else None
+
+
+CLEARED: Final[Mapping[int, tuple[str, ...]]] = {
+    2: ("deepest_discharge", "last_discharge", "total_ah_drawn", "deep_discharges", "full_discharges"),
+    3: ("minimum_voltage", "maximum_voltage", "minimum_cell_voltage", "maximum_cell_voltage"),
+    4: (),  # times are kept by the charge machine
+    5: ("low_voltage_alarms", "high_voltage_alarms"),
+    6: ("minimum_temperature", "maximum_temperature"),
+    7: ("charged_energy", "discharged_energy"),
+}
+"""What History/Clear resets; 1 is everything."""
+
+
+def cleared(history: History, what: int) -> History:
+    """`history` without one group of figures (CLEARED), or without any (1)."""
+    fresh = History(begun=True)
+    if what == 1:
+        return fresh
+    return replace(history, **{name: getattr(fresh, name) for name in CLEARED.get(what, ())})
 
 
 def lived(
-    history: History, bank: BankState, average: float | None, soc: float | None, seconds: float, full: bool
+    history: History,
+    bank: BankState,
+    current: float | None,
+    average: float | None,
+    soc: float | None,
+    seconds: float,
+    full: bool,
 ) -> History:
-    """`history` after `seconds` more with the bank as it is."""
-    drawn, power = 0.0, bank.power or 0.0
-    if 0 < seconds <= LONGEST_STEP:
-        drawn = max(0.0, -(bank.current or 0.0)) * seconds / 3600
-    hours = seconds / 3.6e6 if 0 < seconds <= LONGEST_STEP else 0.0
-    history = _discharge(history, bank, average, drawn)
+    """`history` after `seconds` more with `current` [A] flowing, `average` [A] over minutes, and `soc` [%]."""
+    hours = seconds / 3600 if 0 < seconds <= LONGEST_STEP else 0.0
+    flow = current or 0.0
+    energy = flow * (bank.voltage or 0.0) * hours / 1000  # kWh
+    history = _discharge(history, bank, average, max(0.0, -flow) * hours)
     low, high = _raised(bank, "low"), _raised(bank, "high")
     empty = soc is not None and soc <= 0
+    rearmed = soc is not None and soc > FULL_DISCHARGE_REARM
     return replace(
-        history,
+        _extremes(history, bank),
         automatic_syncs=history.automatic_syncs + full,
         full_discharges=history.full_discharges + (empty and history.empty_armed),
-        empty_armed=(history.empty_armed and not empty) or (soc is not None and soc > FULL_DISCHARGE_REARM),
-        minimum_voltage=_least(history.minimum_voltage, bank.voltage),
-        maximum_voltage=_most(history.maximum_voltage, bank.voltage),
-        minimum_cell_voltage=_least(history.minimum_cell_voltage, bank.min_cell.value if bank.min_cell else None),
-        maximum_cell_voltage=_most(history.maximum_cell_voltage, bank.max_cell.value if bank.max_cell else None),
-        minimum_temperature=_least(
-            history.minimum_temperature, bank.min_temperature.value if bank.min_temperature else None
-        ),
-        maximum_temperature=_most(
-            history.maximum_temperature, bank.max_temperature.value if bank.max_temperature else None
-        ),
+        empty_armed=(history.empty_armed and not empty) or rearmed,
         low_voltage_alarms=history.low_voltage_alarms + (low and not history.was_low),
         high_voltage_alarms=history.high_voltage_alarms + (high and not history.was_high),
         was_low=low,
         was_high=high,
-        charged_energy=history.charged_energy + max(0.0, power) * hours,
-        discharged_energy=history.discharged_energy + max(0.0, -power) * hours,
+        charged_energy=history.charged_energy + max(0.0, energy),
+        discharged_energy=history.discharged_energy + max(0.0, -energy),
     )
+
+
+def _extremes(history: History, bank: BankState) -> History:
+    """The lowest and highest ever; most evaluations change nothing."""
+    low, high, cold, hot = (
+        None if extreme is None else extreme.value
+        for extreme in (bank.min_cell, bank.max_cell, bank.min_temperature, bank.max_temperature)
+    )
+    news = {
+        "minimum_voltage": _least(history.minimum_voltage, bank.voltage),
+        "maximum_voltage": _most(history.maximum_voltage, bank.voltage),
+        "minimum_cell_voltage": _least(history.minimum_cell_voltage, low),
+        "maximum_cell_voltage": _most(history.maximum_cell_voltage, high),
+        "minimum_temperature": _least(history.minimum_temperature, cold),
+        "maximum_temperature": _most(history.maximum_temperature, hot),
+    }
+    changed = {name: value for name, value in news.items() if value != getattr(history, name)}
+    return replace(history, **changed) if changed else history  # type: ignore[arg-type]
 
 
 def _discharge(history: History, bank: BankState, average: float | None, drawn: float) -> History:
@@ -123,8 +181,8 @@ def _raised(bank: BankState, side: str) -> bool:
 
 
 def _least(kept: float | None, value: float | None) -> float | None:
-    return min((v for v in (kept, value) if v is not None), default=None)
+    return value if kept is None or (value is not None and value < kept) else kept
 
 
 def _most(kept: float | None, value: float | None) -> float | None:
-    return max((v for v in (kept, value) if v is not None), default=None)
+    return value if kept is None or (value is not None and value > kept) else kept

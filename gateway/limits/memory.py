@@ -4,31 +4,28 @@ What survives a restart (limits.md chapter 12) is written with wall-clock times,
 after it; absurd values are dropped one by one, never believed and never a crash.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from gateway.limits.flow import Window
 from gateway.limits.history import History
 
 DAY: Final = 86400.0  # s
+
+Seen = tuple[float, float]
+"""The last known value of an input, and when it was known [s, monotonic]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
     """One current limit of one battery on its way back up (limits.md 4.3)."""
 
-    amps: float | None = None  # A, published now
+    amps: float | None = None  # A, allowed now
     rising_since: float | None = None  # s, monotonic: first evaluation whose target was higher
     base: float = 0.0  # A, at that time
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The last known value of an input, and when it was known."""
-
-    value: float
-    at: float  # s, monotonic
+    target: float | None = None  # A, what the rules allow, without hold and ramp
+    apart: bool = False  # was left out of the bank (lost, switch open) and is not yet back at its target
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +35,17 @@ class BatteryMemory:
     charge: Recovery = Recovery()
     discharge: Recovery = Recovery()
     seen: Mapping[str, Seen] = field(default_factory=dict)  # input -> last known value
+    cells: int | None = None  # in series, as last known
     lost: bool = False  # went stale and has not yet given three good reads
+    blocked: bool = False  # its silence went so far that it contributes nothing
     safe: bool = True  # its cells were safe when it went
-    charge_before: float | None = None  # A, its own limit when it went
+    charge_before: float | None = None  # A, what the rules allowed it when it went
     discharge_before: float | None = None  # A
     stored_soc: float | None = None  # %, the counter of an earlier run
     counted_ah: float | None = None  # Ah, the SoC counter
     counted_soc: float | None = None  # %, the same
     counted_at: float | None = None  # s, monotonic
+    bms_soc: float | None = None  # %, by the BMS at that time
     empty_since: float | None = None  # s, monotonic: lowest cell at its minimum while discharging
 
     @property
@@ -70,6 +70,7 @@ class Memory:
 
     allow_max: bool = True
     absorbing_since: float | None = None  # s, monotonic
+    absorbing_wall: float | None = None  # s since the epoch, the same; kept so that it is stored unchanged
     absorbing_first: float | None = None  # s, monotonic: start that no imbalance moves, for the maximum time
     phase: str = ""  # the last charge mode; "" = none yet in this run
     transition_from: float = 0.0  # V, control voltage when float began
@@ -79,6 +80,7 @@ class Memory:
     voltage: Voltage = Voltage()
     reset_requested: bool = False
     reset_reached: float = 0.0  # s since the epoch; 0 = never
+    first_start: float = 0.0  # s since the epoch, of the first run ever; 0 = this is its first evaluation
     last_full: float = 0.0  # s since the epoch
     full_events: int = 0
     soc: float | None = None  # %, last published
@@ -88,7 +90,9 @@ class Memory:
     over_charge_since: float | None = None
     over_discharge_since: float | None = None
     history: History = field(default_factory=History)
+    window: Window = field(default_factory=Window)
     current_average: float | None = None  # A
+    timed_at: float | None = None  # s, monotonic: when time_to_go was worked out
     time_to_go: int | None = None  # s
     time_to_soc: Mapping[float, int] = field(default_factory=dict)  # SoC point -> s
     now: float = 0.0
@@ -96,12 +100,13 @@ class Memory:
 
     def persisted(self) -> dict[str, Any]:
         """What a restart may know, as JSON."""
-        started = None if self.absorbing_since is None else self.wall - (self.now - self.absorbing_since)
         return {
             "allow_max_voltage": self.allow_max,
-            "max_voltage_start_time": started,
+            "max_voltage_start_time": self.absorbing_wall,
+            "soc_unsettled": self.soc_unsettled,
             "soc_reset_requested": self.reset_requested,
             "soc_reset_last_reached": self.reset_reached,
+            "first_start": self.first_start,
             "last_full": self.last_full,
             "batteries": {
                 name: {"soc_calc": battery.soc_to_store}
@@ -114,15 +119,21 @@ class Memory:
     @classmethod
     def restore(cls, data: Mapping[str, Any], now: float, wall: float) -> "Memory":
         """Memory of an earlier run; whatever is absurd in `data` counts as not there."""
+        data = data if isinstance(data, Mapping) else {}
+        allow_max = data.get("allow_max_voltage") is not False
         started = _time(data.get("max_voltage_start_time"), wall)
-        absorbing = None if started is None or wall - started > DAY else now - (wall - started)
-        allow_max = data.get("allow_max_voltage")
+        if started is None or wall - started > DAY or not allow_max:
+            started = None
+        absorbing = None if started is None else now - (wall - started)
         return cls(
-            allow_max=allow_max if isinstance(allow_max, bool) else True,
+            allow_max=allow_max,
             absorbing_since=absorbing,
+            absorbing_wall=started,
             absorbing_first=absorbing,
+            soc_unsettled=data.get("soc_unsettled") is True,
             reset_requested=data.get("soc_reset_requested") is True,
             reset_reached=_time(data.get("soc_reset_last_reached"), wall) or 0.0,
+            first_start=_time(data.get("first_start"), wall) or 0.0,
             last_full=_time(data.get("last_full"), wall) or 0.0,
             batteries=_batteries(data.get("batteries")),
             history=History.restore(data.get("history")),
@@ -133,9 +144,9 @@ class Memory:
 
 def _time(value: Any, wall: float) -> float | None:
     """A time in the past, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if 0 < value <= wall else None
+    return float(value) if 0 < value <= wall else None  # NaN fails this, too
 
 
 def _batteries(data: Any) -> dict[str, BatteryMemory]:

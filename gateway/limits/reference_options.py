@@ -6,6 +6,8 @@ KEYS says where each has its place in gateway.yaml; `from_reference` builds Limi
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
 
@@ -85,11 +87,17 @@ WORDS: Final[Mapping[str, Mapping[Any, Any]]] = {  # options whose values have o
 }
 
 
-def from_reference(options: Mapping[str, Any]) -> LimitSettings:
-    """LimitSettings from such options; those not given keep the defaults.
+OFF: Final[Mapping[str, tuple[tuple[Any, ...], Any]]] = {  # option -> what switches it off there, and here
+    "SOC_RESET_AFTER_DAYS": (("", None, 0), None),
+    "SWITCH_TO_FLOAT_WAIT_FOR_SEC": (("", None, 0), 0),
+    "SWITCH_TO_FLOAT_CELL_VOLTAGE_DIFF": (("", None, 10), None),
+    "SWITCH_TO_BULK_CELL_VOLTAGE_DIFF": (("", None, 10), None),
+    "SWITCH_TO_BULK_SOC_THRESHOLD": (("", None, 0), None),
+}
 
-    Raises ConfigError for an unknown option or word, pydantic.ValidationError for values out of range.
-    """
+
+def from_reference(options: Mapping[str, Any]) -> LimitSettings:
+    """LimitSettings from such options; those not given keep the defaults.  Raises ConfigError with what is wrong."""
     tree: dict[str, Any] = LimitSettings().model_dump(by_alias=True)
     for option, value in options.items():
         if option not in KEYS:
@@ -99,13 +107,28 @@ def from_reference(options: Mapping[str, Any]) -> LimitSettings:
         for key in path:
             place = place[key]
         place[last] = in_our_words(option, value)
-    return LimitSettings.model_validate(tree)
+    try:
+        return LimitSettings.model_validate(tree)
+    except ValidationError as error:
+        names = {path: option for option, path in KEYS.items()}
+        raise ConfigError(*(_sentence(e["loc"], e["msg"], e["input"], names) for e in error.errors())) from None
+
+
+def _sentence(location: tuple[int | str, ...], message: str, value: Any, names: Mapping[str, str]) -> str:
+    """One objection, by the option it is about where there is one."""
+    path = ".".join(str(part) for part in location if not isinstance(part, int))
+    if path in names:
+        return f"{names[path]}: {value!r}, {message}"
+    return f"{path or 'limits'}: {message}"
 
 
 def in_our_words(option: str, value: Any) -> Any:
     """The value as gateway.yaml has it.  Raises ConfigError for a word that has no equal."""
+    if option in OFF and value in OFF[option][0]:
+        return OFF[option][1]
     if option not in WORDS:
         return value
-    if value not in WORDS[option]:
-        raise ConfigError(f"{option}: {value!r}, expected one of {', '.join(map(str, WORDS[option]))}")
-    return WORDS[option][value]
+    for theirs, ours in WORDS[option].items():
+        if theirs == value:
+            return ours
+    raise ConfigError(f"{option}: {value!r}, expected one of {', '.join(map(str, WORDS[option]))}")

@@ -1,23 +1,106 @@
-"""Limit scenarios, schema "limits/1": a battery, settings, and inputs over time.  Sheet: limits.md chapter 17."""
+"""Limit scenarios, schema "limits/1": a battery, settings, and inputs over time.  Sheet: limits.md chapter 17.
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+Beyond that schema a scenario may give `limits` (as in gateway.yaml, laid over the defaults) and, among a row's
+inputs, more names of a Reading, and `answers: false` for a BMS that falls silent.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.limits.engine import evaluate
 from gateway.limits.memory import Memory
 from gateway.limits.reference_options import from_reference
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
-from gateway.model import BankState, BatteryState, Decision, Extreme, Health, Reading
+from gateway.model import BankState, BatteryState, ConfigError, Decision, Extreme, Health, Reading
 
-INPUTS: Final = frozenset(
-    {
-        "cell_voltages", "current", "soc", "temperatures", "mosfet_temperature", "charge_allowed",
-        "discharge_allowed", "max_charge_current", "max_discharge_current",
-    }
-)  # fmt: skip
-LISTS: Final = ("cell_voltages", "temperatures")
+MOST_STEPS: Final = 5_000_000  # evaluations; a scenario of more has a mistake in its times
+STALE, LOST = 10.0, 60.0  # s without an answer; sheet: 8.2
+NEAR: Final = ("cvl", "ccl", "dcl", "soc")
+EXACT: Final = ("charge_mode", "soc_reset", "soc_resets_sent", "allow_charge", "allow_discharge")
+
+Cells = tuple[float | None, ...]
+Some = TypeVar("Some", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """What a scenario file may hold."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Inputs(Strict):
+    """Changed inputs, by their names in a Reading."""
+
+    cell_voltages: Cells | None = None
+    lowest_cell_voltage: float | None = None
+    highest_cell_voltage: float | None = None
+    voltage: float | None = None
+    current: float | None = None
+    soc: float | None = None
+    temperatures: Cells | None = None
+    mosfet_temperature: float | None = None
+    charge_allowed: bool | None = None
+    discharge_allowed: bool | None = None
+    max_charge_current: float | None = None
+    max_discharge_current: float | None = None
+    max_battery_voltage: float | None = None
+    min_battery_voltage: float | None = None
+    alarms: dict[str, int] | None = None
+    answers: bool | None = None
+
+
+class Row(Strict):
+    """What changes at one time, and what is expected of the evaluation then."""
+
+    t: float
+    in_: Inputs = Field(default_factory=Inputs, alias="in")
+    out: dict[str, Any] | None = None
+    tol: dict[str, float] = {}
+
+
+class Pack(Strict):
+    """The battery of a scenario."""
+
+    cell_count: int | None = Field(default=None, ge=1, le=400)
+    capacity: float | None = Field(default=None, gt=0)
+
+
+class Scenario(BaseModel):
+    """One scenario file."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    name: str = ""
+    title: str = ""
+    mode: str = Field(default="linear", pattern="^(linear|step)$")
+    config: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+    battery: Pack = Pack()
+    initial_state: dict[str, Any] = {}
+    t0: float = 0.0
+    dt: float = Field(default=1.0, gt=0)
+    stateless: bool = False
+    tolerance: dict[str, float] = {}
+    rows: list[Row] = Field(min_length=1)
+
+    @property
+    def settings(self) -> LimitSettings:
+        """Raises ConfigError."""
+        settings = from_reference({"CHARGE_MODE": 2 if self.mode == "step" else 1, **self.config})
+        return in_words(LimitSettings, _laid(settings.model_dump(by_alias=True), self.limits), "limits")
+
+
+def _laid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `over` laid on it, section by section."""
+    sections = {key: _laid(base[key], value) for key, value in over.items() if isinstance(base.get(key), Mapping)}
+    return {**base, **over, **sections}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,75 +111,138 @@ class Moment:
     reading: Reading
     decision: Decision
     full_events: int
-    row: Mapping[str, Any] | None = None  # the row of the file, where one has this time
+    row: Row | None = None  # of the file, where one has this time
 
 
-def single(reading: Reading, name: str = "battery") -> BankState:
-    """A bank of one battery that has just answered."""
-    state = BatteryState(name=name, reading=reading, age=0.0, health=Health.ONLINE, good_in_a_row=100)
-    low, high = reading.min_cell, reading.max_cell
-    return BankState(
-        batteries=(state,), complete=True, health=Health.ONLINE, age=0.0, voltage=reading.voltage,
-        current=reading.current, power=reading.power, soc=reading.soc, capacity=reading.capacity,
-        remaining_capacity=reading.remaining_capacity, online=1,
-        min_cell=None if low is None else Extreme(low, name), max_cell=None if high is None else Extreme(high, name),
-        alarms=reading.alarms,
-    )  # fmt: skip
+def load(path: Path) -> Scenario:
+    """The scenario in a file.  Raises ConfigError."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON ({error}), expected a limits scenario") from None
+    return scenario(data, str(path))
 
 
-def settings_of(scenario: Mapping[str, Any]) -> LimitSettings:
-    """The scenario's settings.  Raises ConfigError, pydantic.ValidationError."""
-    mode = {"CHARGE_MODE": 2} if scenario.get("mode") == "step" else {}
-    return from_reference({**mode, **scenario.get("config", {})})
+def scenario(data: Any, source: str = "scenario") -> Scenario:
+    """The scenario in `data`, which messages call `source`.  Raises ConfigError."""
+    found = in_words(Scenario, data, source)
+    times = [row.t for row in found.rows]
+    if any(later < sooner for sooner, later in pairwise(times)):
+        raise ConfigError(f"{source}: rows must be in the order of their t")
+    if not found.stateless and (times[-1] - times[0]) / found.dt > MOST_STEPS:
+        raise ConfigError(f"{source}: more than {MOST_STEPS} evaluations from t {times[0]:g} to {times[-1]:g} s")
+    return found
 
 
-def start_of(scenario: Mapping[str, Any], wall: float) -> Memory:
+def in_words(model: type[Some], data: Any, source: str) -> Some:
+    """`data` as `model`.  Raises ConfigError with a line per mistake."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(*(f"{source}: {_where(e['loc'])}{e['msg']}" for e in error.errors())) from None
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    return f"{path}: " if path else ""
+
+
+# ---- running
+
+
+@dataclass(slots=True)
+class _Bms:
+    """What the BMS says, and since when it does not."""
+
+    inputs: dict[str, Any] = field(default_factory=dict)
+    good_at: float = 0.0  # s
+    good_in_a_row: int = 100
+
+    def change(self, row: Row) -> None:
+        """Take a row's inputs over."""
+        self.inputs |= {name: getattr(row.in_, name) for name in row.in_.model_fields_set}
+
+    def state(self, t: float) -> BatteryState:
+        """The battery at `t`."""
+        answers = self.inputs.get("answers") is not False
+        self.good_in_a_row = self.good_in_a_row + 1 if answers else 0
+        self.good_at = t if answers else self.good_at
+        age = t - self.good_at
+        health = Health.LOST if age >= LOST else Health.STALE if age >= STALE else Health.ONLINE
+        return BatteryState(
+            name="battery", reading=self.reading(), age=age, health=health, good_in_a_row=self.good_in_a_row
+        )
+
+    def reading(self) -> Reading:
+        """What it said last."""
+        given = {name: value for name, value in self.inputs.items() if name != "answers"}
+        cells = given.get("cell_voltages") or ()
+        lists = {name: given.get(name) or () for name in ("cell_voltages", "temperatures")}
+        voltage, soc, capacity = given.get("voltage"), given.get("soc"), given.get("capacity")
+        if voltage is None and cells and None not in cells:
+            voltage = sum(cells)
+        remaining = capacity * soc / 100 if capacity is not None and soc is not None else None
+        more = {"voltage": voltage, "remaining_capacity": remaining, "alarms": given.get("alarms") or {}}
+        return Reading(**{**given, **lists, **more})
+
+
+def run(whole: Scenario) -> Iterator[Moment]:
+    """Every evaluation from the first row to the last; of a stateless scenario only its rows.  Raises ConfigError."""
+    site = Site(limits=whole.settings)
+    bms = _Bms({"capacity": whole.battery.capacity, "cell_count": whole.battery.cell_count, "temperatures": (25.0,)})
+    bms.inputs |= {"charge_allowed": True, "discharge_allowed": True}
+    memory = start_of(whole, whole.t0)
+    for t, rows in _times(whole):
+        for row in rows:
+            bms.change(row)
+        if whole.stateless:
+            memory = start_of(whole, whole.t0 + t)
+        state = bms.state(t)
+        decision, memory = evaluate(single(state), site, memory, t, whole.t0 + t)
+        yield Moment(t, bms.reading(), decision, memory.full_events, rows[-1] if rows else None)
+
+
+def _times(whole: Scenario) -> Iterator[tuple[float, list[Row]]]:
+    """Each time of evaluation with the rows that are to be applied before it."""
+    if whole.stateless:
+        yield from ((row.t, [row]) for row in whole.rows)
+        return
+    pending, step = list(reversed(whole.rows)), 0
+    start = pending[-1].t
+    while pending:
+        t, rows = start + step * whole.dt, []
+        while pending and pending[-1].t <= t + 1e-6:
+            rows.append(pending.pop())
+        yield t, rows
+        step += 1
+
+
+def start_of(whole: Scenario, wall: float) -> Memory:
     """What an earlier run left behind, by the scenario."""
-    kept = dict(scenario.get("initial_state") or {})
+    kept = dict(whole.initial_state)
     if "soc_calc" in kept:
         kept["batteries"] = {"battery": {"soc_calc": kept.pop("soc_calc")}}
     return Memory.restore(kept, 0.0, wall)
 
 
-def run(scenario: Mapping[str, Any]) -> Iterator[Moment]:
-    """Every evaluation from the first row to the last; of a stateless scenario only its rows."""
-    site = Site(limits=settings_of(scenario))
-    rows: Sequence[Mapping[str, Any]] = scenario["rows"]
-    t0, dt = float(scenario.get("t0", 0.0)), float(scenario.get("dt", 1.0))
-    battery = scenario.get("battery", {})
-    inputs: dict[str, Any] = {
-        "capacity": battery.get("capacity"), "cell_count": battery.get("cell_count"), "temperatures": (25.0,),
-        "charge_allowed": True, "discharge_allowed": True,
-    }  # fmt: skip
-    stateless = bool(scenario.get("stateless"))
-    memory, t, pending = start_of(scenario, t0), float(rows[0]["t"]), list(rows)
-    while pending:
-        row = None
-        while pending and pending[0]["t"] <= t + 1e-9:
-            row = pending.pop(0)
-            inputs.update(_inputs(row.get("in", {})))
-            if stateless:
-                break
-        if stateless:
-            memory = start_of(scenario, t0 + t)
-        reading = _reading(inputs)
-        decision, memory = evaluate(single(reading), site, memory, t, t0 + t)
-        yield Moment(t, reading, decision, memory.full_events, row)
-        t = float(pending[0]["t"]) if stateless and pending else t + dt
+def single(state: BatteryState) -> BankState:
+    """A bank of one battery (which has a reading); what is measured is not known while it is silent."""
+    reading = state.reading or Reading()
+    online = state.health is Health.ONLINE
+    low, high = reading.min_cell, reading.max_cell
+    return BankState(
+        batteries=(state,), complete=True, health=state.health, age=state.age,
+        voltage=reading.voltage if online else None, current=reading.current if online else None,
+        power=reading.power if online else None, soc=reading.soc, capacity=reading.capacity,
+        remaining_capacity=reading.remaining_capacity, online=int(online), offline=int(not online),
+        min_cell=None if low is None else Extreme(low, state.name),
+        max_cell=None if high is None else Extreme(high, state.name), alarms=reading.alarms,
+    )  # fmt: skip
 
 
-def _inputs(given: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = set(given) - INPUTS
-    if unknown:
-        raise KeyError(f"unknown input {', '.join(sorted(unknown))}; there are {', '.join(sorted(INPUTS))}")
-    return {name: tuple(value) if name in LISTS and value is not None else value for name, value in given.items()}
-
-
-def _reading(inputs: Mapping[str, Any]) -> Reading:
-    cells = [volts for volts in inputs.get("cell_voltages", ()) if volts is not None]
-    soc, capacity = inputs.get("soc"), inputs.get("capacity")
-    remaining = capacity * soc / 100 if capacity is not None and soc is not None else None
-    return Reading(**{**inputs, "voltage": sum(cells) if cells else None, "remaining_capacity": remaining})
+# ---- results
 
 
 def out(moment: Moment) -> dict[str, Any]:
@@ -115,3 +261,20 @@ def out(moment: Moment) -> dict[str, Any]:
         "ccl_reason": list(decision.ccl_reason),
         "dcl_reason": list(decision.dcl_reason),
     }
+
+
+def differences(whole: Scenario, moment: Moment) -> list[str]:
+    """What of the expectations of this moment's row does not hold, one sentence each; [] without expectations."""
+    if moment.row is None or moment.row.out is None:
+        return []
+    have, want = out(moment), moment.row.out
+    near = dict.fromkeys(NEAR, 0.0) | whole.tolerance | moment.row.tol
+    wrong: list[str] = [name for name in EXACT if name in want and have[name] != want[name]]
+    wrong += [name for name in NEAR if name in want and not _close(have[name], want[name], near[name])]
+    return [f"t={moment.t:g} {name}: {have[name]}, expected {want[name]}" for name in wrong]
+
+
+def _close(have: float | None, want: float | None, tolerance: float) -> bool:
+    if have is None or want is None:
+        return have is want
+    return abs(have - want) <= tolerance + 1e-9

@@ -155,6 +155,7 @@ class SocReset(Model):
 
     after_days: float | None = number(None, "d", "null or 0 = off", ge=0, le=365)
     cell_voltage: float = number(3.65, "V", "the voltage then", gt=1, lt=5)
+    at_first_start: bool = Field(default=True, description="false = the days count from the first start")
     write_to_bms: bool = Field(default=True, description="tell BMSs that can that a completed charge is 100 %")
 
 

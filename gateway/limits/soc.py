@@ -4,12 +4,12 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
+from gateway.limits.flow import LONGEST_STEP
 from gateway.limits.memory import BatteryMemory
 from gateway.limits.settings import CurrentMap, LimitSettings
 from gateway.limits.tables import Curve
 from gateway.model import Reading
 
-LONGEST_STEP: Final = 10.0  # s; over a longer gap nothing is integrated (Q7)
 EMPTY_AFTER: Final = 60.0  # s at the minimum until the counter says 0 %
 CAPPED: Final = 99.0  # % until a full charge was completed, where that is asked for
 
@@ -43,23 +43,43 @@ def count(reading: Reading, memory: BatteryMemory, settings: LimitSettings, now:
         known = [soc for soc in (memory.stored_soc, reading.soc) if soc is not None]
         amount = capacity * (known[0] if known else 100.0) / 100
     seconds = 0.0 if memory.counted_at is None else now - memory.counted_at
-    if current is not None and 0 < seconds <= LONGEST_STEP:
+    if seconds > LONGEST_STEP:
+        amount += _over_the_gap(reading, memory, capacity)
+    elif current is not None:
         gain = settings.soc.efficiency if current > 0 else 1.0
-        amount += current * gain * seconds / 3600
-    amount = min(max(amount, 0.0), capacity)
-    cell = reading.min_cell
-    at_bottom = cell is not None and cell <= settings.cell_voltage.min and current is not None and current < 0
-    since = (now if memory.empty_since is None else memory.empty_since) if at_bottom else None
-    if since is not None and now - since > EMPTY_AFTER:
-        amount = 0.0
+        amount += current * gain * max(0.0, seconds) / 3600
+    since = _empty_since(reading, memory, settings, current, seconds, now)
+    amount = 0.0 if since is not None and now - since > EMPTY_AFTER else min(max(amount, 0.0), capacity)
     return replace(
-        memory, counted_ah=amount, counted_soc=round(amount / capacity * 100, 3), counted_at=now, empty_since=since
+        memory,
+        counted_ah=amount,
+        counted_soc=round(amount / capacity * 100, 3),
+        counted_at=now,
+        bms_soc=reading.soc,
+        empty_since=since,
     )
 
 
-def chosen(reading: Reading, memory: BatteryMemory, settings: LimitSettings, full_since_start: bool) -> float | None:
+def _over_the_gap(reading: Reading, memory: BatteryMemory, capacity: float) -> float:
+    """Ah that the BMS itself saw while it could not be read; 0 where it does not count (Q7)."""
+    if reading.soc is None or memory.bms_soc is None:
+        return 0.0
+    return capacity * (reading.soc - memory.bms_soc) / 100
+
+
+def _empty_since(
+    reading: Reading, memory: BatteryMemory, settings: LimitSettings, current: float | None, seconds: float, now: float
+) -> float | None:
+    """Since when the lowest cell has been at its minimum while discharging; every interruption begins anew (Q6)."""
+    cell = reading.min_cell
+    if cell is None or cell > settings.cell_voltage.min or current is None or current >= 0:
+        return None
+    return now if memory.empty_since is None or seconds > LONGEST_STEP else memory.empty_since
+
+
+def chosen(reading: Reading, memory: BatteryMemory, settings: LimitSettings, full: bool) -> float | None:
     """The SoC [%] of one battery that rules use: the counter's where that is chosen, else the BMS's."""
     soc = memory.counted_soc if settings.soc.source == "counter" else reading.soc
-    if soc is not None and settings.soc.cap_until_full and not full_since_start:
+    if soc is not None and settings.soc.cap_until_full and not full:
         return min(soc, CAPPED)
     return soc

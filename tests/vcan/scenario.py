@@ -2,8 +2,8 @@
 
     python -m tests.vcan.scenario FOLDER
 
-Writes FOLDER/vcan0.log, vcan1.log, vcan9.log (candump) and prints one JSON object: when which phase began (s since the epoch, as
-in the logs) and what `status` said in it.
+Writes FOLDER/vcan0.log, vcan1.log, vcan9.log (candump) and prints one JSON object: when which phase began (s since the
+epoch, as in the logs) and what `status` said in it.
 """
 
 import asyncio

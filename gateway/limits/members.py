@@ -1,0 +1,62 @@
+"""Current limits: each battery's own, with hold and ramp, then the bank's.  Sheet: limits.md chapters 4, 8.2, 13."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.limits import currents
+from gateway.limits.currents import Way
+from gateway.limits.memory import Recovery
+from gateway.limits.pack import Pack
+from gateway.limits.share import Member, bank_caps
+from gateway.limits.site import Site
+from gateway.model import Cap, tightest
+
+
+def limit(
+    way: Way, packs: Sequence[Pack], absent: Sequence[str], site: Site, now: float
+) -> tuple[list[Pack], float, tuple[Cap, ...]]:
+    """One current limit of the bank [A] with all its caps, and the packs with what they remember of it."""
+    both = [_member(way, pack, now) for pack in packs]
+    user_cap = site.charge_current_limit if way == "charge" else site.discharge_current_limit
+    caps = bank_caps(way, [member for member, _ in both], user_cap, site.any_blocks, absent)
+    return [pack for _, pack in both], max(0.0, tightest(caps).value), tuple(caps)
+
+
+def _member(way: Way, pack: Pack, now: float) -> tuple[Member, Pack]:
+    """One battery's own limit, down at once and up by hold and ramp."""
+    memory, settings, gone = pack.memory, pack.rules.settings, pack.loss.blocked
+    setting = settings.charge_current if way == "charge" else settings.discharge_current
+    before = memory.charge if way == "charge" else memory.discharge
+    switch = pack.reading.charge_allowed if way == "charge" else pack.reading.discharge_allowed
+    caps = _caps(way, pack, before, now)
+    after, held = currents.apply(tightest(caps).value, before, setting, now)
+    left_out = gone or switch is False
+    if left_out or (before.apart and held):
+        after = replace(after, apart=True)
+    elif held:
+        caps.append(Cap(after.amps or 0.0, "recovery", held, f"limits.{way}_current.hold"))
+    member = Member(
+        pack.state.name, pack.reading.capacity, after.amps or 0.0, tuple(caps), not left_out, held,
+        _bound(way, pack) if gone and switch is not False else None,
+    )  # fmt: skip
+    kept = replace(memory, charge=after) if way == "charge" else replace(memory, discharge=after)
+    return member, replace(pack, memory=kept)
+
+
+def _caps(way: Way, pack: Pack, before: Recovery, now: float) -> list[Cap]:
+    """What each rule allows one battery."""
+    if pack.loss.blocked:
+        return [Cap(0.0, "silent", pack.loss.why, "limits.on_loss")]
+    if not pack.loss.offline:
+        return currents.candidates(way, pack.rules, pack.inputs, pack.memory.seen, now)
+    kept = Cap(before.amps or 0.0, "silent", pack.loss.why, "limits.on_loss")
+    # one that answers again may want less than it had
+    return [kept, *(currents.candidates(way, pack.rules, pack.inputs, pack.memory.seen, now) if pack.online else ())]
+
+
+def _bound(way: Way, pack: Pack) -> Cap | None:
+    """A blocked battery contributes nothing, but is still connected: what it last allowed bounds its share."""
+    before = pack.memory.charge_before if way == "charge" else pack.memory.discharge_before
+    if before is None or pack.loss.gone:
+        return None
+    return Cap(before, "silent", f"{pack.loss.why}; it last allowed {before:g} A for its share", "limits.on_loss")

@@ -1,0 +1,82 @@
+"""One contributing battery during one evaluation: its reading, rules, memory, and what its silence means."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gateway.limits import loss, soc
+from gateway.limits.inputs import Inputs, observe, remember
+from gateway.limits.loss import Loss
+from gateway.limits.memory import BatteryMemory, Memory
+from gateway.limits.site import Rules, Site
+from gateway.model import BatteryState, Health, Reading
+
+NEW = BatteryMemory()
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A battery as the rules see it."""
+
+    state: BatteryState
+    reading: Reading
+    rules: Rules
+    memory: BatteryMemory
+    loss: Loss
+    soc: float | None  # %
+    inputs: Inputs
+
+    @property
+    def online(self) -> bool:
+        """It answers now."""
+        return self.state.health is Health.ONLINE
+
+    @property
+    def current(self) -> float | None:
+        """A, as corrected by the user."""
+        return soc.corrected(self.reading, self.rules.settings.soc.current_map)
+
+
+def look(state: BatteryState, site: Site, memory: Memory, now: float) -> Pack:
+    """One battery (with a reading) with its loss judged, its SoC counted and its inputs remembered."""
+    rules, reading = site.rules(state.name), state.reading or Reading()
+    settings = rules.settings
+    gone, mine = loss.judge(state, memory.batteries.get(state.name, NEW), settings)
+    online = state.health is Health.ONLINE
+    if online and settings.soc.source == "counter":
+        mine = soc.count(reading, mine, settings, now)
+    charge = soc.chosen(reading, mine, settings, full=not memory.allow_max)
+    inputs = observe(reading, charge, settings.temperature_sensors, mine.seen)
+    if online:
+        mine = replace(mine, seen=remember(inputs, mine.seen, now), cells=reading.cells or mine.cells)
+    return Pack(state, reading, rules, mine, gone, charge, inputs)
+
+
+def answering(packs: Sequence[Pack]) -> list[Pack]:
+    """Those that answer now, else all as last known."""
+    return [pack for pack in packs if pack.online] or list(packs)
+
+
+def bank_soc(packs: Sequence[Pack]) -> float | None:
+    """SoC [%] weighted by capacity, of those that answer, else of all as last known; None while one is not known."""
+    known = answering(packs)
+    if not known or any(pack.soc is None for pack in known):
+        return None
+    if len(known) == 1:
+        return known[0].soc
+    weights = [pack.reading.capacity or 0.0 for pack in known]
+    if not all(weights):
+        weights = [1.0] * len(known)
+    return sum((pack.soc or 0.0) * weight for pack, weight in zip(known, weights, strict=True)) / sum(weights)
+
+
+def bank_current(packs: Sequence[Pack]) -> float | None:
+    """A through the whole bank, of those that answer now; None while one of them does not know."""
+    flows = [pack.current for pack in packs if pack.online]
+    return sum(f for f in flows if f is not None) if flows and None not in flows else None
+
+
+def filled(pack: Pack) -> Pack:
+    """After the full event: the counter of a battery that answers says 100 %."""
+    if pack.rules.settings.soc.source != "counter" or not pack.reading.capacity or not pack.online:
+        return pack
+    return replace(pack, memory=replace(pack.memory, counted_ah=pack.reading.capacity, counted_soc=100.0), soc=100.0)

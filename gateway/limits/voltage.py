@@ -1,0 +1,201 @@
+"""The charge voltage of the bank: set-point, charge state machine, cell controllers.  Sheet: limits.md chapter 3.
+
+The machine runs once, for the bank; the cell-voltage controller runs for each battery and the lowest target wins.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gateway.limits import charge_state, cvl
+from gateway.limits.charge_state import ABSORPTION, BULK, ERROR, FIXED, FLOAT, TRANSITION, Facts, Moment
+from gateway.limits.memory import Memory, Voltage
+from gateway.limits.pack import Pack, bank_current
+from gateway.limits.settings import LimitSettings
+from gateway.limits.site import Site
+from gateway.model import Cap, tightest
+
+
+@dataclass(frozen=True, slots=True)
+class Volts:
+    """What became of the charge voltage."""
+
+    volts: float | None  # V, without the voltage drop; None while no cell count is known
+    caps: tuple[Cap, ...]
+    mode: str
+    ovp: str = "none"
+    full: bool = False  # this evaluation ended a charge
+    waiting: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetPoint:
+    """How high the bank may be charged, and where float is."""
+
+    u_max: float  # V
+    u_float: float  # V, never above u_max
+    cap: Cap
+
+
+def decide(
+    packs: Sequence[Pack], soc: float | None, site: Site, memory: Memory, now: float, wall: float
+) -> tuple[Memory, Volts]:
+    """The control voltage for `packs`, whose SoC is `soc` [%]."""
+    point = set_point(packs, memory.reset_requested)
+    if point is None:
+        return charge_state.blind(memory, now - memory.now), Volts(None, (), ERROR)
+    fresh = [pack for pack in packs if pack.online]
+    if not fresh:
+        memory = charge_state.blind(memory, now - memory.now)
+        return memory, _no_more_than_float(packs, point, _last(memory, point))
+    if not site.limits.charge_voltage.enabled:
+        volts = Volts(point.u_max, (point.cap,), FIXED)
+        return replace(memory, phase=FIXED), _no_more_than_float(packs, point, volts)
+    facts = facts_of(fresh, soc, point)
+    if isinstance(facts, str):
+        return charge_state.blind(memory, now - memory.now), _blind(facts, point, memory)
+    memory, volts = _run(fresh, facts, point, site.limits, memory, now, wall)
+    return memory, _no_more_than_float(packs, point, volts)
+
+
+def _run(
+    packs: Sequence[Pack],
+    facts: Facts,
+    point: SetPoint,
+    settings: LimitSettings,
+    memory: Memory,
+    now: float,
+    wall: float,
+) -> tuple[Memory, Volts]:
+    """One step of the machine, and the voltage of the state it is in."""
+    before = memory
+    memory = charge_state.step(Moment(facts, memory, settings, now, wall))
+    if memory.allow_max:
+        memory, volts = _charging(packs, memory, before, point, settings, facts, now)
+    else:
+        full = before.allow_max and before.phase != ""
+        if full:
+            memory = charge_state.enter_float(memory, facts, settings, now, wall)
+        elif memory.phase not in (FLOAT, TRANSITION):
+            memory = replace(memory, phase=FLOAT)
+        memory, volts = _floating(memory, point, facts, settings, full, now)
+    return memory, replace(volts, waiting=charge_state.waiting(Moment(facts, memory, settings, now, wall)))
+
+
+# ---- how high
+
+
+def set_point(packs: Sequence[Pack], reset: bool) -> SetPoint | None:
+    """U_max and U_float of the bank: the lowest of its packs'.  None while no cell count is known."""
+    known = [(pack, cells) for pack in packs if (cells := pack.reading.cells or pack.memory.cells)]
+    if not known:
+        return None
+    cap = tightest([_highest(pack, cells, reset) for pack, cells in known])
+    u_float = min(round(pack.rules.settings.cell_voltage.float_ * cells, 2) for pack, cells in known)
+    return SetPoint(cap.value, min(u_float, cap.value), cap)
+
+
+def _highest(pack: Pack, cells: int, reset: bool) -> Cap:
+    """U_max of one pack: by its settings, or lower where the BMS asks so and is listened to (Q17)."""
+    settings, name = pack.rules.settings, pack.state.name
+    volts, key = settings.cell_voltage.max, "limits.cell_voltage.max"
+    if reset:
+        volts, key = max(volts, settings.soc_reset.cell_voltage), "limits.soc_reset.cell_voltage"
+    own = Cap(round(volts * cells, 2), "soc_reset" if reset else "config", f"{volts:g} V x {cells} cells", key, name)
+    asked = pack.reading.max_battery_voltage
+    if not settings.use_bms_values or asked is None or reset or not asked < own.value:
+        return own
+    floor = round(settings.cell_voltage.min * cells, 2)  # 0 V would make an inverter drain the battery
+    return Cap(max(asked, floor), "bms_limit", f"the BMS asks for {asked:.2f} V", "limits.use_bms_values", name)
+
+
+def lowest(packs: Sequence[Pack]) -> float | None:
+    """Discharge voltage limit [V]: the highest of the packs' minima."""
+    floors = []
+    for pack in packs:
+        settings, asked = pack.rules.settings, pack.reading.min_battery_voltage
+        if cells := pack.reading.cells or pack.memory.cells:
+            own = round(settings.cell_voltage.min * cells, 2)
+            floors.append(max(own, asked) if settings.use_bms_values and asked is not None else own)
+    return max(floors, default=None)
+
+
+# ---- what is known
+
+
+def facts_of(packs: Sequence[Pack], soc: float | None, point: SetPoint) -> Facts | str:
+    """What the state machine looks at; a sentence when any of it is not known."""
+    total, difference, top = 0.0, 0.0, 0.0
+    for pack in packs:
+        cells, low, high = pack.reading.cell_voltages, pack.reading.min_cell, pack.reading.max_cell
+        whole = pack.reading.voltage if not cells or None in cells else sum(cells)  # type: ignore[arg-type]
+        if None in cells or low is None or high is None or whole is None:
+            return f"{pack.state.name}: not all of its cell voltages are known"
+        total += whole
+        difference = max(difference, high - low)
+        top = max(top, high)
+    if soc is None:
+        return "the SoC is not known"
+    return Facts(total / len(packs), difference, top, soc, bank_current(packs), point.u_max, point.u_float)
+
+
+# ---- the voltage of each state
+
+
+def _charging(
+    packs: Sequence[Pack],
+    memory: Memory,
+    before: Memory,
+    point: SetPoint,
+    settings: LimitSettings,
+    facts: Facts,
+    now: float,
+) -> tuple[Memory, Volts]:
+    """Bulk and absorption: the set-point, lowered by whatever single cell is too high."""
+    phase = BULK if memory.absorbing_since is None else ABSORPTION
+    voltage = Voltage() if before.phase in (FLOAT, TRANSITION) else memory.voltage
+    wishes = []
+    for pack in packs:
+        own = pack.rules.settings
+        limit = max(own.cell_voltage.max, own.soc_reset.cell_voltage if memory.reset_requested else 0.0)
+        wishes.append(cvl.target(pack.reading, own, limit, facts.u_max, voltage, now))
+    wished, why = min(wishes)
+    voltage, ovp = cvl.apply(wished, facts.u_max, voltage, settings.charge_voltage, now)
+    caps = [point.cap]
+    if voltage.volts is not None and voltage.volts < facts.u_max - 1e-9:
+        text = why if why and ovp == "limiting" else f"{ovp} after a cell was too high"
+        caps.append(Cap(round(voltage.volts, 3), "cell_voltage", text, "limits.charge_voltage.controller"))
+    return replace(memory, phase=phase, voltage=voltage), Volts(voltage.volts, tuple(caps), phase, ovp)
+
+
+def _floating(
+    memory: Memory, point: SetPoint, facts: Facts, settings: LimitSettings, full: bool, now: float
+) -> tuple[Memory, Volts]:
+    """Float and the way down to it."""
+    memory, volts = charge_state.descend(memory, facts, settings, now)
+    what = "float" if memory.phase == FLOAT else "coming down to float"
+    cap = Cap(round(volts, 3), memory.phase, f"{what} {facts.u_float:.2f} V", "limits.cell_voltage.float")
+    caps = (cap,) if volts > point.u_max else (point.cap, cap)
+    return memory, Volts(volts, caps, memory.phase, full=full)
+
+
+def _last(memory: Memory, point: SetPoint) -> Volts:
+    """Nobody answers: what it was."""
+    known = memory.voltage.volts if memory.phase in (BULK, ABSORPTION) else None
+    return Volts(point.u_max if known is None else min(known, point.u_max), (point.cap,), memory.phase or ERROR)
+
+
+def _blind(why: str, point: SetPoint, memory: Memory) -> Volts:
+    """They answer, but not what is needed (3.8): float, or what it was where that is lower."""
+    volts = min(point.u_float, _last(memory, point).volts or point.u_float)
+    cap = Cap(volts, "missing_data", f"{why}: float voltage, nothing higher", "limits.cell_voltage.float")
+    return Volts(volts, (point.cap, cap), ERROR, waiting=(f"missing data: {why}",))
+
+
+def _no_more_than_float(packs: Sequence[Pack], point: SetPoint, volts: Volts) -> Volts:
+    """While a battery that answered before is silent, no more than float (8.2): nobody sees its cells."""
+    silent = [pack.state.name for pack in packs if pack.loss.offline]
+    if not silent or volts.volts is None:
+        return volts
+    why = f"{', '.join(silent)} silent: no more than float"
+    cap = Cap(point.u_float, "silent", why, "limits.cell_voltage.float")
+    return replace(volts, volts=min(volts.volts, point.u_float), caps=(*volts.caps, cap))

@@ -1,0 +1,225 @@
+"""Current limits of one battery.  Sheet: limits.md chapter 4."""
+
+import math
+
+import pytest
+
+from gateway.model import Decision
+from tests.limits.play import Play, cells, settings
+from tests.make import reading
+
+SOC_TABLES = {"by_soc": {"charge": {"enabled": True}, "discharge": {"enabled": True}}}
+
+
+def both(found: Decision) -> tuple[float, float]:
+    return found.ccl, found.dcl
+
+
+# ---- 4.1, 4.2
+
+
+@pytest.mark.parametrize(
+    ("inputs", "ccl", "dcl"),
+    [
+        ({"temperatures": (3.0,)}, 16.667, 24.0),
+        ({"mosfet_temperature": 75.0}, 31.25, 37.5),
+        ({"cell_voltages": cells(3.05)}, 50.0, 9.0),
+        ({"temperatures": (3.0, 48.0)}, 16.667, 21.0),
+        ({"soc": 92.0}, 19.0, 60.0),
+    ],
+)
+def test_chapter_4_2_worked_examples(inputs: dict[str, object], ccl: float, dcl: float) -> None:
+    found = Play(settings(**SOC_TABLES)).set(**inputs).look()
+    assert both(found) == pytest.approx((ccl, dcl), abs=0.001)
+
+
+def test_chapter_4_1_reasons_are_the_rules_with_the_smallest_value() -> None:
+    found = Play().set(temperatures=(3.0,), max_charge_current=30.0, max_discharge_current=100.0).look()
+    assert found.ccl_reason == ("temperature",)
+    assert Play().look().ccl_reason == ("config",)
+    found = Play().set(max_charge_current=20.0).look()
+    assert (found.ccl, found.ccl_reason) == (20.0, ("bms_limit",))
+    assert Play().set(charge_allowed=False).look().ccl_reason == ("bms_switch",)
+
+
+def test_every_cap_has_a_sentence_and_the_tables_name_their_key() -> None:
+    found = Play().set(cell_voltages=cells(3.31, 3.41)).look()
+    cap = next(cap for cap in found.ccl_caps if cap.rule == "cell_voltage")
+    assert cap.why == "highest cell 3.410 V allows 17.0% of 50 A"
+    assert (cap.setting, cap.battery) == ("limits.by_cell_voltage.charge", "a")
+    assert all(cap.why for cap in (*found.ccl_caps, *found.dcl_caps, *found.cvl_caps))
+
+
+def test_fractions_scale_the_configured_maximum_or_by_option_the_smaller_one() -> None:
+    changes = {"cell_voltages": cells(3.31, 3.40), "max_charge_current": 20.0}
+    assert Play().set(**changes).look().ccl == 12.5
+    assert Play(settings(charge_current={"scale_by_bms": True})).set(**changes).look().ccl == 5.0
+
+
+def test_tables_can_be_off() -> None:
+    off = {"charge": {"enabled": False}, "discharge": {"enabled": False}}
+    limits = settings(by_cell_voltage=off, by_temperature=off, by_mosfet_temperature=off)
+    assert both(Play(limits).set(cell_voltages=cells(3.6), temperatures=(60.0,)).look()) == (50.0, 60.0)
+
+
+def test_only_chosen_sensors_count() -> None:
+    play = Play(settings(temperature_sensors=[1, 2])).set(temperatures=(25.0, 26.0, 70.0))
+    assert both(play.look()) == (50.0, 60.0)
+    assert both(Play().set(temperatures=(25.0, 26.0, 70.0)).look()) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("limit", [math.nan, None])
+def test_a_bms_limit_that_is_no_number_is_none(limit: float | None) -> None:
+    assert both(Play().set(max_charge_current=limit).look()) == (50.0, 60.0)
+
+
+def test_limits_are_never_rounded_up() -> None:
+    assert Play().set(max_charge_current=33.3339).look().ccl == 33.333
+
+
+# ---- 4.3
+
+
+def test_chapter_4_3_worked_example_stop_hold_ramp() -> None:
+    play = Play()
+    play.look()
+    assert both(play.set(temperatures=(56.0,)).run(1)) == (0.0, 0.0)
+    play.run(59)
+    play.set(temperatures=(39.0,)).run(1)  # t = 120 s in the sheet
+    assert both(play.run(29)) == (0.0, 0.0)
+    assert play.decision is not None and play.decision.ccl_reason == ("recovery",)
+    assert play.run(1).ccl == 0.0
+    assert play.run(1).ccl == 5.0
+    assert play.run(9).ccl == 50.0, "160 s"
+    assert play.decision.dcl == 50.0
+    assert play.run(2).dcl == 60.0, "162 s"
+
+
+def test_chapter_4_3_recovery_threshold() -> None:
+    play = Play()
+    play.set(cell_voltages=cells(3.5)).look()
+    found = play.set(cell_voltages=cells(3.470)).run(120)
+    assert found.ccl == 0.0
+    assert "too little to leave 0 A" in found.ccl_caps[-1].why
+    play.set(cell_voltages=cells(3.443))
+    assert play.run(29).ccl == 0.0
+    assert play.run(3).ccl == pytest.approx(0.88, abs=0.001)
+
+
+def test_q1_every_reduction_is_immediate() -> None:
+    play = Play()
+    play.look()
+    previous = 50.0
+    for volts in (3.376, 3.377, 3.380, 3.390, 3.4001):
+        now = play.set(cell_voltages=cells(volts)).run(1).ccl
+        assert now < previous
+        previous = now
+
+
+def test_a_dip_during_the_hold_starts_it_anew() -> None:
+    play = Play()
+    play.set(temperatures=(50.0,)).look()
+    play.set(temperatures=(30.0,)).run(25)
+    assert play.set(temperatures=(50.0,)).run(1).ccl == 12.5
+    play.set(temperatures=(30.0,)).run(1)
+    assert play.run(29).ccl == 12.5
+    assert play.run(2).ccl == 17.5
+
+
+def test_a_target_that_falls_below_the_ramp_cancels_it() -> None:
+    play = Play()
+    play.set(temperatures=(56.0,)).look()
+    play.set(temperatures=(30.0,)).run(1)
+    assert play.run(33).ccl == 15.0
+    assert play.set(temperatures=(52.5,)).run(1).ccl == 6.25
+    play.set(temperatures=(30.0,)).run(1)
+    assert play.run(29).ccl == 6.25
+
+
+def test_rate_0_and_hold_0_are_immediate() -> None:
+    now = {"hold": 0, "rate": 0}
+    play = Play(settings(charge_current=now, discharge_current=now))
+    play.set(temperatures=(56.0,)).look()
+    assert both(play.set(temperatures=(30.0,)).run(1)) == (50.0, 60.0)
+
+
+# ---- 4.4
+
+
+@pytest.mark.parametrize(("switch", "allowed"), [(True, True), (False, False), (None, True)])
+def test_chapter_4_4_allow_flags_q5(switch: bool | None, allowed: bool) -> None:
+    found = Play().set(charge_allowed=switch).look()
+    assert (found.allow_charge, found.allow_discharge) == (allowed, True)
+    assert (found.ccl > 0) is allowed
+
+
+def test_0_amperes_are_no_permission() -> None:
+    found = Play().set(temperatures=(56.0,)).look()
+    assert (found.allow_charge, found.allow_discharge) == (False, False)
+
+
+# ---- 4.5
+
+MISSING = {
+    "cell": ({"cell_voltages": (None, *cells(3.42)[1:])}, "cell 1"),
+    "cells": ({"cell_voltages": (), "voltage": 54.0}, "highest cell"),
+    "sensor": ({"temperatures": (24.5, None)}, "temperature sensor 2"),
+    "sensors": ({"temperatures": ()}, "cell sensors"),
+    "mosfet": ({"mosfet_temperature": None}, "MOSFET"),
+    "limit": ({"max_charge_current": None, "max_discharge_current": None}, "limit of the BMS"),
+    "nan": ({"max_charge_current": math.nan, "max_discharge_current": math.nan}, "limit of the BMS"),
+    "switch": ({"charge_allowed": None, "discharge_allowed": None}, "switch"),
+    "soc": ({"soc": None}, "SoC"),
+}
+
+
+@pytest.mark.parametrize("what", MISSING)
+def test_chapter_4_5_what_goes_missing_counts_as_it_was_for_60_s_and_then_stops(what: str) -> None:
+    play = Play(settings(**SOC_TABLES))
+    known = {"cell_voltages": cells(3.15, 3.41), "temperatures": (24.5, 46.0), "mosfet_temperature": 75.0, "soc": 15.0}
+    before = both(play.set(**known, max_charge_current=25.0, max_discharge_current=25.0).look())
+    changes, word = MISSING[what]
+    easier = {"cell_voltages": cells(3.33), "temperatures": (24.5, 25.0), "mosfet_temperature": 30.0, "soc": 50.0}
+    play.set(**{**easier, "max_charge_current": 100.0, "max_discharge_current": 100.0, **changes})
+    held = play.run(60)
+    assert held.ccl <= 50 and held.dcl > 0
+    after = play.run(1)
+    assert both(after) == (0.0, 0.0)
+    assert any(word in cap.why and "missing data" in cap.why for cap in after.ccl_caps)
+    assert before[0] > 0
+
+
+def test_chapter_4_5_the_last_value_binds_while_it_is_missing() -> None:
+    play = Play()
+    assert play.set(temperatures=(24.5, 46.0)).look().ccl == 22.5
+    assert play.set(temperatures=(24.5, None)).run(59).ccl == 22.5
+
+
+def test_a_known_sensor_counts_although_another_is_broken() -> None:
+    play = Play()
+    play.set(temperatures=(24.5, 25.0)).look()
+    assert play.set(temperatures=(52.5, None)).run(1).ccl == 6.25
+    play = Play()
+    play.look()
+    assert play.set(cell_voltages=(None, *cells(3.43)[1:])).run(1).ccl < 2.5
+
+
+def test_missing_data_that_comes_back_returns_by_hold_and_ramp() -> None:
+    play = Play()
+    play.look()
+    play.set(cell_voltages=()).run(100)
+    play.set(cell_voltages=cells(3.3)).run(1)
+    assert play.run(29).ccl == 0.0
+    assert play.run(11).ccl == 50.0
+
+
+def test_chapter_4_5_what_the_bms_never_has_is_no_candidate() -> None:
+    bare = reading(temperatures=(), mosfet_temperature=None, charge_allowed=None, discharge_allowed=None)
+    found = Play(batteries={"a": bare}).run(300)
+    assert both(found) == (50.0, 60.0)
+    assert {cap.rule for cap in found.ccl_caps} == {"config", "cell_voltage"}
+
+
+def test_a_bms_that_counts_cells_but_tells_no_voltage_may_not_be_charged() -> None:
+    found = Play(batteries={"a": reading(cell_voltages=(), cell_count=16)}).look()
+    assert both(found) == (0.0, 0.0)

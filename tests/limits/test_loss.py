@@ -1,0 +1,159 @@
+"""Loss of the BMS, by the table of limits.md 8.2, and the way back."""
+
+import pytest
+
+from gateway.model import Decision
+from tests.limits.play import Play, cells, settings
+from tests.make import reading
+
+SAFE, UNSAFE = cells(3.30), cells(3.40)
+
+
+def lost(block: bool, volts: tuple[float, ...], **more: object) -> Play:
+    """A battery that has worked for a while and now falls silent."""
+    play = Play(settings(on_loss={"block": block, **more}), {"a": reading(cell_voltages=volts, voltage=sum(volts))})
+    play.run(60)
+    return play.silence()
+
+
+def shown(found: Decision) -> tuple[bool, bool, int]:
+    """Blocked (0 A and no permission, both ways)? Charge voltage float? Cable alarm."""
+    blocked = (found.ccl, found.dcl, found.allow_charge, found.allow_discharge) == (0.0, 0.0, False, False)
+    return blocked, found.cvl == 54.00, found.alarms["bms_cable"]
+
+
+TABLE = {  # age s -> blocked, float, cable: block / safe / not safe; line by line
+    9: [(False, False, 0), (False, False, 0), (False, False, 0)],
+    10: [(True, True, 0), (False, True, 0), (False, True, 0)],
+    59: [(True, True, 0), (False, True, 0), (False, True, 0)],
+    60: [(True, True, 2), (False, True, 1), (True, True, 2)],
+    1799: [(True, True, 2), (False, True, 1), (True, True, 2)],
+    1800: [(True, True, 2), (True, True, 2), (True, True, 2)],
+}
+
+
+@pytest.mark.parametrize("age", TABLE)
+def test_chapter_8_2_table(age: int) -> None:
+    for column, (block, volts) in enumerate(((True, SAFE), (False, SAFE), (False, UNSAFE))):
+        found = lost(block, volts).run(age)
+        assert shown(found) == TABLE[age][column], (block, volts[0])
+
+
+def test_blocked_since_is_when_it_was_blocked() -> None:
+    play = lost(True, SAFE)
+    assert play.run(9).blocked_since is None
+    since = play.run(1).blocked_since
+    assert since == play.now
+    assert play.run(100).blocked_since == since
+    assert play.answer().run(5).blocked_since is None
+
+
+@pytest.mark.parametrize("edge", [3.225, 3.375])
+def test_the_safe_range_is_strict(edge: float) -> None:
+    assert shown(lost(False, cells(edge)).run(60))[0]
+
+
+def test_the_safe_range_is_never_wider_than_the_batterys_own() -> None:
+    wide = {"cell_voltage_min": 2.0, "cell_voltage_max": 4.0}
+    assert shown(lost(False, cells(3.46), **wide).run(60))[0]
+    assert shown(lost(False, cells(2.85), **wide).run(60))[0]
+
+
+def test_a_range_without_inside_blocks() -> None:
+    assert shown(lost(False, SAFE, cell_voltage_min=3.35, cell_voltage_max=3.30).run(10))[0]
+
+
+def test_an_unknown_cell_is_not_safe() -> None:
+    play = Play(batteries={"a": reading(cell_voltages=(None, *SAFE[1:]))})
+    play.run(5)
+    assert shown(play.silence().run(60))[0]
+
+
+def test_silent_limits_never_rise() -> None:
+    play = Play()
+    play.set(temperatures=(56.0,), cell_voltages=SAFE).run(5)
+    play.set(temperatures=(30.0,)).run(31)  # about to rise
+    ccl = play.decision.ccl  # type: ignore[union-attr]
+    play.silence()
+    play.run(10)
+    highest = play.decision.ccl  # type: ignore[union-attr]
+    assert play.run(300).ccl == highest
+    assert highest <= ccl + 10 * 5
+
+
+def test_recovery_wants_three_good_reads_then_hold_and_ramp() -> None:
+    play = lost(True, SAFE)
+    play.run(100)
+    play.answer()
+    found = play.run(2)
+    assert shown(found) == (True, True, 1)
+    assert found.waiting[0] == "a: answers again, 1 more good read wanted"
+    found = play.run(1)
+    assert (found.ccl, found.cvl, found.alarms["bms_cable"]) == (0.0, 55.2, 0)
+    assert play.run(30).ccl == 0.0
+    assert play.run(1).ccl == 5.0
+    assert play.run(20).ccl == 50.0
+
+
+def test_a_lone_good_read_between_failures_resets_the_age_but_ends_no_loss() -> None:
+    play = lost(False, UNSAFE)
+    for _ in range(20):
+        play.run(9)
+        found = play.answer().run(1)
+        assert not shown(found)[0]
+        play.silence()
+    play.run(61)
+    for _ in range(10):
+        assert shown(play.answer().run(1))[0]
+        assert shown(play.silence().run(1))[0]
+
+
+def test_the_first_good_read_may_tighten_at_once() -> None:
+    play = lost(False, SAFE)
+    play.run(30)
+    found = play.answer().set(temperatures=(52.5,)).run(1)
+    assert found.ccl == 6.25
+    assert play.set(charge_allowed=False).run(1).ccl == 0.0
+
+
+def test_the_alarm_can_be_off() -> None:
+    assert lost(True, SAFE, alarm=False).run(100).alarms["bms_cable"] == 0
+
+
+def test_a_flaky_link_is_an_information_that_blocks_nothing() -> None:
+    from dataclasses import replace
+
+    from gateway.bank import aggregate
+    from gateway.limits import evaluate
+
+    play = Play()
+    play.look()
+    states = [replace(state, flaky=True) for state in play.bank().batteries]
+    found, _ = evaluate(aggregate(states, complete=True), play.site, play.memory, play.now + 1, play.wall + 1)
+    assert (found.alarms["bms_cable"], found.ccl) == (1, 50.0)
+
+
+def test_a_bms_that_was_never_seen_gives_nothing_and_crashes_nothing() -> None:
+    from gateway.bank import aggregate
+    from gateway.limits import evaluate
+    from gateway.model import BatteryState
+
+    play = Play()
+    bank = aggregate([BatteryState(name="a")], complete=False)
+    found, memory = evaluate(bank, play.site, play.memory, play.now, play.wall)
+    assert (found.cvl, found.ccl, found.dcl, found.allow_charge) == (None, 0.0, 0.0, False)
+    assert found.blocked_since is None
+    found, _ = evaluate(aggregate([], complete=False), play.site, memory, play.now + 1, play.wall + 1)
+    assert found.ccl_reason == ("no_battery",)
+
+
+def test_a_watched_battery_has_no_say() -> None:
+    from dataclasses import replace
+
+    from gateway.bank import aggregate
+    from gateway.limits import evaluate
+
+    play = Play(batteries={"a": reading(), "b": reading(temperatures=(60.0,))})
+    states = [replace(state, control=state.name == "a") for state in play.bank().batteries]
+    found, _ = evaluate(aggregate(states, complete=True), play.site, play.memory, play.now, play.wall)
+    assert (found.ccl, found.alarms["bms_cable"]) == (50.0, 0)

@@ -1,0 +1,150 @@
+"""Current and state of charge.  Sheet: limits.md chapter 5."""
+
+import pytest
+
+from gateway.limits.settings import CurrentMap
+from gateway.limits.soc import corrected
+from tests.limits.play import WIDE, Play, cells, settings
+from tests.make import reading
+
+COUNTER = {"soc": {"source": "counter"}}
+
+
+def counting(**more: object) -> Play:
+    play = Play(settings(**WIDE, soc={"source": "counter", **more}))
+    return play.set(current=0.0, soc=50.0)
+
+
+# ---- 5.1
+
+
+@pytest.mark.parametrize(("raw", "real"), [(0.4, 0.0), (50.0, 49.583), (-0.5, 0.0), (400.0, 300.0), (-50.0, -49.583)])
+def test_chapter_5_1_correction_map(raw: float, real: float) -> None:
+    table = CurrentMap(reported=(-300, -0.5, 0.5, 300), measured=(-300, 0, 0, 300))
+    assert corrected(reading(current=raw), table) == pytest.approx(real, abs=0.001)
+
+
+def test_chapter_5_1_no_flow_through_an_open_switch() -> None:
+    plain = CurrentMap()
+    assert corrected(reading(current=-0.3, discharge_allowed=False), plain) == 0.0
+    assert corrected(reading(current=0.3, charge_allowed=False), plain) == 0.0
+    assert corrected(reading(current=0.3, discharge_allowed=False), plain) == 0.3
+    assert corrected(reading(current=None), plain) is None
+
+
+def test_equal_lists_change_nothing_not_even_above_their_ends() -> None:
+    assert corrected(reading(current=350.0), CurrentMap()) == 350.0
+
+
+# ---- 5.2, 5.3
+
+
+def test_chapter_5_3_worked_example() -> None:
+    play = counting()
+    play.look()
+    play.set(current=56.0)
+    assert play.run(3600, dt=5).soc == pytest.approx(70.0, abs=0.01)
+    assert play.set(current=-28.0).run(1800, dt=5).soc == pytest.approx(65.0, abs=0.01)
+
+
+def test_the_counter_starts_with_what_was_stored_else_the_bms_else_full() -> None:
+    play = counting()
+    play.look()
+    play.set(current=56.0).run(360)
+    stored = play.decision.soc  # type: ignore[union-attr]
+    assert play.restart(down=600).look().soc == pytest.approx(stored)
+    assert counting().look().soc == 50.0
+    assert counting().set(soc=None).look().soc == 100.0
+
+
+def test_the_counter_never_leaves_0_to_100() -> None:
+    play = counting()
+    assert play.set(current=280.0).run(7200, dt=10).soc == 100.0
+    assert play.set(current=-280.0).run(7200, dt=10).soc == 0.0
+
+
+def test_charge_efficiency_is_an_option() -> None:
+    play = counting(efficiency=0.98)
+    play.look()
+    assert play.set(current=56.0).run(3600, dt=5).soc == pytest.approx(69.6, abs=0.01)
+    assert play.set(current=-56.0).run(3600, dt=5).soc == pytest.approx(49.6, abs=0.01)
+
+
+def test_q7_a_gap_is_not_filled_with_the_new_current() -> None:
+    play = counting()
+    play.look()
+    play.set(current=56.0).run(10)
+    before = play.decision.soc  # type: ignore[union-attr]
+    play.silence().run(3600)
+    play.answer().set(current=200.0)
+    assert play.run(1).soc == pytest.approx(before, abs=0.06), "a BMS without news keeps the counter"
+
+
+def test_q7_the_bms_own_difference_over_the_gap_counts() -> None:
+    play = counting()
+    play.look()
+    play.silence().run(3600)
+    play.answer().set(soc=42.0)
+    assert play.run(1).soc == pytest.approx(42.0, abs=0.01)
+
+
+def test_100_percent_only_at_the_full_event() -> None:
+    play = counting()
+    play.set(cell_voltages=cells(3.452)).look()
+    assert play.run(900).soc == 50.0
+    found = play.run(1)
+    assert (found.soc, found.charge_mode) == (100.0, "float_transition")
+
+
+def test_0_percent_after_more_than_60_s_at_the_minimum() -> None:
+    play = counting()
+    play.look()
+    play.set(cell_voltages=cells(3.0, 2.9), current=-5.0).run(61)
+    assert play.decision is not None and play.decision.soc is not None and play.decision.soc > 49
+    assert play.run(1).soc == 0.0
+
+
+@pytest.mark.parametrize("relief", [{"current": 0.0}, {"cell_voltages": cells(3.0, 2.95)}])
+def test_q6_an_interruption_begins_the_60_s_anew(relief: dict[str, object]) -> None:
+    play = counting()
+    play.look()
+    low = {"cell_voltages": cells(3.0, 2.9), "current": -5.0}
+    play.set(**low).run(50)
+    play.set(**relief).run(1)
+    play.set(**low).run(61)
+    assert play.decision is not None and play.decision.soc is not None and play.decision.soc > 49
+    assert play.run(1).soc == 0.0
+
+
+def test_a_gap_begins_the_60_s_anew() -> None:
+    play = counting()
+    play.set(cell_voltages=cells(3.0, 2.9), current=-5.0).look()
+    play.run(5)
+    play.silence().run(500)
+    play.answer().run(30)
+    assert play.decision is not None and play.decision.soc is not None and play.decision.soc > 49
+
+
+def test_the_soc_may_be_capped_until_full() -> None:
+    play = Play(settings(**WIDE, soc={"cap_until_full": True})).set(soc=100.0, cell_voltages=cells(3.452))
+    assert play.look().soc == 99.0
+    play.until(lambda d: d.charge_mode == "float_transition")
+    assert play.run(1).soc == 100.0
+    assert play.restart().look().soc == 100.0
+
+
+def test_the_published_soc_is_the_one_that_rules_use() -> None:
+    found = Play(settings(**COUNTER, by_soc={"discharge": {"enabled": True}})).set(soc=15.0).look()
+    assert (found.soc, found.dcl) == (15.0, 30.0)
+
+
+def test_a_counter_without_a_capacity_knows_nothing() -> None:
+    found = Play(settings(**COUNTER), {"a": reading(capacity=None)}).look()
+    assert (found.soc, found.charge_mode, found.cvl) == (None, "error", 54.0)
+
+
+def test_soc_of_a_bank_is_weighted_by_capacity() -> None:
+    packs = {"a": reading(soc=80.0, capacity=300.0), "b": reading(soc=40.0, capacity=100.0)}
+    assert Play(batteries=packs).look().soc == 70.0
+    packs = {"a": reading(soc=80.0, capacity=None), "b": reading(soc=40.0)}
+    assert Play(batteries=packs).look().soc == 60.0

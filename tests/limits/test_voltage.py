@@ -1,0 +1,133 @@
+"""Cell-voltage controllers and how their target is applied.  Sheet: limits.md 3.3, 3.4."""
+
+import pytest
+
+from tests.limits.play import WIDE, Play, cells, settings
+from tests.make import reading
+
+
+def controlled(kind: str, **more: object) -> Play:
+    return Play(settings(**WIDE, charge_voltage={"controller": kind, **more}))
+
+
+@pytest.mark.parametrize(("kind", "cvl"), [("off", 55.20), ("penalty", 54.45), ("clipped", 54.46)])
+def test_chapter_3_3_worked_example(kind: str, cvl: float) -> None:
+    found = controlled(kind).set(cell_voltages=cells(3.4, 3.55)).look()
+    assert found.cvl == cvl
+    if kind == "penalty":
+        assert found.cell_ovp == "limiting"
+        assert found.cvl_caps[-1].why == "highest cell 3.550 V above 3.450 V, penalty 0.100 V"
+
+
+def test_chapter_3_3_penalty_has_a_floor() -> None:
+    assert Play().set(cell_voltages=cells(2.85, 3.5)).look().cvl == 46.40
+
+
+def test_a_cell_at_the_limit_is_not_above_it() -> None:
+    assert Play().set(cell_voltages=cells(3.4, 3.45)).look().cvl == 55.20
+
+
+def test_the_limit_of_cells_is_the_reset_voltage_while_that_is_wanted() -> None:
+    play = Play(settings(**WIDE, soc_reset={"after_days": 1, "cell_voltage": 3.62}))
+    assert play.set(cell_voltages=cells(3.5, 3.61)).look().cvl == 57.92
+
+
+def test_chapter_3_3_integral_controller() -> None:
+    play = controlled("integral")
+    play.set(cell_voltages=cells(3.4)).look()
+    assert play.set(cell_voltages=cells(3.4, 3.55)).run(1).cvl == 55.18
+
+
+def test_q14_the_integral_controller_counts_seconds_not_evaluations() -> None:
+    slow, quick = controlled("integral"), controlled("integral")
+    for play, dt in ((slow, 5.0), (quick, 0.25)):
+        play.set(cell_voltages=cells(3.4)).look()
+        play.set(cell_voltages=cells(3.4, 3.55)).run(20, dt=dt)
+    assert slow.memory.voltage.volts == pytest.approx(quick.memory.voltage.volts, abs=1e-6)
+    assert slow.memory.voltage.volts == pytest.approx(55.2 - 0.018 * 20, abs=1e-6)
+
+
+def test_the_integral_controller_comes_back_by_hold_and_ramp() -> None:
+    play = controlled("integral")
+    play.set(cell_voltages=cells(3.4, 3.55)).run(31)
+    low = play.decision.cvl  # type: ignore[union-attr]
+    play.set(cell_voltages=cells(3.4))
+    assert play.run(59).cvl == low
+    assert low < play.run(60).cvl < 55.2  # type: ignore[operator]
+    assert play.run(1200).cvl == 55.20
+
+
+def test_a_bms_without_single_cells_is_controlled_by_its_highest() -> None:
+    lone = reading(cell_voltages=(), cell_count=16, highest_cell_voltage=3.55, lowest_cell_voltage=3.4, voltage=54.55)
+    for kind, cvl in (("penalty", 54.45), ("clipped", 54.46)):
+        assert Play(settings(charge_voltage={"controller": kind}), {"a": lone}).look().cvl == cvl
+
+
+def test_chapter_3_4_worked_example_down_hold_ramp() -> None:
+    play = controlled("penalty")
+    play.set(cell_voltages=cells(3.4)).look()
+    play.run(98)
+    play.set(cell_voltages=cells(3.4, 3.55))
+    assert play.run(1).cvl == 54.45, "at once"
+    play.run(1)  # t_lim = t 0
+    play.set(cell_voltages=cells(3.4))
+    assert play.run(1).cell_ovp == "holding"
+    assert play.run(58).cvl == 54.45
+    assert play.decision is not None and play.decision.cell_ovp == "holding"
+    found = play.run(342)  # 401 s after the last limitation
+    assert (found.cvl, found.cell_ovp) == (54.79, "recovering")
+    assert play.until(lambda d: d.cvl == 55.20) == pytest.approx(405, abs=6)
+    found = play.run(10)
+    assert (found.cvl, found.cell_ovp) == (55.20, "none")
+
+
+def test_rate_0_comes_back_in_one_step() -> None:
+    play = controlled("penalty", rate=0)
+    play.set(cell_voltages=cells(3.4, 3.55)).look()
+    play.set(cell_voltages=cells(3.4))
+    assert play.run(59).cvl == 54.45
+    assert play.run(1).cvl == 55.20
+
+
+def test_q3_a_constant_overshoot_gives_no_saw_tooth() -> None:
+    play = controlled("penalty")
+    seen = set()
+    for second in range(900):
+        noise = (second % 7 - 3) * 1e-12
+        play.set(cell_voltages=cells(3.4 + noise, 3.55 - noise))
+        found = play.run(1)
+        seen.add((found.cvl, found.cell_ovp))
+    assert seen == {(54.45, "limiting")}
+
+
+def test_q3_the_ramp_is_bounded_by_the_target() -> None:
+    play = controlled("penalty", hold=5, rate=1)
+    play.set(cell_voltages=cells(3.4, 3.60)).look()
+    play.set(cell_voltages=cells(3.41, 3.48))  # still above: target 54.60
+    found = play.run(30)
+    assert found.cvl == 54.60
+
+
+def test_q4_the_label_goes_when_nothing_is_limited_any_more() -> None:
+    play = controlled("penalty")
+    assert play.set(cell_voltages=cells(3.4, 3.55)).look().cell_ovp == "limiting"
+    found = play.set(cell_voltages=cells(3.452, 3.466)).run(1000)
+    assert (found.cvl, found.cell_ovp) == (55.20, "none"), "what is above the limit no longer lowers anything"
+
+
+def test_the_lowest_target_of_several_batteries_wins_whatever_their_order() -> None:
+    low, high = reading(cell_voltages=cells(3.4, 3.55), voltage=54.55), reading()
+    for batteries in ({"a": low, "b": high}, {"b": high, "a": low}):
+        assert Play(settings(**WIDE), batteries).look().cvl == 54.45
+
+
+def test_a_battery_with_a_lower_maximum_lowers_the_bank() -> None:
+    play = Play(
+        settings(), {"a": reading(), "b": reading()}, {"per_battery": {"b": settings(cell_voltage={"max": 3.4})}}
+    )
+    assert play.look().cvl == 54.40
+
+
+def test_the_sums_that_are_compared_are_the_mean_of_the_packs() -> None:
+    packs = {"a": reading(cell_voltages=cells(3.453)), "b": reading(cell_voltages=cells(3.448))}
+    assert Play(settings(**WIDE), packs).look().charge_mode == "absorption"
