@@ -1,7 +1,8 @@
 """Runs a command where SocketCAN is real: under a User-Mode-Linux kernel with the interfaces vcan0 and vcan1.
 
 The guest has the host's files (a host filesystem as root), but its own /dev, /run, /proc and /sys, no network but lo,
-and its own clock.  Sockets and pipes do not work on host files, so TMPDIR is the guest's /dev/shm.  Booting takes seconds;
+and its own clock.  Sockets and pipes do not work on host files, so TMPDIR is the guest's /dev/shm.  Booting takes
+seconds;
 let one command do all that a test module wants to see.  Debian packages: user-mode-linux iproute2 kmod can-utils.
 
     python -m tests.vcan.runner candump -L vcan0        the same from a shell
@@ -49,7 +50,7 @@ sleep 10
 def run_in_uml(
     command: Sequence[str], timeout: float, *, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `command` in this folder under a kernel with vcan0 and vcan1; at most `timeout` seconds, boot included.
+    """Run `command` in this folder under a kernel with vcan0 and vcan1; `timeout` [s] includes the boot.
 
     The return code is the command's; 125 when the guest did not come so far, with its console in stderr.
     Raises subprocess.TimeoutExpired and FileNotFoundError (no such kernel installed).
