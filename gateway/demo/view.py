@@ -90,7 +90,9 @@ def _limits(decision: Json) -> RenderableType:
 
 def _why(caps: Sequence[Json]) -> str:
     least = min((cap["value"] for cap in caps), default=None)
-    return "; ".join(dict.fromkeys(cap["why"] for cap in caps if cap["value"] == least))
+    winners = [cap for cap in caps if cap["value"] == least]
+    plain = [cap for cap in winners if cap["rule"] == "config"]  # nothing is below what is configured
+    return "; ".join(dict.fromkeys(f"{cap['why']} ({cap['rule']})" for cap in plain or winners))
 
 
 def _outputs(outputs: Mapping[str, Json]) -> RenderableType:
@@ -101,6 +103,6 @@ def _outputs(outputs: Mapping[str, Json]) -> RenderableType:
             and not isinstance(value, bool) and key not in ("problem", "silent_reason")
         )  # fmt: skip
         mark = Text("● ", style="green" if output.get("connected") else "red")
-        lines.append(Text.assemble(mark, (name, "bold"), f"  {output.get('problem') or ''} {counts}"))
+        lines.append(Text.assemble(mark, (f"{name:11}", "bold"), f" {output.get('problem') or ''} {counts}"))
         lines.extend(Text(f"    {frame}", style="dim") for frame in output.get("last_frames", ()))
     return Group(*lines)

@@ -10,6 +10,7 @@ from gateway.limits.settings import LimitSettings, Table
 from gateway.limits.tables import Curve
 from gateway.model import Reading
 
+EPS: Final = 1e-6  # V, rounding noise
 MARGIN: Final = 0.05  # V between the set-point and the BMS's over-voltage protection
 RESET_MARGIN: Final = 0.03  # V, the same for the periodic higher voltage
 
@@ -73,12 +74,12 @@ def protection_doubts(settings: LimitSettings, reading: Reading) -> Iterator[str
     """Set-points too near to where this BMS cuts off by itself."""
     over, under = reading.cell_overvoltage_protection, reading.cell_undervoltage_protection
     cell, reset = settings.cell_voltage, settings.soc_reset
-    if over is not None and over - cell.max < MARGIN:
+    if over is not None and over - cell.max < MARGIN - EPS:
         yield (
             f"limits.cell_voltage.max: {cell.max:g} V is only {(over - cell.max) * 1000:.0f} mV below the {over:g} V"
             f" at which the BMS cuts off, expected {MARGIN * 1000:.0f} mV at least"
         )
-    if over is not None and reset.after_days and over - reset.cell_voltage < RESET_MARGIN:
+    if over is not None and reset.after_days and over - reset.cell_voltage < RESET_MARGIN - EPS:
         yield (
             f"limits.soc_reset.cell_voltage: {reset.cell_voltage:g} V is {(over - reset.cell_voltage) * 1000:.0f} mV"
             f" below the {over:g} V at which the BMS cuts off, expected {RESET_MARGIN * 1000:.0f} mV at least"

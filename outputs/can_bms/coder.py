@@ -65,7 +65,8 @@ class Coder:
     def _number(self, value: Value, clamped: list[str] | None) -> int:
         if isinstance(value, str | Mapping) or not _finite(value):
             raise GatewayError(f"{self.key}: {value!r} is not a finite number")
-        steps = (value - self.offset) / self.scale
+        ends = (self.low - 2, self.high + 2)  # far beyond them a float is no integer any more
+        steps = min(max((value - self.offset) / self.scale, ends[0]), ends[1])
         if self.rounding == "down":
             raw = math.floor(steps + TINY)
         elif self.rounding == "up":

@@ -203,10 +203,10 @@ print("survived")
 
 def test_full_and_read_only_disk_degrade_storing_alone(tmp_path: Path) -> None:
     """On a real file system of 64 kB, in a mount namespace of its own (needs no root: user namespaces)."""
-    script = f'mount -t tmpfs -o size=64k none {tmp_path} && exec "$@" {tmp_path}'
-    command = ["unshare", "--map-root-user", "--mount", "sh", "-ec", script, "sh", sys.executable, "-c", FULL_DISK]
-    if os.geteuid() == 0:
-        command.remove("--map-root-user")
+    script = f'mount -t tmpfs -o size=64k none {tmp_path}; "$@" {tmp_path}; umount {tmp_path}'
+    # as root also where / is no mount point (a chroot), which cannot be made private
+    how = ["--propagation", "unchanged"] if os.geteuid() == 0 else ["--map-root-user"]
+    command = ["unshare", *how, "--mount", "sh", "-c", script, "sh", sys.executable, "-c", FULL_DISK]
     run = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert run.stdout == "survived\n", run.stderr
 

@@ -1,0 +1,105 @@
+"""What a Snapshot says to an inverter."""
+
+import math
+
+import pytest
+
+from gateway.model import ALARMS, Extreme, Health
+from outputs.can_bms.keys import KINDS
+from outputs.can_bms.values import ALARM_FLAGS, raised, safe, values_of
+from tests import make
+
+PYLONTECH = frozenset(key for key in KINDS if not key.endswith(("_alarm", "_warning")))
+
+
+def test_limits_measurements_and_enable_bits() -> None:
+    values = values_of(make.snapshot(), PYLONTECH)
+    expected = {
+        "charge_voltage_limit": 55.2, "charge_current_limit": 50.0, "discharge_current_limit": 60.0,
+        "discharge_voltage_limit": 46.4, "soc": 60, "soh": 99.0, "voltage": 53.2, "current": 20.0, "temperature": 25.0,
+        "charge_enable": 1, "discharge_enable": 1, "modules": 1, "installed_capacity": 280.0,
+        "min_cell_voltage_mV": 3320.0, "max_voltage_cell_id": "rack-1:8",
+    }  # fmt: skip
+    assert {key: values[key] for key in expected} == expected
+
+
+def test_a_forbidden_direction_is_closed_in_limit_and_bit_but_the_voltage_limit_stays() -> None:
+    values = values_of(make.snapshot(decision=make.decision(allow_charge=False, ccl=5.0)), PYLONTECH)
+    assert (values["charge_current_limit"], values["charge_enable"]) == (0.0, 0)
+    assert (values["discharge_current_limit"], values["discharge_enable"]) == (60.0, 1)
+    assert values["charge_voltage_limit"] == 55.2
+
+
+def test_a_limit_of_nothing_clears_the_enable_bit() -> None:
+    values = values_of(make.snapshot(decision=make.decision(dcl=0.0)), PYLONTECH)
+    assert (values["discharge_enable"], values["charge_enable"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("soc", "shown"), [(0, 0), (0.4, 0), (59.5, 60), (99.4, 99), (99.8, 99), (99.96, 100), (100, 100)]
+)
+def test_the_soc_is_a_whole_number_and_100_only_when_full(soc: float, shown: int) -> None:
+    assert values_of(make.snapshot(decision=make.decision(soc=soc)), PYLONTECH)["soc"] == shown
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    bank = make.bank(voltage=None, current=math.nan, soc=None, temperature=None, min_cell=None, soh=None)
+    values = values_of(make.snapshot(bank=bank, decision=make.decision(soc=None, cvl=None, ccl=math.nan)), PYLONTECH)
+    absent = {"voltage", "current", "soc", "temperature", "min_cell_voltage_mV", "charge_voltage_limit"}
+    assert not absent & set(values)
+    assert "charge_current_limit" not in values and values["charge_enable"] == 0
+    assert values["soh"] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("alarm", "level", "flags"),
+    [
+        ("high_cell_voltage", 2, {"p_over_voltage"}),
+        ("high_cell_voltage", 1, {"a_high_voltage"}),
+        ("low_cell_voltage", 2, {"p_under_voltage"}),
+        ("high_internal_temperature", 1, {"a_high_temperature"}),
+        ("high_charge_temperature", 2, {"p_over_temperature"}),
+        ("low_charge_temperature", 1, {"a_low_temperature"}),
+        ("high_discharge_current", 2, {"p_discharge_over_current"}),
+        ("high_charge_current", 1, {"a_charge_high_current"}),
+        ("short_circuit", 2, {"p_discharge_over_current"}),
+        ("fuse_blown", 2, {"p_system_error"}),
+        ("internal_failure", 1, {"a_internal_comm_fail"}),
+        ("bms_cable", 2, {"p_system_error"}),
+        ("bms_cable", 1, {"a_internal_comm_fail"}),
+        ("cell_imbalance", 2, set()),
+        ("low_soc", 2, set()),
+        ("high_voltage", 0, set()),
+    ],
+)
+def test_alarms_raise_the_flags_of_the_sheet(alarm: str, level: int, flags: set[str]) -> None:
+    assert raised({alarm: level}, PYLONTECH) == dict.fromkeys(flags, 1)
+
+
+def test_a_dialect_with_finer_flags_gets_them() -> None:
+    assert raised({"high_charge_temperature": 2, "cell_imbalance": 1}, frozenset(KINDS)) == {
+        "high_charge_temperature_alarm": 1,
+        "cell_imbalance_warning": 1,
+    }
+
+
+def test_every_alarm_has_its_place_but_low_soc() -> None:
+    assert set(ALARMS) - set(ALARM_FLAGS) == {"low_soc"}
+
+
+def test_the_safe_state_closes_both_ways_and_says_why() -> None:
+    values = safe(values_of(make.snapshot(), PYLONTECH), PYLONTECH)
+    assert values["charge_current_limit"] == values["discharge_current_limit"] == 0.0
+    assert values["charge_enable"] == values["discharge_enable"] == 0
+    assert values["p_system_error"] == values["a_internal_comm_fail"] == 1
+    assert values["charge_voltage_limit"] == 55.2 and values["soc"] == 60
+
+
+def test_modules_are_the_batteries_that_answer() -> None:
+    batteries = (make.battery("a"), make.battery("b", health=Health.LOST), make.battery("c", control=False))
+    assert values_of(make.snapshot(bank=make.bank(*batteries)), PYLONTECH)["modules"] == 1
+
+
+def test_a_long_battery_name_never_costs_the_cells_number() -> None:
+    values = values_of(make.snapshot(bank=make.bank(max_cell=Extreme(3.4, "garage-left:12"))), PYLONTECH)
+    assert values["max_voltage_cell_id"] == "garag:12"

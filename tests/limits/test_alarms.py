@@ -1,0 +1,75 @@
+"""Alarms as published.  Sheet: limits.md chapter 9."""
+
+import pytest
+
+from gateway.limits import Memory
+from tests.limits.play import WALL, Play, cells, settings
+
+RESET = {"soc_reset": {"after_days": 15, "cell_voltage": 3.62}}
+
+
+def test_the_bms_own_alarms_are_published() -> None:
+    found = Play().set(alarms={"low_voltage": 1, "high_temperature": 2, "fuse_blown": 0}).look()
+    assert found.alarms == {"low_voltage": 1, "high_temperature": 2, "fuse_blown": 0, "bms_cable": 0}
+
+
+@pytest.mark.parametrize(("soc", "level"), [(20.0, 0), (19.9, 1), (10.0, 1), (9.9, 2)])
+def test_chapter_9_1_low_soc_is_computed_where_the_soc_is_counted(soc: float, level: int) -> None:
+    play = Play(settings(soc={"source": "counter"})).set(soc=soc, alarms={"low_soc": 2})
+    assert play.look().alarms["low_soc"] == level, "the BMS's own is ignored"
+    assert Play().set(soc=soc, alarms={"low_soc": 2}).look().alarms["low_soc"] == 2
+
+
+@pytest.mark.parametrize("name", ["high_voltage", "high_cell_voltage"])
+def test_chapter_9_2_warnings_of_a_wanted_high_voltage_are_muted_q18(name: str) -> None:
+    play = Play(settings(**RESET))
+    assert play.set(alarms={name: 1}).look().alarms[name] == 0
+    assert play.set(alarms={name: 2}).run(1).alarms[name] == 2, "an alarm is always published"
+    assert play.set(alarms={"low_voltage": 1}).run(1).alarms["low_voltage"] == 1
+
+
+@pytest.mark.parametrize(("minutes", "level"), [(0, 0), (29.9, 0), (30.1, 1)])
+def test_chapter_9_2_and_for_half_an_hour_after(minutes: float, level: int) -> None:
+    memory = Memory.restore({"soc_reset_last_reached": WALL - minutes * 60}, 100.0, WALL)
+    play = Play(settings(**RESET), memory=memory).set(alarms={"high_cell_voltage": 1})
+    assert play.look().alarms["high_cell_voltage"] == level
+
+
+def test_without_a_reset_nothing_is_muted() -> None:
+    assert Play().set(alarms={"high_voltage": 1}).look().alarms["high_voltage"] == 1
+
+
+def test_imbalance_is_computed_only_where_asked_for_and_when_calm() -> None:
+    apart = {"cell_voltages": cells(3.30, 3.47), "current": 2.0}
+    assert "cell_imbalance" not in Play().set(**apart).run(120).alarms
+    play = Play(settings(imbalance={"enabled": True})).set(**apart)
+    play.look()
+    assert play.run(59).alarms.get("cell_imbalance", 0) == 0
+    assert play.run(1).alarms["cell_imbalance"] == 1
+    assert play.set(current=20.0).run(1).alarms.get("cell_imbalance", 0) == 0, "a load pulls cells apart"
+    assert play.set(current=None).run(100).alarms.get("cell_imbalance", 0) == 0
+    assert play.set(current=0.0, cell_voltages=cells(3.30, 3.45)).run(100).alarms.get("cell_imbalance", 0) == 0
+
+
+def test_an_unknown_lowest_cell_is_no_imbalance() -> None:
+    play = Play(settings(imbalance={"enabled": True}))
+    play.set(cell_voltages=(), highest_cell_voltage=3.3, current=0.0, voltage=52.0)
+    assert play.run(200).alarms.get("cell_imbalance", 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("current", "name"), [(60.0, "high_charge_current"), (-70.0, "high_discharge_current"), (54.9, ""), (-65.0, "")]
+)
+def test_an_inverter_that_does_not_obey_raises_an_alarm_where_asked_for(current: float, name: str) -> None:
+    play = Play(settings(obey_check={"enabled": True})).set(current=current)
+    play.look()
+    assert not any(play.run(59).alarms.values())
+    raised = {alarm for alarm, level in play.run(1).alarms.items() if level == 2}
+    assert raised == ({name} if name else set())
+
+
+def test_a_spike_is_no_disobedience() -> None:
+    play = Play(settings(obey_check={"enabled": True})).set(current=80.0)
+    play.run(50)
+    play.set(current=10.0).run(1)
+    assert not any(play.set(current=80.0).run(50).alarms.values())
