@@ -79,6 +79,9 @@ def explain_lines(state: Json) -> Iterable[str]:
         yield ""
         yield f"{name} {number(value, unit)}"
         yield from _cap_lines(caps, unit)
+    if len({cap["battery"] for cap in decision["ccl_caps"] if cap["battery"]}) > 1:
+        yield ""
+        yield "a battery's cap is shown as what the bank may have: its own limit divided by its share of the capacity"
     if decision["waiting"]:
         yield ""
         yield "waiting for"
