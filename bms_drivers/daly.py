@@ -28,9 +28,10 @@ from bms_drivers.declare import (
     alone,
     date,
     one_frame,
+    shown_by,
 )
 from bms_drivers.framing import sum8
-from gateway.model import DeviceRefused, Implausible, LinkTimeout, Reading, WrongDevice
+from gateway.model import DeviceRefused, Implausible, LinkTimeout, WrongDevice
 
 START: Final = 0xA5
 SIZE: Final = 13  # bytes of every frame, both ways
@@ -330,11 +331,7 @@ def switch(identifier: int, name: str) -> Control:
             raise DeviceRefused(f"0x{identifier:02X}: asked for {wanted}, the board says {reply[0].payload[0]}")
         return {}
 
-    def confirmed(value: float, reading: Reading) -> bool | None:
-        state: bool | None = getattr(reading, name)
-        return None if state is None else state == bool(value)
-
-    return Control(talk, confirmed, "some boards report the discharge FET as on although it is off")
+    return Control(talk, shown_by(name), "some boards report the discharge FET as on although it is off")
 
 
 def set_soc(value: float, setup: Setup, known: Values) -> Talk:

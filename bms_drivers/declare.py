@@ -118,6 +118,16 @@ class Control:
     note: str = ""  # what a user should know before using it
 
 
+def shown_by(name: str) -> Callable[[float, Reading], bool | None]:
+    """Confirms a switch by the Reading's field `name`; None while that is not known."""
+
+    def confirmed(value: float, reading: Reading) -> bool | None:
+        state: bool | None = getattr(reading, name)
+        return None if state is None else state == bool(value)
+
+    return confirmed
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """A driver's own setting, the same name in gateway.yaml, in recordings and in --set."""

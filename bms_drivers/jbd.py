@@ -26,11 +26,12 @@ from bms_drivers.declare import (
     alarm_names,
     alone,
     date,
+    shown_by,
     simple,
     text,
 )
 from bms_drivers.framing import sum16
-from gateway.model import BadLength, DeviceRefused, Reading, WrongDevice
+from gateway.model import BadLength, DeviceRefused, WrongDevice
 
 BASIC: Final = Table(  # reply 0x03, offsets in its data; sheet section 5
     ">",
@@ -214,11 +215,7 @@ def switch(bit: int, name: str) -> Control:
         checked((yield ask(SWITCHES, action=WRITE, data=bytes((0, off)))))
         return {"_off": off}
 
-    def confirmed(value: float, reading: Reading) -> bool | None:
-        state: bool | None = getattr(reading, name)
-        return None if state is None else state == bool(value)
-
-    return Control(talk, confirmed, "lasts until switched back; the board may itself keep the switch open")
+    return Control(talk, shown_by(name), "lasts until switched back; the board may itself keep the switch open")
 
 
 def set_balance(value: float, setup: Setup, known: Values) -> Talk:

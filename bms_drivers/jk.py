@@ -24,10 +24,11 @@ from bms_drivers.declare import (
     alarm_names,
     alone,
     date,
+    shown_by,
     text,
 )
 from bms_drivers.framing import sum16
-from gateway.model import BadLength, DeviceRefused, Implausible, LinkTimeout, Reading, WrongDevice
+from gateway.model import BadLength, DeviceRefused, Implausible, LinkTimeout, WrongDevice
 
 HEAD: Final = b"\x4e\x57"
 LEAST, MOST = 18, 600  # of the length field; sheet section 3, "Receiving"
@@ -316,12 +317,8 @@ def write(register: int, name: str) -> Control:
             raise DeviceRefused(f"register 0x{register:02X}: the reply names 0x{reply[0].payload[:1].hex()}")
         return {}
 
-    def confirmed(value: float, reading: Reading) -> bool | None:
-        state: bool | None = getattr(reading, name)
-        return None if state is None else state == bool(value)
-
     return Control(
-        talk, confirmed, "some firmware wants a password first; firmware 11 does not take the balance switch"
+        talk, shown_by(name), "some firmware wants a password first; firmware 11 does not take the balance switch"
     )
 
 

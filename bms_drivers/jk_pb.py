@@ -27,10 +27,11 @@ from bms_drivers.declare import (
     alarm_names,
     alone,
     date,
+    shown_by,
     text,
 )
 from bms_drivers.framing import crc16, sum8
-from gateway.model import BadLength, DeviceRefused, Reading, WrongDevice
+from gateway.model import BadLength, DeviceRefused, WrongDevice
 
 HEAD: Final = b"\x55\xaa\xeb\x90"
 RECORD, ACKNOWLEDGE = 300, 8  # bytes
@@ -326,11 +327,9 @@ def switch(action: str) -> Control:
             raise DeviceRefused(f"register 0x{register:04X}: Modbus exception {replies[0].status}")
         return {}
 
-    def confirmed(value: float, reading: Reading) -> bool | None:
-        state: bool | None = getattr(reading, f"{action}_allowed")
-        return None if state is None else state == bool(value)
-
-    return Control(talk, confirmed, "captured on firmware 15.41; the board may itself keep a switch open")
+    return Control(
+        talk, shown_by(f"{action}_allowed"), "captured on firmware 15.41; the board may itself keep a switch open"
+    )
 
 
 def names(table: Table, *more: str) -> tuple[str, ...]:
