@@ -334,6 +334,15 @@ def switch(identifier: int, name: str) -> Control:
     return Control(talk, shown_by(name), "some boards report the discharge FET as on although it is off")
 
 
+def recorded_soc(request: bytes) -> tuple[float, Values] | None:
+    """The SoC and the time that a recorded 0x21 request sets; None for any other request."""
+    if len(request) != SIZE or request[2] != 0x21:
+        return None
+    year, month, day, hour, minute, second = request[4:10]
+    when = datetime(2000 + year, month, day, hour, minute, second)
+    return int.from_bytes(request[10:12], "big") / 10, {"_wall": when.timestamp()}
+
+
 def set_soc(value: float, setup: Setup, known: Values) -> Talk:
     """0x21: the clock and the SoC go together; known["_wall"] is the time [s since the epoch] (sheet section 7)."""
     now = datetime.fromtimestamp(known["_wall"])
@@ -379,6 +388,7 @@ DRIVER: Final = Driver(
             set_soc,
             lambda value, reading: None if reading.soc is None else abs(reading.soc - value) <= 1.0,
             "sets the board's clock, too",
+            recorded_soc,
         ),
     },
     daisy_chain=True,

@@ -116,6 +116,7 @@ class Control:
     talk: Callable[[float, Setup, Values], Talk]
     confirmed: Callable[[float, Reading], bool | None]
     note: str = ""  # what a user should know before using it
+    recorded: Callable[[bytes], tuple[float, Values] | None] | None = None  # value and inputs of a recorded request
 
 
 def shown_by(name: str) -> Callable[[float, Reading], bool | None]:

@@ -1,11 +1,11 @@
 """A driver's real polling code run on a recording."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bms_drivers.declare import Driver
+from bms_drivers.declare import Control, Driver, Values
 from bms_drivers.links import converse
 from bms_drivers.links.replay import ReplayLink
 from bms_drivers.session import Session
@@ -37,21 +37,29 @@ async def _writes(driver: Driver, recording: Mapping[str, Any], settings: Mappin
     """The switch writes that the recording answers, by leading the driver's own control talks over it."""
     found: dict[str, bool] = {}
     for action, control in driver.controls.items():
-        for value, word in ((0.0, "off"), (1.0, "on")):
-            if action == "soc":
-                continue  # its value is not known beforehand
+        for word, value, known in _candidates(action, control, recording):
             link = ReplayLink(recording)
             try:
-                await converse(link, control.talk(value, driver.setup(settings), {}))
+                await converse(link, control.talk(value, driver.setup(settings), known))
             except LinkTimeout:
                 continue
             except (FrameError, DeviceRefused):
-                if not link.counters["requests"]:
-                    continue  # refused by the driver itself, nothing was asked
-                found[f"{action} {word}"] = False
+                if link.counters["requests"]:  # else the driver itself refused, nothing was asked
+                    found[f"{action} {word}"] = False
             else:
                 found[f"{action} {word}"] = True
     return found
+
+
+def _candidates(action: str, control: Control, recording: Mapping[str, Any]) -> Iterator[tuple[str, float, Values]]:
+    """What a recording might have written: switches both ways, a SoC where its request tells which."""
+    if action != "soc":
+        yield from (("off", 0.0, {}), ("on", 1.0, {}))
+    elif control.recorded is not None:
+        for exchange in recording.get("exchanges", ()):
+            said = control.recorded(bytes.fromhex(exchange["tx"]))
+            if said is not None:
+                yield f"{said[0]:g} %", said[0], said[1]
 
 
 async def _poll_once(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any]) -> Decoded:

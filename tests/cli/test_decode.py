@@ -35,6 +35,11 @@ def test_for_people_it_prints_a_value_a_line() -> None:
 WRITES = [case for name in registry.names() for case in cases(name) if is_write(case)]
 
 
+def test_a_recorded_soc_write_is_recognised() -> None:
+    done = run("decode", str(VECTORS / "daly/set-soc-request.json"), "--json")
+    assert json.loads(done.stdout)["writes"] == {"soc 30 %": True}
+
+
 @pytest.mark.parametrize("case", [c for c in WRITES if "soc_write" not in c.data["expected"]], ids=str)
 def test_recorded_switch_writes_are_recognised(case: Case) -> None:
     driver = case.data["driver"]
