@@ -9,8 +9,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway import guard
 from gateway.bank import aggregate, join
@@ -18,10 +18,14 @@ from gateway.battery import Battery
 from gateway.control import ControlServer
 from gateway.limits import Memory, Site, evaluate
 from gateway.limits.checks import protection_doubts
+from gateway.limits.history import GROUPS, cleared, figures
 from gateway.model import BankState, BatteryState, Command, Decision, Health, Outcome, Snapshot
 from gateway.report import snapshot_json
 from gateway.store import Store
 from outputs.output import Output
+
+if TYPE_CHECKING:
+    from gateway.external import ExternalSensor
 
 log = logging.getLogger("bms_gateway")
 
@@ -41,6 +45,7 @@ class Plan:
     start_timeout: float = 60.0  # s
     join_voltage_difference: float = 1.0  # V per 16 cells
     store: Store | None = None
+    external: "ExternalSensor | None" = None
     closing: Sequence[Callable[[], Any]] = field(default_factory=tuple)  # awaited at the end: ports, simulators
 
 
@@ -76,6 +81,8 @@ class Gateway:
         """Read, decide and feed the outputs until `stop` is set; then leave every bus in order."""
         for output in self.plan.outputs.values():
             await output.start()
+        if self.plan.external is not None:
+            self.plan.external.start()
         if control is not None:
             await control.start()
         polling = [asyncio.create_task(battery.run(), name=battery.watch.name) for battery in self.plan.batteries]
@@ -97,6 +104,8 @@ class Gateway:
             await output.stop()
         if control is not None:
             await control.stop()
+        if self.plan.external is not None:
+            self.plan.external.stop()
         for close in self.plan.closing:
             await close()
         if self._saving is not None:
@@ -135,7 +144,9 @@ class Gateway:
         self._sequence += 1
         self.snapshot = Snapshot(
             bank=bank, decision=decision, at=now, wall=wall, valid_until=now + VALID_FOR, sequence=self._sequence,
-            time_to_go=self._memory.time_to_go, current_average=self._memory.current_average, guard=problem,
+            time_to_go=self._memory.time_to_go, time_to_soc=self._memory.time_to_soc,
+            current_average=self._memory.current_average, guard=problem,
+            life=figures(self._memory.history, bank) if self.plan.site.limits.history else None,
         )  # fmt: skip
         for output in self.plan.outputs.values():
             output.publish(self.snapshot)
@@ -163,7 +174,8 @@ class Gateway:
         answered = [state.reading is not None for state in states if state.control]
         timed_out = now - self._started >= self.plan.start_timeout
         self._complete = self._complete or (bool(answered) and (all(answered) or (timed_out and any(answered))))
-        return aggregate(states, complete=self._complete)
+        external = self.plan.external.values() if self.plan.external is not None else None
+        return aggregate(states, complete=self._complete, external=external)
 
     def _doubt(self, states: Sequence[BatteryState]) -> None:
         """Say once what is doubtful between the settings and a BMS's own protection, when that is known."""
@@ -202,6 +214,8 @@ class Gateway:
 
     async def command(self, command: Command) -> list[Outcome]:
         """Have a command performed by the battery named in it, or by every battery that can."""
+        if command.action == "clear_history":
+            return [self._clear(command.value)]
         named = [b for b in self.plan.batteries if b.watch.name == command.battery] if command.battery else None
         if named == []:
             names = ", ".join(battery.watch.name for battery in self.plan.batteries)
@@ -210,6 +224,14 @@ class Gateway:
         if not (named or able):
             return [Outcome(False, False, f"no battery here can do {command.action!r}")]
         return await self._perform(command, named or able)
+
+    def _clear(self, what: float) -> Outcome:
+        """Begin a group of the history's figures anew."""
+        if what not in GROUPS:
+            return Outcome(False, False, f"history: {what:g} is no group of figures, expected 1 (all) to {len(GROUPS)}")
+        self._memory = replace(self._memory, history=cleared(self._memory.history, int(what)))
+        log.info("history: %s cleared", GROUPS[int(what)])
+        return Outcome(True, True, f"history: {GROUPS[int(what)]} cleared")
 
     def commander(self, command: Command) -> None:
         """For outputs: perform `command` and only log what became of it."""

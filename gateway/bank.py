@@ -9,12 +9,12 @@ answer now; what changes slowly (SoC, capacity, cells) falls back to the last kn
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from gateway.model import BankState, BatteryState, Extreme, Health, Reading, worst
+from gateway.model import BankState, BatteryState, External, Extreme, Health, Reading, worst
 
 DEFAULT_CELLS = 16  # the pack that join_voltage_difference speaks of, when the cell count is not known
 
 
-def aggregate(states: Sequence[BatteryState], *, complete: bool) -> BankState:
+def aggregate(states: Sequence[BatteryState], *, complete: bool, external: External | None = None) -> BankState:
     """The bank that `states` make; `complete` = every battery answered once, or the start time-out passed."""
     counting = [state for state in states if state.contributes]
     members = [state for state in counting if state.health is not Health.LOST] or counting
@@ -22,14 +22,16 @@ def aggregate(states: Sequence[BatteryState], *, complete: bool) -> BankState:
     basis = [state.reading for state in (fresh or members) if state.reading is not None]
     now = [state.reading for state in fresh if state.reading is not None]
     named = [(state.name, state.reading) for state in (fresh or members) if state.reading is not None]
+    voltage = _mean(reading.voltage for reading in now)
+    current, power = _flow(now, voltage, external)
     return BankState(
         batteries=tuple(states),
         complete=complete,
         health=_health(states),
         age=min((state.age for state in members if state.age is not None), default=None),
-        voltage=_mean(reading.voltage for reading in now),
-        current=_total(reading.current for reading in now),
-        power=_total(reading.power for reading in now),
+        voltage=voltage,
+        current=current,
+        power=power,
         soc=_weighted(basis, lambda reading: reading.soc),
         soh=_weighted(basis, lambda reading: reading.soh),
         capacity=_total(reading.capacity for reading in basis),
@@ -43,6 +45,7 @@ def aggregate(states: Sequence[BatteryState], *, complete: bool) -> BankState:
         charge_cycles=max((r.charge_cycles for r in basis if r.charge_cycles is not None), default=None),
         balancing=_any(reading.balancing for reading in basis),
         heating=_any(reading.heating for reading in basis),
+        external=external,
         alarms=worst(reading.alarms for reading in basis),
         online=sum(state.health is Health.ONLINE for state in states),
         offline=sum(state.health is not Health.ONLINE for state in states),
@@ -93,6 +96,15 @@ def _commonest(states: Sequence[BatteryState], difference: float) -> float | Non
         return None
     agreeing = [(-sum(abs(other - voltage) <= allowed for other, _ in known), voltage) for voltage, allowed in known]
     return min(agreeing)[1]
+
+
+def _flow(
+    now: Sequence[Reading], voltage: float | None, external: External | None
+) -> tuple[float | None, float | None]:
+    """Current [A] and power [W]: by the external sensor while it speaks and a battery answers, else their sums."""
+    if external is None or external.current is None or voltage is None:
+        return _total(reading.current for reading in now), _total(reading.power for reading in now)
+    return external.current, external.current * voltage
 
 
 def _health(states: Sequence[BatteryState]) -> Health:

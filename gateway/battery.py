@@ -79,6 +79,7 @@ class Watch:
     control: bool = True
     connection: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    correct: Callable[[Reading], Reading] = lambda reading: reading  # what the user knows better than the BMS
 
 
 class Battery:
@@ -189,7 +190,7 @@ class Battery:
 
     def _take(self) -> None:
         """Turn what was learnt into readings.  Raises FrameError for what cannot be."""
-        readings = {key: plausible(reading) for key, reading in self.session.readings().items()}
+        readings = {key: self.watch.correct(plausible(reading)) for key, reading in self.session.readings().items()}
         now = self._clock()
         for key, reading in readings.items():
             self._packs[key] = _Pack(reading, now)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gateway.model import BankState, BatteryState, Cap, Decision, Extreme, Reading, Snapshot
+from gateway.model import BankState, BatteryState, Cap, Decision, External, Extreme, Life, Reading, Snapshot
 
 Json = dict[str, Any]
 
@@ -30,7 +30,9 @@ def snapshot_json(snapshot: Snapshot) -> Json:
         "bank": {name: _plain(getattr(bank, name)) for name in BankState.__dataclass_fields__ if name != "batteries"},
         "decision": decision_json(decision),
         "time_to_go": snapshot.time_to_go,
+        "time_to_soc": {f"{point:g}": seconds for point, seconds in snapshot.time_to_soc.items()},
         "current_average": snapshot.current_average,
+        "history": None if snapshot.life is None else _plain(snapshot.life),
         "batteries": [battery_json(state) for state in bank.batteries],
     }
 
@@ -53,8 +55,8 @@ def decision_json(decision: Decision) -> Json:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Cap | Extreme):
-        return dataclasses.asdict(value)
+    if isinstance(value, Cap | Extreme | External | Life):
+        return {name: _plain(inner) for name, inner in dataclasses.asdict(value).items()}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
@@ -113,6 +115,9 @@ def status_lines(state: Json) -> Iterable[str]:
             f"bank: {bank['health']}, {number(bank['voltage'], 'V')}, {number(bank['current'], 'A', 1)},"
             f" SoC {number(soc, '%', 1)}, {bank['online']} online, {bank['offline']} offline"
         )
+        external = bank.get("external")
+        if external and external["fault"]:
+            yield f"external sensor: {external['fault']}; the BMSs' own values are used"
         yield (
             f"limits: CVL {number(decision['cvl'], 'V')}, CCL {number(decision['ccl'], 'A', 1)}"
             f" ({', '.join(decision['ccl_reason'])}), DCL {number(decision['dcl'], 'A', 1)}"

@@ -1,6 +1,7 @@
 """From settings to a Gateway that can run: the roof's carpentry."""
 
 import logging
+import os
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -14,9 +15,10 @@ from bms_drivers.links.factory import open_port
 from bms_drivers.links.port import Port
 from gateway.app import Gateway, Plan
 from gateway.battery import Battery, Watch
-from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Settings, battery_class
+from gateway.config.schema import AUTO, SIMULATED, BatterySettings, ExternalSensorSettings, Settings, battery_class
 from gateway.guard import Bounds
 from gateway.limits import LimitSettings, Site
+from gateway.limits.correct import correct
 from gateway.model import Command, ConfigError, LinkError
 from gateway.store import Store, default_directory
 from outputs import registry as output_registry
@@ -38,7 +40,13 @@ async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Sto
     drivers = {battery.name: registry.load(battery.driver) for battery in settings.batteries}
     ports = await _ports(settings, drivers, closing)
     batteries = [
-        Battery(_watch(battery), drivers[battery.name], ports[battery.name], lambda: gateway[0].changed(), clock)
+        Battery(
+            _watch(battery, settings.limits_of(battery)),
+            drivers[battery.name],
+            ports[battery.name],
+            lambda: gateway[0].changed(),
+            clock,
+        )
         for battery in settings.batteries
     ]
     outputs = _outputs(settings, clock, lambda command: gateway[0].commander(command))
@@ -49,6 +57,7 @@ async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Sto
         outputs=outputs,
         start_timeout=settings.bank.start_timeout,
         join_voltage_difference=settings.bank.join_voltage_difference,
+        external=_external(settings.bank.external_sensor, clock),
         store=store or Store(settings.state_dir or default_directory()),
         closing=closing,
     )
@@ -102,7 +111,7 @@ async def _simulate(battery: BatterySettings, closing: Closing) -> str:
     return str(device.path)
 
 
-def _watch(battery: BatterySettings) -> Watch:
+def _watch(battery: BatterySettings, limits: LimitSettings) -> Watch:
     address = "" if battery.address is None else f" address {battery.address}"
     return Watch(
         name=battery.name,
@@ -110,7 +119,18 @@ def _watch(battery: BatterySettings) -> Watch:
         control=battery.control,
         connection=f"{battery.port}{address}",
         settings=battery.setup,
+        correct=lambda reading: correct(reading, limits),
     )
+
+
+def _external(settings: ExternalSensorSettings | None, clock: Clock) -> Any:
+    """The reader of a sensor on D-Bus, where one is configured; only then is D-Bus loaded."""
+    if settings is None:
+        return None
+    from gateway.external import ExternalSensor
+    from outputs.venus_dbus.bus import bus_address
+
+    return ExternalSensor(settings.service, settings.paths, bus_address(settings.bus, os.environ), clock)
 
 
 def _site(settings: Settings) -> Site:

@@ -22,6 +22,7 @@ from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
 
 PORT: Final = "/dev/ttyUSB0"
+SENSOR: Final = "EXTERNAL_SENSOR_DBUS"
 INVERT: Final = "INVERT_CURRENT_MEASUREMENT"
 Value = bool | float | list[float] | str | None
 
@@ -63,6 +64,7 @@ def convert(text: str, source: str, catalogue: Catalogue | None = None) -> str:
         _take(entry, draft)
     _batteries(draft, catalogue or installed())
     _limits(draft)
+    _external(draft)
     draft.data["outputs"] = {"venus_dbus": {}}
     _without_equal(draft)
     written = to_yaml(draft.data, draft.remarks, _head(source), draft.without)
@@ -248,6 +250,22 @@ def _limits(draft: Draft) -> None:
             off, *same = _OFF.get(name, (None,))
             draft.put(path, off if value is None or value in same else value, entry)
     _rising(draft.data.get("limits", {}))
+
+
+def _external(draft: Draft) -> None:
+    """The external sensor: a service with one path or two; paths alone do nothing there either."""
+    device = f"{SENSOR}_DEVICE"
+    if not draft.text(device):
+        return
+    paths = {"current": draft.text(f"{SENSOR}_PATH_CURRENT"), "soc": draft.text(f"{SENSOR}_PATH_SOC")}
+    if not any(paths.values()):
+        draft.refuse(draft.entries[device], f"expected also {SENSOR}_PATH_CURRENT or {SENSOR}_PATH_SOC")
+        return
+    root = ("bank", "external_sensor")
+    draft.put((*root, "service"), draft.text(device), draft.entries[device])
+    for key, path in paths.items():
+        if path:
+            draft.put((*root, key), path, draft.entries[f"{SENSOR}_PATH_{key.upper()}"])
 
 
 def _complete_pairs(draft: Draft) -> None:

@@ -109,12 +109,21 @@ class _Reader:
         limits = self._section("limits", data)
         batteries = self._batteries(data)
         outputs = self._outputs(data)
+        if bank is not None:
+            self._refuse_two_counters(bank, [limits, *(battery.limits for battery in batteries)])
         if self._document.problems or frame is None or bank is None or limits is None:
             return None
         return Settings(
             batteries=tuple(batteries), bank=bank, limits=limits, outputs=outputs,
             state_dir=frame.state_dir, control_socket=frame.control_socket,
         )  # fmt: skip
+
+    def _refuse_two_counters(self, bank: BankSettings, limits: Sequence[LimitSettings | None]) -> None:
+        """An SoC from outside and one of our own (limits.md 5.2)."""
+        outside = bank.external_sensor is not None and bank.external_sensor.soc is not None
+        if outside and any(own is not None and own.soc.source == "counter" for own in limits):
+            text = "an SoC from outside and limits.soc.source counter exclude each other; remove one of them"
+            self._document.add(("bank", "external_sensor", "soc"), text)
 
     def _section(self, name: str, data: Mapping[str, Any]) -> Any:
         return self._check(SECTIONS[name], data.get(name, NOTHING), (name,))

@@ -167,16 +167,11 @@ PAIRS: Final = tuple(
 
 NO_EQUAL: Final[dict[str, str]] = {
     **dict.fromkeys(
-        ("EXTERNAL_SENSOR_DBUS_DEVICE", "EXTERNAL_SENSOR_DBUS_PATH_CURRENT", "EXTERNAL_SENSOR_DBUS_PATH_SOC"),
-        "no external sensor is read",
-    ),
-    **dict.fromkeys(
         ("CVL_RECALCULATION_EVERY", "CVL_RECALCULATION_ON_MAX_PERCENTAGE_CHANGE"),
         "a limit that falls is always given on at once",
     ),
     "TIME_TO_SOC_VALUE_TYPE": "times are seconds",
     "TIME_TO_SOC_INC_FROM": "it has no effect there either",
-    **{f"TEMPERATURE_{n}_ADJUST": "sensors are taken as they are" for n in (1, 2, 3, 4, "MOS")},
     **{f"TEMPERATURE_{n}_NAME": "sensors have numbers" for n in (1, 2, 3, 4)},
     "BATTERY_CAPACITY": "the capacity comes from the BMS; see the settings of the battery's driver",
     **dict.fromkeys(("SOC_RESET_CURRENT", "SOC_RESET_TIME"), "a full charge is the end of absorption"),

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, create_model, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, create_model, field_validator, model_validator
 
 from bms_drivers.declare import Driver, Option
 from gateway.limits.settings import LimitSettings
@@ -73,6 +73,44 @@ class BatterySettings(Model):
         return {name: value for name in self.options if (value := getattr(self, name)) is not None}
 
 
+class ExternalSensorSettings(Model):
+    """A shunt or the like on D-Bus that measures the whole bank; while it is away the BMSs' own values count."""
+
+    service: str = Field(description="its name on D-Bus, as com.victronenergy.battery.ttyUSB1")
+    current: str | None = Field(
+        default=None, json_schema_extra=unit("A"), description="path of its current, as /Dc/0/Current"
+    )
+    soc: str | None = Field(default=None, json_schema_extra=unit("%"), description="path of its SoC, as /Soc")
+    bus: Literal["auto", "system", "session"] = Field(default="auto", description="as in outputs.venus_dbus.bus")
+
+    @field_validator("service")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_-][\w-]*(\.[A-Za-z_-][\w-]*)+", name):
+            raise ValueError(
+                f"{name!r} is no name of a D-Bus service, expected one as com.victronenergy.battery.ttyUSB1"
+            )
+        return name
+
+    @field_validator("current", "soc")
+    @classmethod
+    def _path(cls, path: str | None) -> str | None:
+        if path is not None and not re.fullmatch(r"(/\w+)+", path):
+            raise ValueError(f"{path!r} is no D-Bus path, expected one as /Dc/0/Current")
+        return path
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.paths:
+            raise ValueError("current or soc (or both) must say where the value is, as /Dc/0/Current and /Soc")
+        return self
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """What is read, and where."""
+        return {name: path for name, path in (("current", self.current), ("soc", self.soc)) if path is not None}
+
+
 class BankSettings(Model):
     """All batteries together."""
 
@@ -92,6 +130,9 @@ class BankSettings(Model):
     )  # fmt: skip
     any_blocks: bool = Field(
         default=False, description="true = one lost or blocking battery stops the whole bank, not only its share"
+    )
+    external_sensor: ExternalSensorSettings | None = Field(
+        default=None, description="a shunt whose current or SoC counts instead of the BMSs'"
     )
 
 

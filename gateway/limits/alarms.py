@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.limits.memory import Memory
-from gateway.limits.pack import Pack, bank_current
+from gateway.limits.pack import Pack
 from gateway.limits.settings import LimitSettings, Soc
 from gateway.model import BankState
 
@@ -14,17 +14,22 @@ MUTED_AFTER: Final = 1800.0  # s after the higher voltage was reached
 
 
 def published(
-    memory: Memory, packs: Sequence[Pack], bank: BankState, settings: LimitSettings, ccl: float, dcl: float
+    memory: Memory,
+    packs: Sequence[Pack],
+    bank: BankState,
+    settings: LimitSettings,
+    current: float | None,
+    limits: tuple[float, float],
 ) -> tuple[Memory, dict[str, int]]:
-    """All alarms of the bank, and the memory of what is timed."""
+    """All alarms of the bank while `current` [A] flows under `limits` (CCL, DCL), and the memory of what is timed."""
     raised = muted(bank.alarms, memory, settings)
-    if settings.soc.source != "bms" and memory.soc is not None:
+    outside = bank.external is not None and bank.external.soc is not None
+    if (settings.soc.source != "bms" or outside) and memory.soc is not None:
         raised["low_soc"] = low_soc(memory.soc, settings.soc)
-    current = bank_current(packs)
     memory, level = imbalance(memory, packs, current, settings)
     if level:
         raised["cell_imbalance"] = max(level, raised.get("cell_imbalance", 0))
-    memory, disobeyed = obedience(memory, current, ccl, dcl, settings)
+    memory, disobeyed = obedience(memory, current, *limits, settings)
     for name, more in disobeyed.items():
         raised[name] = max(more, raised.get(name, 0))
     raised["bms_cable"] = max(cable(packs, bank, settings), raised.get("bms_cable", 0))

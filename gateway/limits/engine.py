@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from gateway.limits import alarms, charge_state, flow, history, members, voltage
 from gateway.limits.memory import Memory
-from gateway.limits.pack import Pack, answering, bank_current, bank_soc, filled, look
+from gateway.limits.pack import NOTHING, Pack, Whole, answering, bank_current, bank_soc, filled, look
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
 from gateway.model import BankState, Decision
@@ -19,10 +19,10 @@ def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: floa
     """Decide for `bank`.  `now` is monotonic, `wall` the epoch, both in s."""
     seconds = max(0.0, now - memory.now) if memory.wall else 0.0
     memory = charge_state.due(replace(memory, now=now - seconds), site.limits, wall)
-    packs = [look(state, site, memory, now) for state in bank.batteries if state.contributes]
+    packs = _look(bank, site, memory, now)
     absent = [state.name for state in bank.batteries if state.control and not state.contributes]
-    soc = bank_soc(packs)
-    memory, volts = voltage.decide(packs, soc, site, memory, now, wall)
+    soc, current = bank_soc(packs), bank_current(packs, bank.external)
+    memory, volts = voltage.decide(packs, Whole(soc, current), site, memory, now, wall)
     if volts.full:
         packs = [filled(pack) for pack in packs]
         soc = bank_soc(packs)
@@ -36,8 +36,9 @@ def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: floa
         now=now,
         wall=wall,
     )
-    memory = _lived(memory, packs, bank, site.limits, seconds, volts.full)
-    memory, raised = alarms.published(memory, packs, bank, site.limits, ccl, dcl)
+    memory = _lived(memory, packs, bank, site.limits, current, seconds, volts.full)
+    memory, raised = alarms.published(memory, packs, bank, site.limits, current, (ccl, dcl))
+    source = _soc_source(bank, site.limits)
     drop = site.limits.voltage_drop
     decision = Decision(
         cvl=None if volts.volts is None else round(volts.volts + drop, 2),
@@ -47,6 +48,8 @@ def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: floa
         allow_discharge=dcl != 0,
         charge_mode=volts.mode,
         soc=None if soc is None else round(soc, 3),
+        soc_source=source,
+        remaining_capacity=_remaining(packs, bank, soc, source),
         soc_reset=memory.reset_requested,
         cell_ovp=volts.ovp,
         low_voltage=voltage.lowest(packs),
@@ -58,6 +61,30 @@ def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: floa
         blocked_since=memory.blocked_since,
     )
     return decision, memory
+
+
+def _look(bank: BankState, site: Site, memory: Memory, now: float) -> list[Pack]:
+    """Each contributing battery; a sensor outside measures the current of a battery only where it is alone."""
+    members = [state for state in bank.batteries if state.contributes]
+    external = bank.external or NOTHING
+    if len(members) > 1:
+        external = replace(external, current=None)
+    return [look(state, site, memory, now, external) for state in members]
+
+
+def _soc_source(bank: BankState, settings: LimitSettings) -> str:
+    """Whose SoC the rules use now; sheet: 5.2."""
+    if bank.external is not None and bank.external.soc is not None:
+        return "external"
+    return settings.soc.source
+
+
+def _remaining(packs: Sequence[Pack], bank: BankState, soc: float | None, source: str) -> float | None:
+    """Ah by the SoC the rules use, where it is not the BMSs' own; sheet: 5.4."""
+    capacity = _capacity(packs)
+    if source == "bms" and bank.remaining_capacity is not None:
+        return bank.remaining_capacity
+    return None if capacity is None or soc is None else capacity * soc / 100
 
 
 def _blocked_since(packs: Sequence[Pack], memory: Memory, now: float) -> float | None:
@@ -80,17 +107,24 @@ def _silences(packs: Sequence[Pack]) -> list[str]:
 
 
 def _lived(
-    memory: Memory, packs: Sequence[Pack], bank: BankState, settings: LimitSettings, seconds: float, full: bool
+    memory: Memory,
+    packs: Sequence[Pack],
+    bank: BankState,
+    settings: LimitSettings,
+    current: float | None,
+    seconds: float,
+    full: bool,
 ) -> Memory:
-    """Averages, times and history after `seconds` more."""
-    current, now = bank_current(packs), memory.now
+    """Averages, times and history after `seconds` more with `current` [A] flowing."""
+    now = memory.now
     window = flow.flowed(memory.window, current, now, seconds)
     average = flow.average(window, current, now)
     memory = replace(memory, window=window, current_average=None if average is None else round(average, 2))
     if settings.history:
         u_float = min((p.rules.settings.cell_voltage.float_ * (p.reading.cells or 0) for p in packs), default=None)
         lived = history.begun(memory.history, bank, u_float)
-        memory = replace(memory, history=history.lived(lived, bank, current, average, memory.soc, seconds, full))
+        full_at = memory.wall if full else None
+        memory = replace(memory, history=history.lived(lived, bank, current, average, memory.soc, seconds, full_at))
     timing = settings.time_to_go
     if not timing.enabled or (memory.timed_at is not None and now - memory.timed_at < timing.every):
         return memory

@@ -60,7 +60,6 @@ def time_to_go(soc: float | None, capacity: float | None, current: float | None,
 
 def times_to(
     points: Sequence[float], soc: float | None, capacity: float | None, current: float | None
-) -> dict[float, int]:
-    """s to each point that lies in the direction of flow."""
-    times = {point: time_to(point, soc, capacity, current) for point in points}
-    return {point: seconds for point, seconds in times.items() if seconds is not None}
+) -> dict[float, int | None]:
+    """s to each point that lies in the direction of flow; None to the others."""
+    return {point: time_to(point, soc, capacity, current) for point in points}

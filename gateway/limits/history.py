@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 from gateway.limits.flow import LONGEST_STEP
-from gateway.model import BankState
+from gateway.model import BankState, Life
 
 DEEP: Final = 0.05  # share of the capacity from which a discharge counts as one
 MOST: Final = 1e9  # no counter of ours gets so far
@@ -24,6 +24,7 @@ class History:
     deep_discharges: int = 0
     full_discharges: int = 0
     automatic_syncs: int = 0
+    last_full_charge: float = 0.0  # s since the epoch; 0 = never
     minimum_voltage: float | None = None  # V
     maximum_voltage: float | None = None
     minimum_cell_voltage: float | None = None
@@ -40,9 +41,9 @@ class History:
     was_high: bool = False
 
     @property
-    def average_discharge(self) -> float:
+    def average_discharge(self) -> float | None:
         """Ah per discharge deeper than 5 %."""
-        return self.total_ah_drawn / self.deep_discharges if self.deep_discharges else 0.0
+        return self.total_ah_drawn / self.deep_discharges if self.deep_discharges else None
 
     def persisted(self) -> dict[str, Any]:
         """As JSON."""
@@ -88,10 +89,31 @@ def charge_cycles(history: History, bank: BankState) -> float | None:
     return history.total_ah_drawn / bank.capacity if bank.capacity else None
 
 
+def figures(history: History, bank: BankState) -> Life:
+    """What outputs publish."""
+    kept = {name: getattr(history, name) for name in _SAME}
+    cycles = charge_cycles(history, bank)
+    return Life(
+        **kept,
+        average_discharge=history.average_discharge,
+        charge_cycles=cycles,
+        last_full_charge=history.last_full_charge or None,
+    )
+
+
+_SAME: Final = tuple(
+    f.name for f in fields(Life) if f.name not in ("average_discharge", "charge_cycles", "last_full_charge")
+)
+
+GROUPS: Final[Mapping[int, str]] = {
+    1: "all", 2: "capacity", 3: "voltages", 4: "time", 5: "alarms", 6: "temperature", 7: "energy",
+}  # fmt: skip
+"""What may be cleared at once, by the number that Victron's GUI writes."""
+
 CLEARED: Final[Mapping[int, tuple[str, ...]]] = {
     2: ("deepest_discharge", "last_discharge", "total_ah_drawn", "deep_discharges", "full_discharges"),
     3: ("minimum_voltage", "maximum_voltage", "minimum_cell_voltage", "maximum_cell_voltage"),
-    4: (),  # times are kept by the charge machine
+    4: ("last_full_charge",),
     5: ("low_voltage_alarms", "high_voltage_alarms"),
     6: ("minimum_temperature", "maximum_temperature"),
     7: ("charged_energy", "discharged_energy"),
@@ -114,9 +136,12 @@ def lived(
     average: float | None,
     soc: float | None,
     seconds: float,
-    full: bool,
+    full_at: float | None,
 ) -> History:
-    """`history` after `seconds` more with `current` [A] flowing, `average` [A] over minutes, and `soc` [%]."""
+    """`history` after `seconds` more with `current` [A] flowing, `average` [A] over minutes, and `soc` [%].
+
+    full_at  s since the epoch, when a charge was completed right now
+    """
     hours = seconds / 3600 if 0 < seconds <= LONGEST_STEP else 0.0
     flow = current or 0.0
     energy = flow * (bank.voltage or 0.0) * hours / 1000  # kWh
@@ -126,7 +151,8 @@ def lived(
     rearmed = soc is not None and soc > FULL_DISCHARGE_REARM
     return replace(
         _extremes(history, bank),
-        automatic_syncs=history.automatic_syncs + full,
+        automatic_syncs=history.automatic_syncs + (full_at is not None),
+        last_full_charge=history.last_full_charge if full_at is None else full_at,
         full_discharges=history.full_discharges + (empty and history.empty_armed),
         empty_armed=(history.empty_armed and not empty) or rearmed,
         low_voltage_alarms=history.low_voltage_alarms + (low and not history.was_low),

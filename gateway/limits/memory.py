@@ -94,7 +94,7 @@ class Memory:
     current_average: float | None = None  # A
     timed_at: float | None = None  # s, monotonic: when time_to_go was worked out
     time_to_go: int | None = None  # s
-    time_to_soc: Mapping[float, int] = field(default_factory=dict)  # SoC point -> s
+    time_to_soc: Mapping[float, int | None] = field(default_factory=dict)  # SoC point -> s
     now: float = 0.0
     wall: float = 0.0
 

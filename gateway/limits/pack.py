@@ -8,9 +8,10 @@ from gateway.limits.inputs import Inputs, observe, remember
 from gateway.limits.loss import Loss
 from gateway.limits.memory import BatteryMemory, Memory
 from gateway.limits.site import Rules, Site
-from gateway.model import BatteryState, Health, Reading
+from gateway.model import BatteryState, External, Health, Reading
 
 NEW = BatteryMemory()
+NOTHING = External()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +31,33 @@ class Pack:
         """It answers now."""
         return self.state.health is Health.ONLINE
 
-    @property
-    def current(self) -> float | None:
-        """A, as corrected by the user."""
-        return soc.corrected(self.reading, self.rules.settings.soc.current_map)
 
+def look(state: BatteryState, site: Site, memory: Memory, now: float, external: External = NOTHING) -> Pack:
+    """One battery (with a reading) with its loss judged, its SoC counted and its inputs remembered.
 
-def look(state: BatteryState, site: Site, memory: Memory, now: float) -> Pack:
-    """One battery (with a reading) with its loss judged, its SoC counted and its inputs remembered."""
+    `external` is what a sensor outside says of this very battery.
+    """
     rules, reading = site.rules(state.name), state.reading or Reading()
+    if external.current is not None:
+        reading = replace(reading, current=external.current)
     settings = rules.settings
     gone, mine = loss.judge(state, memory.batteries.get(state.name, NEW), settings)
     online = state.health is Health.ONLINE
     if online and settings.soc.source == "counter":
         mine = soc.count(reading, mine, settings, now)
-    charge = soc.chosen(reading, mine, settings, full=not memory.allow_max)
+    charge = soc.chosen(reading, mine, settings, external.soc, full=not memory.allow_max)
     inputs = observe(reading, charge, settings.temperature_sensors, mine.seen)
     if online:
         mine = replace(mine, seen=remember(inputs, mine.seen, now), cells=reading.cells or mine.cells)
     return Pack(state, reading, rules, mine, gone, charge, inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All of them together."""
+
+    soc: float | None  # %
+    current: float | None  # A, + = charging
 
 
 def answering(packs: Sequence[Pack]) -> list[Pack]:
@@ -69,9 +78,11 @@ def bank_soc(packs: Sequence[Pack]) -> float | None:
     return sum((pack.soc or 0.0) * weight for pack, weight in zip(known, weights, strict=True)) / sum(weights)
 
 
-def bank_current(packs: Sequence[Pack]) -> float | None:
-    """A through the whole bank, of those that answer now; None while one of them does not know."""
-    flows = [pack.current for pack in packs if pack.online]
+def bank_current(packs: Sequence[Pack], external: External | None = None) -> float | None:
+    """A through the whole bank: by a sensor outside, else of those that answer; None while one does not know."""
+    flows = [pack.reading.current for pack in packs if pack.online]
+    if flows and external is not None and external.current is not None:
+        return external.current
     return sum(f for f in flows if f is not None) if flows and None not in flows else None
 
 

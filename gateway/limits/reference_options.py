@@ -76,6 +76,8 @@ KEYS: Final[Mapping[str, str]] = {  # option -> path below `limits:`
     "TIME_TO_SOC_RECALCULATE_EVERY": "time_to_go.every",
     "HISTORY_ENABLE": "history",
     "TEMPERATURE_SOURCE_BATTERY": "temperature_sensors",
+    **{f"TEMPERATURE_{n}_ADJUST": f"temperature_adjust.sensor_{n}" for n in (1, 2, 3, 4)},
+    "TEMPERATURE_MOS_ADJUST": "temperature_adjust.mosfet",
     "VOLTAGE_DROP": "voltage_drop",
     "USE_BMS_DVCC_VALUES": "use_bms_values",
 }

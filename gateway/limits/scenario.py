@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gateway.limits.correct import correct
 from gateway.limits.engine import evaluate
 from gateway.limits.memory import Memory
 from gateway.limits.reference_options import from_reference
@@ -164,7 +165,7 @@ class _Bms:
         """Take a row's inputs over."""
         self.inputs |= {name: getattr(row.in_, name) for name in row.in_.model_fields_set}
 
-    def state(self, t: float) -> BatteryState:
+    def state(self, t: float, settings: LimitSettings) -> BatteryState:
         """The battery at `t`."""
         answers = self.inputs.get("answers") is not False
         self.good_in_a_row = self.good_in_a_row + 1 if answers else 0
@@ -172,7 +173,11 @@ class _Bms:
         age = t - self.good_at
         health = Health.LOST if age >= LOST else Health.STALE if age >= STALE else Health.ONLINE
         return BatteryState(
-            name="battery", reading=self.reading(), age=age, health=health, good_in_a_row=self.good_in_a_row
+            name="battery",
+            reading=correct(self.reading(), settings),
+            age=age,
+            health=health,
+            good_in_a_row=self.good_in_a_row,
         )
 
     def reading(self) -> Reading:
@@ -190,7 +195,8 @@ class _Bms:
 
 def run(whole: Scenario) -> Iterator[Moment]:
     """Every evaluation from the first row to the last; of a stateless scenario only its rows.  Raises ConfigError."""
-    site = Site(limits=whole.settings)
+    settings = whole.settings
+    site = Site(limits=settings)
     bms = _Bms({"capacity": whole.battery.capacity, "cell_count": whole.battery.cell_count, "temperatures": (25.0,)})
     bms.inputs |= {"charge_allowed": True, "discharge_allowed": True}
     memory = start_of(whole, whole.t0)
@@ -199,7 +205,7 @@ def run(whole: Scenario) -> Iterator[Moment]:
             bms.change(row)
         if whole.stateless:
             memory = start_of(whole, whole.t0 + t)
-        state = bms.state(t)
+        state = bms.state(t, settings)
         decision, memory = evaluate(single(state), site, memory, t, whole.t0 + t)
         yield Moment(t, bms.reading(), decision, memory.full_events, rows[-1] if rows else None)
 

@@ -4,6 +4,7 @@ Every number states its unit (`json_schema_extra`) and range; what contradicts i
 doubtful is told by `doubts` in checks.py.
 """
 
+from collections.abc import Sized
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -174,6 +175,51 @@ class CurrentMap(Model):
         return self
 
 
+Adjust = tuple[float, float]
+"""Offset [°C] and factor of a temperature sensor."""
+
+AS_IT_IS: Adjust = (0.0, 1.0)
+
+
+def adjust(which: str) -> Any:
+    """A field with the correction of one sensor."""
+    return Field(
+        default=AS_IT_IS, json_schema_extra={"unit": "°C"},
+        description=f"{which}: offset and factor; the sensor's value x factor + offset counts",
+    )  # fmt: skip
+
+
+class TemperatureAdjust(Model):
+    """Corrects sensors that measure wrongly."""
+
+    sensor_1: Adjust = adjust("sensor 1")
+    sensor_2: Adjust = adjust("sensor 2")
+    sensor_3: Adjust = adjust("sensor 3")
+    sensor_4: Adjust = adjust("sensor 4")
+    mosfet: Adjust = adjust("MOSFET sensor")
+
+    @field_validator("*")
+    @classmethod
+    def _positive(cls, value: Adjust) -> Adjust:
+        offset, factor = value
+        if not (-50 <= offset <= 50 and 0.1 <= factor <= 10):
+            raise ValueError("expected an offset of -50..50 °C and a factor of 0.1..10, as [0, 1]")
+        return value
+
+    @property
+    def active(self) -> bool:
+        """Any sensor is corrected at all."""
+        return any(value != AS_IT_IS for value in (*self._sensors, self.mosfet))
+
+    @property
+    def _sensors(self) -> tuple[Adjust, ...]:
+        return (self.sensor_1, self.sensor_2, self.sensor_3, self.sensor_4)
+
+    def of_sensors(self, sensors: Sized) -> tuple[Adjust, ...]:
+        """One for each of `sensors`; those beyond the fourth are taken as they are."""
+        return (*self._sensors, *[AS_IT_IS] * len(sensors))[: len(sensors)]
+
+
 class Soc(Model):
     """Where the state of charge comes from."""
 
@@ -253,6 +299,8 @@ class LimitSettings(Model):
     voltage_drop: float = number(0.0, "V", "added to the published charge voltage", ge=0, le=2)
     use_bms_values: bool = Field(default=False, description="take the charge voltage that the BMS asks for, if lower")
     temperature_sensors: tuple[int, ...] = Field(default=(1, 2, 3, 4), description="sensors that count, from 1")
+
+    temperature_adjust: TemperatureAdjust = TemperatureAdjust()
 
     @field_validator("temperature_sensors")
     @classmethod

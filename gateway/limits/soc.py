@@ -1,41 +1,20 @@
-"""Current and state of charge that all rules use.  Sheet: limits.md 5.1 to 5.4."""
+"""The state of charge that all rules use.  Sheet: limits.md 5.2 to 5.4."""
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final
 
 from gateway.limits.flow import LONGEST_STEP
 from gateway.limits.memory import BatteryMemory
-from gateway.limits.settings import CurrentMap, LimitSettings
-from gateway.limits.tables import Curve
+from gateway.limits.settings import LimitSettings
 from gateway.model import Reading
 
 EMPTY_AFTER: Final = 60.0  # s at the minimum until the counter says 0 %
 CAPPED: Final = 99.0  # % until a full charge was completed, where that is asked for
 
 
-@lru_cache(maxsize=64)
-def _curve(reported: tuple[float, ...], measured: tuple[float, ...]) -> Curve:
-    return Curve(reported, measured)
-
-
-def corrected(reading: Reading, table: CurrentMap) -> float | None:
-    """The current [A] after the user's correction, without flow through an open switch (5.1)."""
-    current = reading.current
-    if current is None:
-        return None
-    if table.reported != table.measured:
-        current = round(_curve(table.reported, table.measured)(current, "linear"), 3)
-    if reading.discharge_allowed is False:
-        current = max(0.0, current)
-    if reading.charge_allowed is False:
-        current = min(0.0, current)
-    return current
-
-
 def count(reading: Reading, memory: BatteryMemory, settings: LimitSettings, now: float) -> BatteryMemory:
     """The SoC counter of one battery after this reading (5.3)."""
-    capacity, current = reading.capacity, corrected(reading, settings.soc.current_map)
+    capacity, current = reading.capacity, reading.current
     if not capacity:
         return memory
     amount = memory.counted_ah
@@ -77,9 +56,13 @@ def _empty_since(
     return now if memory.empty_since is None or seconds > LONGEST_STEP else memory.empty_since
 
 
-def chosen(reading: Reading, memory: BatteryMemory, settings: LimitSettings, full: bool) -> float | None:
-    """The SoC [%] of one battery that rules use: the counter's where that is chosen, else the BMS's."""
-    soc = memory.counted_soc if settings.soc.source == "counter" else reading.soc
+def chosen(
+    reading: Reading, memory: BatteryMemory, settings: LimitSettings, external: float | None, full: bool
+) -> float | None:
+    """The SoC [%] of one battery that rules use: a sensor's outside, the counter's where chosen, or the BMS's."""
+    soc = external
+    if soc is None:
+        soc = memory.counted_soc if settings.soc.source == "counter" else reading.soc
     if soc is not None and settings.soc.cap_until_full and not full:
         return min(soc, CAPPED)
     return soc

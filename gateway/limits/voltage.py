@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from gateway.limits import charge_state, cvl
 from gateway.limits.charge_state import ABSORPTION, BULK, ERROR, FIXED, FLOAT, TRANSITION, Facts, Moment
 from gateway.limits.memory import Memory, Voltage
-from gateway.limits.pack import Pack, bank_current
+from gateway.limits.pack import Pack, Whole
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
 from gateway.model import Cap, tightest
@@ -37,9 +37,9 @@ class SetPoint:
 
 
 def decide(
-    packs: Sequence[Pack], soc: float | None, site: Site, memory: Memory, now: float, wall: float
+    packs: Sequence[Pack], whole: Whole, site: Site, memory: Memory, now: float, wall: float
 ) -> tuple[Memory, Volts]:
-    """The control voltage for `packs`, whose SoC is `soc` [%]."""
+    """The control voltage for `packs`, which together are `whole`."""
     point = set_point(packs, memory.reset_requested)
     if point is None:
         return charge_state.blind(memory, now - memory.now), Volts(None, (), ERROR)
@@ -50,7 +50,7 @@ def decide(
     if not site.limits.charge_voltage.enabled:
         volts = Volts(point.u_max, (point.cap,), FIXED)
         return replace(memory, phase=FIXED), _no_more_than_float(packs, point, volts)
-    facts = facts_of(fresh, soc, point)
+    facts = facts_of(fresh, whole, point)
     if isinstance(facts, str):
         return charge_state.blind(memory, now - memory.now), _blind(facts, point, memory)
     memory, volts = _run(fresh, facts, point, site.limits, memory, now, wall)
@@ -122,20 +122,20 @@ def lowest(packs: Sequence[Pack]) -> float | None:
 # ---- what is known
 
 
-def facts_of(packs: Sequence[Pack], soc: float | None, point: SetPoint) -> Facts | str:
+def facts_of(packs: Sequence[Pack], whole: Whole, point: SetPoint) -> Facts | str:
     """What the state machine looks at; a sentence when any of it is not known."""
     total, difference, top = 0.0, 0.0, 0.0
     for pack in packs:
         cells, low, high = pack.reading.cell_voltages, pack.reading.min_cell, pack.reading.max_cell
-        whole = pack.reading.voltage if not cells or None in cells else sum(cells)  # type: ignore[arg-type]
-        if None in cells or low is None or high is None or whole is None:
+        volts = pack.reading.voltage if not cells or None in cells else sum(cells)  # type: ignore[arg-type]
+        if None in cells or low is None or high is None or volts is None:
             return f"{pack.state.name}: not all of its cell voltages are known"
-        total += whole
+        total += volts
         difference = max(difference, high - low)
         top = max(top, high)
-    if soc is None:
+    if whole.soc is None:
         return "the SoC is not known"
-    return Facts(total / len(packs), difference, top, soc, bank_current(packs), point.u_max, point.u_float)
+    return Facts(total / len(packs), difference, top, whole.soc, whole.current, point.u_max, point.u_float)
 
 
 # ---- the voltage of each state

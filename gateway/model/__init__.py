@@ -17,9 +17,10 @@ from gateway.model.errors import (
     LinkTimeout,
     WrongDevice,
 )
+from gateway.model.life import Life
 from gateway.model.reading import Reading
 from gateway.model.snapshot import Snapshot
-from gateway.model.state import BankState, BatteryState, Extreme, Health
+from gateway.model.state import BankState, BatteryState, External, Extreme, Health
 
 __all__ = [
     "ALARMS",
@@ -32,11 +33,13 @@ __all__ = [
     "ConfigError",
     "Decision",
     "DeviceRefused",
+    "External",
     "Extreme",
     "FrameError",
     "GatewayError",
     "Health",
     "Implausible",
+    "Life",
     "LinkBusy",
     "LinkClosed",
     "LinkError",

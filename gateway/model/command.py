@@ -1,16 +1,17 @@
-"""The few things that may be commanded, on their way back from an output or the CLI to a battery."""
+"""The few things that may be commanded, on their way back from an output or the CLI."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-Action = Literal["charge", "discharge", "balance", "soc"]
+Action = Literal["charge", "discharge", "balance", "soc", "clear_history"]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Ask a battery's BMS for something.
+    """Ask a battery's BMS for something, or the gateway itself.
 
-    action   charge, discharge, balance: value 1 = allow, 0 = forbid; soc: value = % to set
+    action   charge, discharge, balance: value 1 = allow, 0 = forbid; soc: value = % to set;
+             clear_history: 1 all, 2 capacity, 3 voltages, 4 time, 5 alarms, 6 temperature, 7 energy
     battery  its name; "" = every battery that can
     """
 

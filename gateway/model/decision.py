@@ -31,6 +31,8 @@ class Decision:
     allow_discharge: bool
     charge_mode: str = "bulk"  # bulk absorption float_transition float fixed error
     soc: float | None = None  # %, the SoC all rules used: BMS, counter or external
+    soc_source: str = "bms"  # bms counter external
+    remaining_capacity: float | None = None  # Ah, by that SoC
     soc_reset: bool = False  # the periodic higher voltage is active
     cell_ovp: str = "none"  # none limiting holding recovering
     low_voltage: float | None = None  # V, discharge voltage limit (DVL)

@@ -60,6 +60,15 @@ class Extreme:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class External:
+    """What a sensor outside the batteries says of the whole bank; None = it does not, the BMSs' values count."""
+
+    current: float | None = None  # A, + = charging
+    soc: float | None = None  # %
+    fault: str = ""  # what of it is missing, for people
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BankState:
     """Several batteries in parallel seen as one.  Values stem from contributing, not lost, members."""
 
@@ -68,9 +77,9 @@ class BankState:
     health: Health = Health.STARTING  # of the bank as a whole: lost when no contributing member is left
     age: float | None = None  # s, of the freshest contributing member
     voltage: float | None = None  # V, mean
-    current: float | None = None  # A, sum, + = charging
-    power: float | None = None  # W, sum
-    soc: float | None = None  # %, weighted by capacity
+    current: float | None = None  # A, sum, or by the external sensor; + = charging
+    power: float | None = None  # W
+    soc: float | None = None  # %, as the BMSs say, weighted by capacity
     soh: float | None = None  # %
     capacity: float | None = None  # Ah, sum
     remaining_capacity: float | None = None  # Ah, sum
@@ -83,6 +92,7 @@ class BankState:
     charge_cycles: int | None = None  # highest
     balancing: bool | None = None
     heating: bool | None = None
+    external: External | None = None  # None = no such sensor is configured
     alarms: Mapping[str, int] = field(default_factory=dict)  # highest level per name of what the BMSs raise
     online: int = 0
     offline: int = 0

@@ -16,6 +16,7 @@ SWITCHES: Final[dict[str, Action]] = {
     "/Settings/ForceDischargingOff": "discharge",
     "/Settings/TurnBalancingOff": "balance",
 }
+CLEAR = "/History/Clear"
 SOC, APPLY = "/Settings/ResetSocTo", "/Settings/ResetSocToApply"
 
 Asker = Callable[[Command], bool]
@@ -25,13 +26,16 @@ Asker = Callable[[Command], bool]
 class Controls:
     """Switches of one battery ("" = of every battery that can)."""
 
-    def __init__(self, tree: Tree, battery: str, ask: Asker, *, writable: bool) -> None:
+    def __init__(self, tree: Tree, battery: str, ask: Asker, *, writable: bool, history: bool) -> None:
+        """`history`: this service has one that may be cleared."""
         self._tree, self._battery, self._ask = tree, battery, ask
         tree.add("/Settings/HasSettings", Item("i", plain, int(writable)))
         if not writable:
             return
         for path in SWITCHES:
             tree.add(path, Item("i", plain, 0, writable=True))
+        if history:
+            tree.add(CLEAR, Item("i", plain, 0, writable=True))
         tree.add(SOC, Item("d", fixed(0, "%"), None, writable=True))
         tree.add(APPLY, Item("i", plain, 0, writable=True))
 
@@ -41,6 +45,8 @@ class Controls:
             return REFUSED
         if path == SOC:
             return self._store(path, value, 0.0 <= value <= 100.0)
+        if path == CLEAR:
+            return self._clear(value)
         if value not in (0, 1):
             return REFUSED
         if path == APPLY:
@@ -53,6 +59,13 @@ class Controls:
     def _store(self, path: str, value: float, accepted: bool) -> int:
         if accepted:
             self._tree.put(path, value)
+        return DONE if accepted else REFUSED
+
+    def _clear(self, what: float) -> int:
+        """Clear a group of figures (1 = all); the path stays 0, so that the same can be asked again."""
+        if what == 0:
+            return DONE
+        accepted = what in range(1, 8) and self._ask(Command("clear_history", what, self._battery))
         return DONE if accepted else REFUSED
 
     def _apply(self, wanted: bool) -> int:

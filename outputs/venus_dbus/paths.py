@@ -16,8 +16,8 @@ from outputs.venus_dbus.tree import Item, Kind, Text, Tree, Value, clean, fixed,
 from outputs.venus_dbus.view import View
 
 VOLTS, CELL_VOLTS = fixed(2, "V"), fixed(3, "V")
-AMPS, WATTS, CELSIUS, PERCENT, AMP_HOURS, SECONDS = (
-    fixed(2, "A"), fixed(0, "W"), fixed(1, "C"), fixed(1, "%"), fixed(1, "Ah"), fixed(0, "s"),
+AMPS, WATTS, CELSIUS, PERCENT, AMP_HOURS, SECONDS, ENERGY = (
+    fixed(2, "A"), fixed(0, "W"), fixed(1, "C"), fixed(1, "%"), fixed(1, "Ah"), fixed(0, "s"), fixed(1, "kWh"),
 )  # fmt: skip
 
 RUNNING, STANDBY, ERROR = 9, 14, 10  # /State
@@ -228,8 +228,76 @@ TABLE: Final[tuple[Entry, ...]] = (
     Entry("/System/MaxTemperatureCellId", "s", plain, _where("max_temperature")),
     Entry("/System/MOSTemperature", "d", CELSIUS, lambda v: rounded(v.mosfet_temperature, 1)),
     *(Entry(_alarm_path(name), "i", plain, _alarm(name)) for name in ALARMS if name != "short_circuit"),
-    Entry("/History/ChargeCycles", "i", plain, lambda v: v.charge_cycles, slow=True),
+    Entry("/History/ChargeCycles", "i", plain, lambda v: _cycles(v), slow=True),
 )
+
+
+def _cycles(view: View) -> Value:
+    """The BMS's count, else ours."""
+    if view.charge_cycles is not None or view.life is None or view.life.charge_cycles is None:
+        return view.charge_cycles
+    return math.floor(view.life.charge_cycles)
+
+
+def _lived(name: str, digits: int, sign: int = 1) -> Callable[[View], Value]:
+    """A figure of the history; discharged Ah are negative there."""
+
+    def of(view: View) -> Value:
+        value = None if view.life is None else getattr(view.life, name)
+        return None if value is None else rounded(sign * value, digits)
+
+    return of
+
+
+def _counted(name: str) -> Callable[[View], Value]:
+    return lambda view: None if view.life is None else getattr(view.life, name)
+
+
+HISTORY: Final[tuple[Entry, ...]] = (
+    Entry("/History/DeepestDischarge", "d", AMP_HOURS, _lived("deepest_discharge", 1, -1), slow=True),
+    Entry("/History/LastDischarge", "d", AMP_HOURS, _lived("last_discharge", 1, -1), slow=True),
+    Entry("/History/AverageDischarge", "d", AMP_HOURS, _lived("average_discharge", 1, -1), slow=True),
+    Entry("/History/TotalAhDrawn", "d", AMP_HOURS, _lived("total_ah_drawn", 0, -1), slow=True),
+    Entry("/History/FullDischarges", "i", plain, _counted("full_discharges"), slow=True),
+    Entry("/History/AutomaticSyncs", "i", plain, _counted("automatic_syncs"), slow=True),
+    Entry("/History/TimeSinceLastFullCharge", "i", SECONDS, lambda v: v.since_full, slow=True),
+    Entry("/History/MinimumVoltage", "d", VOLTS, _lived("minimum_voltage", 2), slow=True),
+    Entry("/History/MaximumVoltage", "d", VOLTS, _lived("maximum_voltage", 2), slow=True),
+    Entry("/History/MinimumCellVoltage", "d", CELL_VOLTS, _lived("minimum_cell_voltage", 3), slow=True),
+    Entry("/History/MaximumCellVoltage", "d", CELL_VOLTS, _lived("maximum_cell_voltage", 3), slow=True),
+    Entry("/History/MinimumTemperature", "d", CELSIUS, _lived("minimum_temperature", 1), slow=True),
+    Entry("/History/MaximumTemperature", "d", CELSIUS, _lived("maximum_temperature", 1), slow=True),
+    Entry("/History/LowVoltageAlarms", "i", plain, _counted("low_voltage_alarms"), slow=True),
+    Entry("/History/HighVoltageAlarms", "i", plain, _counted("high_voltage_alarms"), slow=True),
+    Entry("/History/ChargedEnergy", "d", ENERGY, _lived("charged_energy", 1), slow=True),
+    Entry("/History/DischargedEnergy", "d", ENERGY, _lived("discharged_energy", 1), slow=True),
+)
+"""Rows of a service for which a history is kept."""
+
+OWN: Final[tuple[Entry, ...]] = (
+    Entry("/SocBms", "d", PERCENT, lambda v: None if v.bms is None else rounded(v.bms.soc, 1)),
+    Entry("/CapacityBms", "d", AMP_HOURS, lambda v: None if v.bms is None else rounded(v.bms.remaining_capacity, 1)),
+    Entry("/ConsumedAmphoursBms", "d", AMP_HOURS, lambda v: _consumed_of_bms(v)),
+)
+"""Rows of a service whose SoC is counted by us or comes from a sensor outside: what the BMSs say themselves."""
+
+
+def _consumed_of_bms(view: View) -> Value:
+    if view.bms is None or view.bms.remaining_capacity is None or view.capacity is None:
+        return None
+    return rounded(min(0.0, view.bms.remaining_capacity - view.capacity), 1)
+
+
+@cache
+def point_entries(points: tuple[float, ...]) -> tuple[Entry, ...]:
+    """Rows for the SoC points whose time is told; 12.5 % is /TimeToSoC/12_5."""
+    return tuple(
+        Entry(f"/TimeToSoC/{point:g}".replace(".", "_"), "i", SECONDS, _time_to(point), slow=True) for point in points
+    )
+
+
+def _time_to(point: float) -> Callable[[View], Value]:
+    return lambda view: view.time_to_soc.get(point)
 
 
 @cache
@@ -269,7 +337,7 @@ def _diff(view: View) -> Value:
 
 
 class Published:
-    """Which rows a service publishes: the table, and as many cells and sensors as were ever seen."""
+    """Which rows a service publishes: the table, and whatever else there was ever something to say about."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
@@ -285,8 +353,16 @@ class Published:
         if most != self._most:
             self._most = (most[0], most[1], most[2])
             self._extend(cell_entries(*self._most))
+        self._extend_once(HISTORY, view.life is not None)
+        self._extend_once(OWN, view.bms is not None)
+        self._extend_once(point_entries(tuple(view.time_to_soc)), bool(view.time_to_soc))
         changed = self._tree.update(_values(self._quick, view))
         return changed + self._tree.update(_values(self._slow, view)) if slow else changed
+
+    def _extend_once(self, entries: tuple[Entry, ...], wanted: bool) -> None:
+        """Rows that are there from the moment on in which there is something to say."""
+        if wanted and entries[0].path not in self._tree:
+            self._extend(entries)
 
     def _extend(self, entries: tuple[Entry, ...]) -> None:
         new = tuple(entry for entry in entries if entry.path not in self._tree)

@@ -59,7 +59,7 @@ class BatteryService:
         self.plan, self.problem, self.claimed = plan, "", False
         self.signals = self.reconnects = 0
         self.tree = _static(plan)
-        self._controls = Controls(self.tree, plan.battery, ask, writable=plan.writable)
+        self._controls = Controls(self.tree, plan.battery, ask, writable=plan.writable, history=plan.bms)
         self._published = Published(self.tree)
         self._address, self._clock = address, clock
         self._claim = Claim(
@@ -346,7 +346,7 @@ def _static(plan: Plan) -> Tree:
         ("/CustomName", Item("s", plain, typed("s", plan.custom_name), writable=True)),
         ("/Connected", Item("i", plain, 1)),
         ("/Settings/HasTemperature", Item("i", plain, 1)),
-        ("/History/CanBeCleared", Item("i", plain, 0)),
+        ("/History/CanBeCleared", Item("i", plain, int(plan.bms and plan.writable))),
     ):
         tree.add(path, item)
     if plan.bms:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from gateway.model import BankState, BatteryState, Cap, Decision, Extreme, Health, Reading, Snapshot
+from gateway.model import BankState, BatteryState, Cap, Decision, Extreme, Health, Life, Reading, Snapshot
 
 HUNG: Final = "the gateway itself hangs: limits withdrawn"
 ABSURD: Final = 1e6  # V, A; no battery has it
@@ -59,6 +59,14 @@ class About:
     hardware: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The BMSs' own figures beside those that count."""
+
+    soc: float | None  # %
+    remaining_capacity: float | None  # Ah
+
+
 class View(NamedTuple):
     """One battery service's content before rounding; None = not known."""
 
@@ -73,7 +81,11 @@ class View(NamedTuple):
     capacity: float | None = None  # Ah
     remaining_capacity: float | None = None  # Ah
     time_to_go: int | None = None  # s
+    time_to_soc: Mapping[float, int | None] = MappingProxyType({})  # SoC point [%] -> s
     current_average: float | None = None  # A
+    bms: Own | None = None  # what the BMSs say themselves, where something else counts
+    life: Life | None = None
+    since_full: int | None = None  # s since the last completed charge
     min_cell: Extreme | None = None  # V; `where` as published
     max_cell: Extreme | None = None
     min_temperature: Extreme | None = None  # °C
@@ -131,8 +143,14 @@ def bank_view(snapshot: Snapshot, identity: str = "") -> View:
         soc=bank.soc if decision.soc is None else decision.soc,
         soh=bank.soh,
         capacity=bank.capacity,
-        remaining_capacity=bank.remaining_capacity,
+        remaining_capacity=bank.remaining_capacity
+        if decision.remaining_capacity is None
+        else decision.remaining_capacity,
+        bms=None if decision.soc_source == "bms" else Own(bank.soc, bank.remaining_capacity),
+        life=snapshot.life,
+        since_full=_since_full(snapshot),
         time_to_go=snapshot.time_to_go if live else None,
+        time_to_soc=snapshot.time_to_soc if live else dict.fromkeys(snapshot.time_to_soc),
         current_average=snapshot.current_average if live else None,
         min_cell=_placed(bank.min_cell, members) if recent else None,
         max_cell=_placed(bank.max_cell, members) if recent else None,
@@ -157,6 +175,11 @@ def bank_view(snapshot: Snapshot, identity: str = "") -> View:
             decision.ccl_reason, decision.dcl_reason, snapshot.guard, *(battery.health for battery in bank.batteries),
         ),
     )  # fmt: skip
+
+
+def _since_full(snapshot: Snapshot) -> int | None:
+    at = snapshot.life.last_full_charge if snapshot.life is not None else None
+    return None if at is None else max(0, int(snapshot.wall - at) // 60 * 60)  # once a minute is often enough
 
 
 def battery_view(state: BatteryState) -> View:

@@ -18,6 +18,7 @@ from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
 from tests.config.bench import CATALOGUE
 
+SENSOR = {f"EXTERNAL_SENSOR_DBUS_{what}" for what in ("DEVICE", "PATH_CURRENT", "PATH_SOC")}
 BATTERIES = {"BMS_TYPE", "BLUETOOTH_BMS", "CAN_PORT", "BATTERY_ADDRESSES", "POLL_INTERVAL"}
 
 
@@ -58,7 +59,7 @@ def test_defaults_there_are_defaults_here() -> None:
 
 
 def test_every_option_has_its_key_or_a_reason_why_not() -> None:
-    assert set(OPTIONS) == set(KEYS) | set(NO_EQUAL) | BATTERIES
+    assert set(OPTIONS) == set(KEYS) | set(NO_EQUAL) | BATTERIES | SENSOR
     assert set(RENAMED.values()) | {name for _, name in RETHOUGHT.values()} <= set(OPTIONS)
 
 

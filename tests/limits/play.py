@@ -6,7 +6,8 @@ from typing import Any
 
 from gateway.bank import aggregate
 from gateway.limits import LimitSettings, Memory, Site, evaluate
-from gateway.model import BankState, BatteryState, Decision, Health, Reading
+from gateway.limits.correct import correct
+from gateway.model import BankState, BatteryState, Decision, External, Health, Reading
 from tests.make import reading
 
 WALL = 1_750_000_000.0
@@ -52,6 +53,7 @@ class Play:
     now: float = 100.0
     wall: float = WALL
     complete: bool = True
+    external: External | None = None
     decision: Decision | None = None
 
     def __post_init__(self) -> None:
@@ -78,14 +80,19 @@ class Play:
 
     def bank(self) -> BankState:
         """The bank now."""
-        return aggregate([self._state(name) for name in self.batteries], complete=self.complete)
+        states = [self._state(name) for name in self.batteries]
+        return aggregate(states, complete=self.complete, external=self.external)
 
     def _state(self, name: str) -> BatteryState:
         link = self.links[name]
         age = self.now - link.good_at
         health = Health.LOST if age >= 60 else Health.STALE if age >= 10 else Health.ONLINE
         return BatteryState(
-            name=name, reading=self.batteries[name], age=age, health=health, good_in_a_row=link.good_in_a_row
+            name=name,
+            reading=correct(self.batteries[name], self.site.of(name)),
+            age=age,
+            health=health,
+            good_in_a_row=link.good_in_a_row,
         )
 
     def look(self) -> Decision:

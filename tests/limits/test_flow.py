@@ -53,8 +53,8 @@ def test_the_average_lies_between_the_least_and_the_most(parts: list[tuple[float
 def test_chapter_6_worked_example() -> None:
     assert time_to_go(70.0, 280.0, -14.0, 20.0) == 36000
     assert time_to_go(70.0, 280.0, 14.0, 20.0) == 21600
-    assert times_to((10.0, 60.0, 90.0), 70.0, 280.0, -14.0) == {10.0: 43200, 60.0: 7200}
-    assert times_to((10.0, 60.0, 90.0), 70.0, 280.0, 14.0) == {90.0: 14400}
+    assert times_to((10.0, 60.0, 90.0), 70.0, 280.0, -14.0) == {10.0: 43200, 60.0: 7200, 90.0: None}
+    assert times_to((10.0, 60.0, 90.0), 70.0, 280.0, 14.0) == {10.0: None, 60.0: None, 90.0: 14400}
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
+from gateway.limits.correct import true_current
 from gateway.limits.settings import CurrentMap
-from gateway.limits.soc import corrected
 from tests.limits.play import WIDE, Play, cells, settings
 from tests.make import reading
 
@@ -21,19 +21,19 @@ def counting(**more: object) -> Play:
 @pytest.mark.parametrize(("raw", "real"), [(0.4, 0.0), (50.0, 49.583), (-0.5, 0.0), (400.0, 300.0), (-50.0, -49.583)])
 def test_chapter_5_1_correction_map(raw: float, real: float) -> None:
     table = CurrentMap(reported=(-300, -0.5, 0.5, 300), measured=(-300, 0, 0, 300))
-    assert corrected(reading(current=raw), table) == pytest.approx(real, abs=0.001)
+    assert true_current(reading(current=raw), table) == pytest.approx(real, abs=0.001)
 
 
 def test_chapter_5_1_no_flow_through_an_open_switch() -> None:
     plain = CurrentMap()
-    assert corrected(reading(current=-0.3, discharge_allowed=False), plain) == 0.0
-    assert corrected(reading(current=0.3, charge_allowed=False), plain) == 0.0
-    assert corrected(reading(current=0.3, discharge_allowed=False), plain) == 0.3
-    assert corrected(reading(current=None), plain) is None
+    assert true_current(reading(current=-0.3, discharge_allowed=False), plain) == 0.0
+    assert true_current(reading(current=0.3, charge_allowed=False), plain) == 0.0
+    assert true_current(reading(current=0.3, discharge_allowed=False), plain) == 0.3
+    assert true_current(reading(current=None), plain) is None
 
 
 def test_equal_lists_change_nothing_not_even_above_their_ends() -> None:
-    assert corrected(reading(current=350.0), CurrentMap()) == 350.0
+    assert true_current(reading(current=350.0), CurrentMap()) == 350.0
 
 
 # ---- 5.2, 5.3
