@@ -90,7 +90,7 @@ class ExternalSensor:
         if isinstance(told, int | float) and least <= told <= most:  # NaN fails this, too
             self._known[name], self._faults[name] = (float(told), self._clock()), ""
         else:
-            shown = told if isinstance(told, int | float) else "no number"
+            shown = f"{told:g}" if isinstance(told, int | float) else "no number"
             self._lose(name, f"says {shown}, expected {least:g}..{most:g}")
 
     def _lose(self, name: str, fault: str) -> None:

@@ -18,10 +18,11 @@ VOLTS = 0.02  # V, rounding of published voltages
 class Bounds:
     """What no limit may ever exceed, taken straight from the settings, per battery name."""
 
-    cell_voltage: float  # V, the highest set-point of any state, reset voltage included when it is on
+    cell_voltage: dict[str, float]  # V, each battery's highest set-point, reset voltage included when it is on
     voltage_drop: float  # V, what the settings add to the published CVL
     charge_current: dict[str, float]  # A, configured maximum of each battery
     discharge_current: dict[str, float]  # A
+    silence: dict[str, float]  # s, how long a silent battery may still count for the currents
     bank_charge_current: float = math.inf  # A, the user's cap for the bank
     bank_discharge_current: float = math.inf  # A
 
@@ -56,10 +57,11 @@ def _checks(decision: Decision, bank: BankState, bounds: Bounds) -> Iterable[str
     yield _number("CCL", decision.ccl)
     yield _number("DCL", decision.dcl)
     yield _voltage(decision, bank, bounds)
-    charge = [min(bounds.charge_current.get(m.name, 0.0), _bms(m, "charge")) for m in members]
-    discharge = [min(bounds.discharge_current.get(m.name, 0.0), _bms(m, "discharge")) for m in members]
-    yield _current("CCL", decision.ccl, charge, bounds.bank_charge_current)
-    yield _current("DCL", decision.dcl, discharge, bounds.bank_discharge_current)
+    for name, way, most, configured, bank_most in (
+        ("CCL", "charge", decision.ccl, bounds.charge_current, bounds.bank_charge_current),
+        ("DCL", "discharge", decision.dcl, bounds.discharge_current, bounds.bank_discharge_current),
+    ):
+        yield _current(name, most, [_own(member, way, configured, bounds) for member in members], bank_most)
     yield _matched("charge", decision.allow_charge, decision.ccl)
     yield _matched("discharge", decision.allow_discharge, decision.dcl)
 
@@ -80,10 +82,13 @@ def _voltage(decision: Decision, bank: BankState, bounds: Bounds) -> str:
 
 
 def _ceiling(bank: BankState, bounds: Bounds) -> float | None:
-    """The highest charge voltage the settings allow for the smallest pack [V]; None while no cell count is known."""
-    cells = [state.reading.cells for state in bank.batteries if state.contributes and state.reading is not None]
-    known = [count for count in cells if count]
-    return bounds.cell_voltage * min(known) + bounds.voltage_drop if known else None
+    """The highest charge voltage the settings allow for every pack [V]; None while no cell count is known."""
+    known = [
+        bounds.cell_voltage.get(_device(state), 0.0) * state.reading.cells
+        for state in bank.batteries
+        if state.contributes and state.reading is not None and state.reading.cells
+    ]
+    return min(known) + bounds.voltage_drop if known else None
 
 
 def _current(name: str, value: float, members: list[float], bank: float) -> str:
@@ -92,6 +97,18 @@ def _current(name: str, value: float, members: list[float], bank: float) -> str:
         return f"{name} {value:.1f} A above the bank's cap of {bank:.1f} A"
     most = sum(members)
     return f"{name} {value:.1f} A above the {most:.1f} A that its members allow" if value > most + SLACK else ""
+
+
+def _own(state: BatteryState, way: str, configured: dict[str, float], bounds: Bounds) -> float:
+    """What this battery may contribute at most [A]: nothing when it has been silent for too long."""
+    if state.age is None or state.age > bounds.silence.get(_device(state), 0.0) + SLACK:
+        return 0.0
+    return min(configured.get(_device(state), 0.0), _bms(state, way))
+
+
+def _device(state: BatteryState) -> str:
+    """The name in the settings; packs behind one device share its settings."""
+    return state.name.partition("/")[0]
 
 
 def _bms(state: BatteryState, way: str) -> float:

@@ -14,7 +14,7 @@ from bms_drivers.detect import detect
 from bms_drivers.links.factory import open_port
 from bms_drivers.links.port import Port
 from gateway.app import Gateway, Plan
-from gateway.battery import Battery, Watch
+from gateway.battery import STALE_AFTER, STALE_POLLS, Battery, Watch
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, ExternalSensorSettings, Settings, battery_class
 from gateway.guard import Bounds
 from gateway.limits import LimitSettings, Site
@@ -148,10 +148,11 @@ def _bounds(settings: Settings) -> Bounds:
     each = {battery.name: settings.limits_of(battery) for battery in settings.batteries}
     infinite = float("inf")
     return Bounds(
-        cell_voltage=max(_highest_cell_voltage(limits) for limits in each.values()),
+        cell_voltage={name: _highest_cell_voltage(limits) for name, limits in each.items()},
         voltage_drop=max(limits.voltage_drop for limits in each.values()),
         charge_current={name: limits.charge_current.max for name, limits in each.items()},
         discharge_current={name: limits.discharge_current.max for name, limits in each.items()},
+        silence={battery.name: _silence(battery, each[battery.name]) for battery in settings.batteries},
         bank_charge_current=_or(settings.bank.charge_current_limit, infinite),
         bank_discharge_current=_or(settings.bank.discharge_current_limit, infinite),
     )
@@ -161,6 +162,13 @@ def _highest_cell_voltage(limits: LimitSettings) -> float:
     """The charge set-point [V per cell], with the periodic higher one where it is switched on."""
     reset = limits.soc_reset.cell_voltage if limits.soc_reset.after_days else 0.0
     return max(limits.cell_voltage.max, reset)
+
+
+def _silence(battery: BatterySettings, limits: LimitSettings) -> float:
+    """s without an answer after which the battery must count for nothing; limits.md 8.2."""
+    if limits.on_loss.block:
+        return max(STALE_AFTER, STALE_POLLS * battery.poll_interval)
+    return limits.on_loss.timeout_minutes * 60
 
 
 def _or(value: float | None, other: float) -> float:

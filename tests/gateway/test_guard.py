@@ -11,7 +11,7 @@ from gateway.guard import Bounds, broken, safe
 from gateway.model import BankState, Decision
 from tests.make import bank, battery, decision, reading
 
-BOUNDS = Bounds(3.45, 0.0, {"rack-1": 50.0}, {"rack-1": 60.0})
+BOUNDS = Bounds({"rack-1": 3.45}, 0.0, {"rack-1": 50.0}, {"rack-1": 60.0}, {"rack-1": 1800.0})
 
 
 def judged(made: Decision, state: BankState | None = None, bounds: Bounds = BOUNDS) -> str:
@@ -30,6 +30,25 @@ def test_no_limit_is_ever_nan_infinite_or_negative(name: str, value: float) -> N
 
 def test_the_charge_voltage_stays_under_the_settings() -> None:
     assert judged(decision(cvl=55.3)) == "CVL 55.30 V above 55.20 V of the settings"
+
+
+def test_the_charge_voltage_stays_under_every_batterys_own_settings() -> None:
+    both = bank(battery("a"), battery("b"))
+    bounds = Bounds({"a": 3.55, "b": 3.40}, 0.0, {"a": 50.0, "b": 50.0}, {"a": 60.0, "b": 60.0}, {"a": 1e9, "b": 1e9})
+    assert judged(decision(cvl=54.4), both, bounds) == ""
+    assert judged(decision(cvl=55.2), both, bounds) == "CVL 55.20 V above 54.40 V of the settings"
+
+
+def test_a_battery_that_was_silent_for_too_long_counts_for_nothing() -> None:
+    assert judged(decision(), bank(battery(age=1800.0))) == ""
+    assert judged(decision(), bank(battery(age=1800.1))) == "CCL 50.0 A above the 0.0 A that its members allow"
+    assert judged(decision(ccl=0.0, allow_charge=False), bank(battery(age=None))).startswith("DCL 60.0 A above")
+
+
+def test_packs_behind_one_device_have_its_bounds() -> None:
+    packs = bank(battery("rack-1/1"), battery("rack-1/2"))
+    assert judged(decision(ccl=100.0, dcl=120.0), packs) == ""
+    assert judged(decision(ccl=100.5, dcl=120.0), packs) == "CCL 100.5 A above the 100.0 A that its members allow"
 
 
 def test_the_current_stays_under_the_settings_and_the_banks_cap() -> None:

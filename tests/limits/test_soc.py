@@ -4,6 +4,7 @@ import pytest
 
 from gateway.limits.correct import true_current
 from gateway.limits.settings import CurrentMap
+from gateway.model import External
 from tests.limits.play import WIDE, Play, cells, settings
 from tests.make import reading
 
@@ -34,6 +35,66 @@ def test_chapter_5_1_no_flow_through_an_open_switch() -> None:
 
 def test_equal_lists_change_nothing_not_even_above_their_ends() -> None:
     assert true_current(reading(current=350.0), CurrentMap()) == 350.0
+
+
+@pytest.mark.parametrize("source", ["bms", "counter"])
+def test_the_corrected_current_is_what_is_counted_and_published(source: str) -> None:
+    table = {"reported": [-100, 100], "measured": [-50, 50]}
+    play = Play(settings(soc={"source": source, "current_map": table})).set(current=40.0)
+    play.run(60)
+    assert play.bank().current == 20.0
+    assert play.bank().power == pytest.approx(20.0 * 53.2)
+    assert play.memory.current_average == 20.0
+
+
+def test_sensors_are_adjusted_once_for_each_reading_and_for_everything() -> None:
+    play = Play(settings(temperature_adjust={"sensor_2": [-2.0, 1.0], "mosfet": [5.0, 1.1]}))
+    play.set(temperatures=(25.0, 48.0), mosfet_temperature=60.0).run(5)
+    bank = play.bank()
+    assert bank.max_temperature is not None
+    assert bank.max_temperature.value == 46.0
+    assert bank.mosfet_temperature == 71.0
+    assert play.decision is not None
+    assert any("hottest sensor 46.0 °C" in cap.why for cap in play.decision.ccl_caps)
+    assert any("MOSFET 71.0 °C" in cap.why for cap in play.decision.ccl_caps)
+
+
+# ---- 5.5
+
+
+def test_chapter_5_5_an_external_sensor_measures_the_bank_while_it_speaks() -> None:
+    play = Play().set(current=20.0, soc=60.0, charge_allowed=False)
+    play.external = External(current=-7.0, soc=55.0)
+    found = play.run(5)
+    assert (found.soc, found.soc_source, found.remaining_capacity) == (55.0, "external", pytest.approx(154.0))
+    assert (play.bank().current, play.memory.current_average) == (-7.0, -7.0)
+    assert play.bank().power == pytest.approx(-7.0 * 53.2)
+    assert play.bank().soc == 60.0, "the BMS's own is kept beside it"
+    play.external = External(fault="gone")
+    found = play.run(1)
+    assert (found.soc, found.soc_source) == (60.0, "bms")
+    assert play.bank().current == 0.0, "the BMS again, without a flow through its open switch"
+
+
+def test_chapter_5_5_rules_and_alarm_follow_the_external_soc() -> None:
+    play = Play(settings(by_soc={"discharge": {"enabled": True}})).set(soc=60.0)
+    play.external = External(soc=9.0)
+    found = play.run(1)
+    assert found.alarms["low_soc"] == 2
+    assert found.dcl == pytest.approx(60 * 0.18, abs=0.01)
+
+
+def test_a_sensor_of_the_bank_feeds_the_counter_of_a_single_battery_only() -> None:
+    alone = counting()
+    alone.external = External(current=28.0)
+    assert alone.run(3600, dt=5).soc == pytest.approx(60.0, abs=0.05)
+    both = Play(
+        settings(**WIDE, soc={"source": "counter"}),
+        {"a": reading(soc=50.0, current=0.0), "b": reading(soc=50.0, current=0.0)},
+    )
+    both.external = External(current=28.0)
+    assert both.run(3600, dt=5).soc == pytest.approx(50.0)
+    assert both.memory.current_average == 28.0
 
 
 # ---- 5.2, 5.3
