@@ -12,14 +12,20 @@ from gateway.model import ConfigError
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path), default="gateway.yaml")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema for editors instead.")
+@click.option("--settings", "reference", is_flag=True, help="Print every key with default and meaning (markdown).")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
-def command(file: Path, schema: bool, as_json: bool) -> None:
+def command(file: Path, schema: bool, reference: bool, as_json: bool) -> None:
     """Validate FILE (default gateway.yaml).
 
     Prints one line for every mistake: FILE:LINE: key: what, expected.  Exit code 1 when there is one.
     """
     from gateway.config.load import load
 
+    if reference:
+        from gateway.config.reference import page
+
+        click.echo("\n".join(page()))
+        return
     if schema:
         from gateway.config.editor import dump_schema
 

@@ -55,6 +55,16 @@ class Moment:
         return 0.0 if self.memory.absorbing_since is None else self.now - self.memory.absorbing_since
 
     @property
+    def needed(self) -> float:
+        """V of the pack from which on the maximum counts as reached (Q8: never an exact comparison)."""
+        return self.facts.u_max - self.settings.absorption.voltage_tolerance
+
+    @property
+    def reached(self) -> bool:
+        """At maximum voltage."""
+        return self.facts.cells_sum >= self.needed - EPS
+
+    @property
     def balanced(self) -> bool:
         """Cells close enough together to begin absorption."""
         least = self.settings.absorption.cell_difference
@@ -62,8 +72,8 @@ class Moment:
 
 
 def begins(m: Moment) -> bool:
-    """A1: at maximum voltage and balanced."""
-    return m.memory.allow_max and m.facts.cells_sum >= m.facts.u_max - SAME and m.balanced
+    """A1: at maximum voltage and balanced; with a maximum time also out of balance, since it ends at last (3.2)."""
+    return m.memory.allow_max and m.reached and (m.balanced or m.settings.absorption.max_time is not None)
 
 
 def rebulks(m: Moment) -> bool:
@@ -219,8 +229,8 @@ def waiting(m: Moment) -> tuple[str, ...]:
 def _bulk_waits(m: Moment) -> tuple[str, ...]:
     facts, least = m.facts, m.settings.absorption.cell_difference
     lines = []
-    if facts.cells_sum < facts.u_max - SAME:
-        lines.append(f"absorption: {facts.cells_sum:.2f} V, needs {facts.u_max:.2f} V")
+    if not m.reached:
+        lines.append(f"absorption: {facts.cells_sum:.3f} V, needs {m.needed:.3f} V")
     if not m.balanced and least is not None:
         apart = f"{facts.difference * 1000:.0f} mV, needs <= {least * 1000:.0f} mV"
         lines.append(f"absorption: cell difference {apart}")
@@ -230,6 +240,8 @@ def _bulk_waits(m: Moment) -> tuple[str, ...]:
 def _absorption_waits(m: Moment) -> tuple[str, ...]:
     facts, setting = m.facts, m.settings.absorption
     left = f"float: {max(0.0, setting.time - m.absorbed):.0f} s of absorption left"
+    if setting.max_time is not None and m.memory.absorbing_first is not None:
+        left += f", at most {max(0.0, setting.max_time - (m.now - m.memory.absorbing_first)):.0f} s"
     if setting.cell_difference is not None:
         limit = setting.cell_difference + setting.cell_difference_deviation
         left += f", cell difference {facts.difference * 1000:.0f} mV, restarts above {limit * 1000:.0f} mV"

@@ -72,8 +72,21 @@ class Absorption(Model):
     cell_difference: float | None = number(0.010, "V", "balanced when at most this; null = whatever it is", ge=0, le=1)
     cell_difference_deviation: float = number(0.003, "V", "more than this above it restarts the time", ge=0, le=1)
     abort_below: float = number(0.5, "V", "so far below max, whole pack, absorption is given up", gt=0, le=10)
-    max_time: float | None = number(None, "s", "it ends after this long in any case; null = never", gt=0, le=86400)
+    voltage_tolerance: float = number(
+        0.001, "V", "so far below max, whole pack, max counts as reached; for chargers that stay short", ge=0.001, le=1
+    )
+    max_time: float | None = number(
+        None, "s", "so long at max voltage, balanced or not, it ends in any case; null = never", gt=0, le=86400
+    )
     tail_current: float | None = number(None, "A", "it ends only at or below this current; null = any", ge=0, le=1000)
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.voltage_tolerance >= self.abort_below:
+            raise ValueError(
+                f"voltage_tolerance {self.voltage_tolerance:g} V must be less than abort_below {self.abort_below:g} V"
+            )
+        return self
 
 
 class Rebulk(Model):

@@ -45,6 +45,7 @@ class CanOutput:
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._keep_alive_at: float | None = None
+        self._safe = ""  # why 0 A is sent; "" = what was decided is
         self._silent = WAITING  # why nothing is sent; "" = frames go out
         self._clamped: tuple[str, ...] = ()
         self._frames: list[Frame] = []
@@ -133,6 +134,7 @@ class CanOutput:
         if missing:
             return self._nothing(f"nothing is sent while not known: {', '.join(missing)}")
         since, why = _lost(self._snapshot, now)
+        self._explain_safe_state(why)
         if since is None:
             return self._encoded(values)
         if self._settings.silence_after is not None and now - since >= self._settings.silence_after:
@@ -158,6 +160,15 @@ class CanOutput:
                 log.warning("%s: %s", self._bus.name, self._clamping())
         self._tell("")
         return frames
+
+    def _explain_safe_state(self, why: str) -> None:
+        """Log when 0 A is sent instead of what was decided, and when that ends."""
+        if why != self._safe:
+            if why:
+                log.error("%s: %s: sending 0 A both ways", self._bus.name, why)
+            else:
+                log.warning("%s: sending the limits as decided again", self._bus.name)
+        self._safe = why
 
     def _nothing(self, why: str) -> list[Frame]:
         self._tell(why)
@@ -189,5 +200,5 @@ def _lost(snapshot: Snapshot, now: float) -> tuple[float | None, str]:
     if snapshot.decision.blocked_since is not None:
         return snapshot.decision.blocked_since, "the BMS is lost"
     if now > snapshot.valid_until:
-        return snapshot.valid_until, "the gateway hangs"
+        return snapshot.valid_until, f"no decision since {snapshot.valid_until - snapshot.at:.0f} s (the gateway hangs)"
     return None, ""

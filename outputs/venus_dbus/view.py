@@ -146,7 +146,7 @@ def bank_view(snapshot: Snapshot, identity: str = "") -> View:
         remaining_capacity=bank.remaining_capacity
         if decision.remaining_capacity is None
         else decision.remaining_capacity,
-        bms=None if decision.soc_source == "bms" else Own(bank.soc, bank.remaining_capacity),
+        bms=_own(bank, decision),
         life=snapshot.life,
         since_full=_since_full(snapshot),
         time_to_go=snapshot.time_to_go if live else None,
@@ -175,6 +175,13 @@ def bank_view(snapshot: Snapshot, identity: str = "") -> View:
             decision.ccl_reason, decision.dcl_reason, snapshot.guard, *(battery.health for battery in bank.batteries),
         ),
     )  # fmt: skip
+
+
+def _own(bank: BankState, decision: Decision) -> Own | None:
+    """The BMSs' own figures where another SoC may count, also while it does not."""
+    if decision.soc_source == "bms" and bank.external is None:
+        return None
+    return Own(bank.soc, bank.remaining_capacity)
 
 
 def _since_full(snapshot: Snapshot) -> int | None:

@@ -24,6 +24,10 @@ def test_the_drivers_page_is_what_the_drivers_say() -> None:
     assert run("drivers", "--markdown").stdout == (ROOT / "docs" / "drivers.md").read_text()
 
 
+def test_the_settings_page_is_what_the_settings_say() -> None:
+    assert run("check", "--settings").stdout == (ROOT / "docs" / "settings.md").read_text()
+
+
 def test_drivers_as_json() -> None:
     rows = {row["driver"]: row for row in json.loads(run("drivers", "--json").stdout)}
     assert rows["jbd"]["features"]["single cells"] is True

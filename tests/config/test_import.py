@@ -104,6 +104,9 @@ def test_nothing_configured_is_one_battery_to_be_completed() -> None:
                 "by_cell_voltage.charge.fractions": (1, 0.5, 0.05, 0),
             },
         ),
+        ("TEMPERATURE_2_ADJUST = -1.5, 1.02", {"temperature_adjust.sensor_2": (-1.5, 1.02)}),
+        ("TEMPERATURE_MOS_ADJUST = 3, 1", {"temperature_adjust.mosfet": (3.0, 1.0)}),
+        ("TEMPERATURE_1_ADJUST = 0, 1", {}),
         ("CCCM_SOC_ENABLE = True", {"by_soc.charge.enabled": True}),
         ("SOC_WHILE_CHARGING = 99, 96, 91, 86", {"by_soc.charge.points": (86, 91, 96, 99)}),
         (
@@ -114,6 +117,23 @@ def test_nothing_configured_is_one_battery_to_be_completed() -> None:
 )
 def test_option_finds_its_place(text: str, expected: dict[str, Any]) -> None:
     assert limits(text) == expected
+
+
+def test_external_sensor() -> None:
+    device = "EXTERNAL_SENSOR_DBUS_DEVICE = com.victronenergy.battery.ttyS7\n"
+    found = imported(device + "EXTERNAL_SENSOR_DBUS_PATH_CURRENT = /Dc/0/Current").bank.external_sensor
+    assert found is not None
+    assert (found.service, found.paths) == ("com.victronenergy.battery.ttyS7", {"current": "/Dc/0/Current"})
+    old = "EXTERNAL_CURRENT_SENSOR_DBUS_DEVICE = a.b\nEXTERNAL_CURRENT_SENSOR_DBUS_PATH = /I"
+    assert imported(old).bank.external_sensor is not None
+    assert imported("EXTERNAL_SENSOR_DBUS_PATH_SOC = /Soc").bank.external_sensor is None, "paths alone do nothing"
+    assert refusals(device) == [
+        "config.ini:2: EXTERNAL_SENSOR_DBUS_DEVICE: expected also EXTERNAL_SENSOR_DBUS_PATH_CURRENT or"
+        " EXTERNAL_SENSOR_DBUS_PATH_SOC"
+    ]
+    both = refusals(device + "EXTERNAL_SENSOR_DBUS_PATH_SOC = /Soc\nSOC_CALCULATION = True")
+    assert len(both) == 1
+    assert "config.ini:3: EXTERNAL_SENSOR_DBUS_PATH_SOC: an SoC from outside and" in both[0]
 
 
 def test_bluetooth_batteries() -> None:

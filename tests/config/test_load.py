@@ -228,6 +228,26 @@ def test_null_says_aloud_that_there_is_no_cap() -> None:
     assert read(ONE + "bank: {charge_current_limit: null}\n").bank.charge_current_limit is None
 
 
+EXTERNAL = "bank:\n  external_sensor: "
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{service: a.b, current: /Dc/0/Current}", ""),
+        ("{service: a.b}", "bank.external_sensor: current or soc (or both) must say where the value is"),
+        ("{service: shunt, soc: /Soc}", "bank.external_sensor.service: 'shunt' is no name of a D-Bus service"),
+        ("{service: a.b, soc: Soc}", "bank.external_sensor.soc: 'Soc' is no D-Bus path"),
+        ("{service: a.b, soc: /Soc}\nlimits: {soc: {source: counter}}", "exclude each other; remove one of them"),
+        ("{service: a.b, current: /I}\nlimits: {soc: {source: counter}}", ""),
+    ],
+)
+def test_external_sensor(text: str, expected: str) -> None:
+    found = section(EXTERNAL + text)
+    assert len(found) == bool(expected), found
+    assert not expected or expected in found[0]
+
+
 def test_driver_has_its_own_settings() -> None:
     found = read(ONE.replace("plain", "chain") + "    cell_count: 15\n    invert_current: true\n")
     assert found.batteries[0].setup == {"address": 1, "cell_count": 15, "invert_current": True, "pack_gap": 0.05}

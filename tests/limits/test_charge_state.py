@@ -138,6 +138,35 @@ def test_absorption_may_have_a_longest_time() -> None:
     assert play.until(lambda d: d.charge_mode == "float_transition") == 1801
 
 
+def test_the_longest_time_also_ends_what_was_never_balanced() -> None:
+    play = Play(settings(**WIDE, absorption={"max_time": 1800}, charge_voltage={"controller": "off"}))
+    play.set(cell_voltages=cells(3.452, 3.490), soc=99.0)
+    assert play.look().charge_mode == "absorption"
+    assert play.until(lambda d: d.charge_mode == "float_transition") == 1801
+    never = Play(settings(**WIDE, charge_voltage={"controller": "off"})).set(
+        cell_voltages=cells(3.452, 3.490), soc=99.0
+    )
+    assert never.run(7200, dt=10).charge_mode == "bulk"
+
+
+def test_a_charger_that_stays_short_reaches_the_maximum_within_the_tolerance() -> None:
+    short = cells(3.4485)  # 24 mV below 55.20 V
+    assert Play(settings(**WIDE)).set(cell_voltages=short).run(60).charge_mode == "bulk"
+    play = Play(settings(**WIDE, absorption={"voltage_tolerance": 0.025})).set(cell_voltages=short, soc=99.0)
+    assert play.look().charge_mode == "absorption"
+    assert play.until(lambda d: d.charge_mode == "float_transition") == 901
+    play = Play(settings(**WIDE, absorption={"voltage_tolerance": 0.02})).set(cell_voltages=short)
+    assert play.look().waiting == ("absorption: 55.176 V, needs 55.180 V",)
+
+
+def test_the_penalty_of_one_high_cell_does_not_keep_a_tolerant_pack_in_bulk() -> None:
+    """An inverter that holds CVL exactly keeps such a pack as far below the maximum as the cell is above its limit."""
+    play = Play(settings(**WIDE, absorption={"voltage_tolerance": 0.05}))
+    play.set(cell_voltages=cells(3.449, 3.458), soc=99.0)
+    assert play.look().cvl == pytest.approx(55.19, abs=0.01)
+    assert play.decision is not None and play.decision.charge_mode == "absorption"
+
+
 def test_absorption_may_wait_for_the_tail_current() -> None:
     play = full(absorption={"tail_current": 5}).set(current=8.0)
     assert play.run(2000).charge_mode == "absorption"

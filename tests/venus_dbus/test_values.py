@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model import ALARMS, Cap, Decision, Extreme, Health, Snapshot
+from gateway.model import ALARMS, Cap, Decision, Extreme, Health, Life, Snapshot
 from outputs.venus_dbus.paths import Published, down
 from outputs.venus_dbus.tree import Tree, Value
 from outputs.venus_dbus.view import View, bank_view, battery_view, vouched
@@ -249,3 +249,39 @@ def test_a_valid_snapshot_is_published_as_it_is() -> None:
     blocked = replace(snapshot, decision=make.decision(blocked_since=1.0))
     assert vouched(blocked, 6.0).decision.blocked_since == 1.0
     assert vouched(snapshot, 6.0).decision.blocked_since == 5.0
+
+
+def test_the_history_is_published_with_the_signs_of_victron() -> None:
+    life = Life(
+        deepest_discharge=200.0, last_discharge=12.34, total_ah_drawn=5000.0, full_discharges=1, automatic_syncs=3,
+        last_full_charge=1_789_990_000.0, minimum_voltage=48.1, charged_energy=410.26,
+    )  # fmt: skip
+    values = of_bank(life=life)
+    assert values["/History/DeepestDischarge"] == -200.0
+    assert values["/History/LastDischarge"] == -12.3
+    assert values["/History/TotalAhDrawn"] == -5000.0
+    assert values["/History/AverageDischarge"] is None
+    assert (values["/History/FullDischarges"], values["/History/AutomaticSyncs"]) == (1, 3)
+    assert values["/History/TimeSinceLastFullCharge"] == 9960, "whole minutes: it would change every second"
+    assert values["/History/MinimumVoltage"] == 48.1
+    assert values["/History/ChargedEnergy"] == 410.3
+    assert values["/History/ChargeCycles"] == 42, "the BMS's own count"
+    assert "/History/MinimumVoltage" not in of_bank(), "no history is kept"
+
+
+def test_our_own_count_of_cycles_stands_in_for_the_bms() -> None:
+    bank = replace(make.bank(), charge_cycles=None)
+    assert of_bank(bank=bank, life=Life(charge_cycles=17.9))["/History/ChargeCycles"] == 17
+
+
+def test_configured_soc_points_have_a_path_each() -> None:
+    values = of_bank(time_to_soc={12.5: None, 90.0: 3600})
+    assert (values["/TimeToSoC/12_5"], values["/TimeToSoC/90"]) == (None, 3600)
+
+
+def test_with_another_soc_the_bms_own_stands_beside_it() -> None:
+    counted = make.decision(soc=55.0, soc_source="counter", remaining_capacity=154.0)
+    values = of_bank(decision=counted)
+    assert (values["/Soc"], values["/Capacity"], values["/ConsumedAmphours"]) == (55.0, 154.0, -126.0)
+    assert (values["/SocBms"], values["/CapacityBms"], values["/ConsumedAmphoursBms"]) == (60.0, 168.0, -112.0)
+    assert "/SocBms" not in of_bank()
