@@ -67,7 +67,7 @@ def imbalance(
         return memory, 0
     pairs = [(pack.reading.max_cell, pack.reading.min_cell) for pack in packs if pack.online]
     difference = max((high - low for high, low in pairs if high is not None and low is not None), default=0.0)
-    capacities = [pack.reading.capacity or 0.0 for pack in packs if pack.online]
+    capacities = [pack.capacity or 0.0 for pack in packs if pack.online]
     calm = current is not None and all(capacities) and abs(current) < setting.below_c_rate * sum(capacities)
     apart = difference > setting.cell_difference and calm
     since = (memory.now if memory.imbalance_since is None else memory.imbalance_since) if apart else None

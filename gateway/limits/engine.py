@@ -139,5 +139,5 @@ def _lived(
 
 def _capacity(packs: Sequence[Pack]) -> float | None:
     """Ah of the batteries that answer; None while one does not know its own."""
-    known = [pack.reading.capacity for pack in answering(packs)]
+    known = [pack.capacity for pack in answering(packs)]
     return sum(c for c in known if c is not None) if known and None not in known else None

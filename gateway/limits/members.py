@@ -36,7 +36,7 @@ def _member(way: Way, pack: Pack, now: float) -> tuple[Member, Pack]:
     elif held:
         caps.append(Cap(after.amps or 0.0, "recovery", held, f"limits.{way}_current.hold"))
     member = Member(
-        pack.state.name, pack.reading.capacity, after.amps or 0.0, tuple(caps), not left_out, held,
+        pack.state.name, pack.capacity, after.amps or 0.0, tuple(caps), not left_out, held,
         _bound(way, pack) if gone and switch is not False else None,
     )  # fmt: skip
     kept = replace(memory, charge=after) if way == "charge" else replace(memory, discharge=after)

@@ -36,6 +36,7 @@ class BatteryMemory:
     discharge: Recovery = Recovery()
     seen: Mapping[str, Seen] = field(default_factory=dict)  # input -> last known value
     cells: int | None = None  # in series, as last known
+    capacity: float | None = None  # Ah, as last known
     lost: bool = False  # went stale and has not yet given three good reads
     blocked: bool = False  # its silence went so far that it contributes nothing
     safe: bool = True  # its cells were safe when it went

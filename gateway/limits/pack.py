@@ -31,6 +31,11 @@ class Pack:
         """It answers now."""
         return self.state.health is Health.ONLINE
 
+    @property
+    def capacity(self) -> float | None:
+        """Ah, as last known."""
+        return self.reading.capacity or self.memory.capacity
+
 
 def look(state: BatteryState, site: Site, memory: Memory, now: float, external: External = NOTHING) -> Pack:
     """One battery (with a reading) with its loss judged, its SoC counted and its inputs remembered.
@@ -48,7 +53,12 @@ def look(state: BatteryState, site: Site, memory: Memory, now: float, external: 
     charge = soc.chosen(reading, mine, settings, external.soc, full=not memory.allow_max)
     inputs = observe(reading, charge, settings.temperature_sensors, mine.seen)
     if online:
-        mine = replace(mine, seen=remember(inputs, mine.seen, now), cells=reading.cells or mine.cells)
+        mine = replace(
+            mine,
+            seen=remember(inputs, mine.seen, now),
+            cells=reading.cells or mine.cells,
+            capacity=reading.capacity or mine.capacity,
+        )
     return Pack(state, reading, rules, mine, gone, charge, inputs)
 
 
@@ -72,7 +82,7 @@ def bank_soc(packs: Sequence[Pack]) -> float | None:
         return None
     if len(known) == 1:
         return known[0].soc
-    weights = [pack.reading.capacity or 0.0 for pack in known]
+    weights = [pack.capacity or 0.0 for pack in known]
     if not all(weights):
         weights = [1.0] * len(known)
     return sum((pack.soc or 0.0) * weight for pack, weight in zip(known, weights, strict=True)) / sum(weights)
@@ -88,6 +98,6 @@ def bank_current(packs: Sequence[Pack], external: External | None = None) -> flo
 
 def filled(pack: Pack) -> Pack:
     """After the full event: the counter of a battery that answers says 100 %."""
-    if pack.rules.settings.soc.source != "counter" or not pack.reading.capacity or not pack.online:
+    if pack.rules.settings.soc.source != "counter" or not pack.capacity or not pack.online:
         return pack
-    return replace(pack, memory=replace(pack.memory, counted_ah=pack.reading.capacity, counted_soc=100.0), soc=100.0)
+    return replace(pack, memory=replace(pack.memory, counted_ah=pack.capacity, counted_soc=100.0), soc=100.0)
