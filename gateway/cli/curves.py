@@ -9,6 +9,7 @@ import click
 
 from gateway.config.load import load
 from gateway.config.schema import Settings
+from gateway.limits.currents import STEP_SIDE, Way
 from gateway.limits.settings import LimitSettings, Table
 from gateway.limits.tables import Curve, Side
 from gateway.model import GatewayError
@@ -72,12 +73,13 @@ def _draw(limits: LimitSettings, plot: Path) -> None:
     figure, axes = pyplot.subplots(2, 2, figsize=(11, 7), layout="constrained")
     for axis, (key, title, unit, ends) in zip(axes.flat, GROUPS, strict=True):
         xs = [ends[0] + (ends[1] - ends[0]) * n / STEPS for n in range(STEPS + 1)]
-        for way, most, colour in (
+        ways: tuple[tuple[Way, float, str], ...] = (
             ("charge", limits.charge_current.max, "tab:green"),
             ("discharge", limits.discharge_current.max, "tab:red"),
-        ):
+        )
+        for way, most, colour in ways:
             table: Table = getattr(getattr(limits, key), way)
-            curve, side = Curve(table.points, table.fractions), _side(limits, way)
+            curve, side = Curve(table.points, table.fractions), _side(limits, way, key)
             style = "-" if table.enabled else ":"
             label = f"{way}{'' if table.enabled else ' (off)'}"
             axis.plot(xs, [curve(x, side) * most for x in xs], style, color=colour, label=label)
@@ -93,7 +95,6 @@ def _draw(limits: LimitSettings, plot: Path) -> None:
         pyplot.close(figure)
 
 
-def _side(limits: LimitSettings, way: str) -> Side:
-    if limits.mode == "linear":
-        return "linear"
-    return "left" if way == "charge" else "right"
+def _side(limits: LimitSettings, way: Way, key: str) -> Side:
+    """How the rule itself reads this table between its points."""
+    return "linear" if limits.mode == "linear" else STEP_SIDE[way, key.removeprefix("by_")]

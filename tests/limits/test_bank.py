@@ -194,3 +194,12 @@ def test_pack_settings_follow_the_name_of_the_device() -> None:
     own = settings(charge_current={"max": 10})
     play = Play(batteries={"master/2": reading(), "b": reading()}, options={"per_battery": {"master": own}})
     assert play.look().ccl == 20.0
+
+
+def test_a_capacity_that_is_no_longer_told_counts_as_last_known() -> None:
+    """Equal shares, for want of it, would give the big one more than it allows."""
+    play = Play(batteries={"big": reading(capacity=600.0, max_charge_current=10.0), "small": reading(capacity=50.0)})
+    known = play.run(60).ccl
+    assert known == pytest.approx(10 * 650 / 600, abs=0.01)
+    assert play.set("big", capacity=None).run(600).ccl == known
+    assert play.decision is not None and play.decision.soc == pytest.approx(60.0)
