@@ -12,6 +12,7 @@ from gateway.limits.memory import Memory
 from gateway.limits.pack import NOTHING, Pack, Whole, answering, bank_current, bank_soc, filled, look
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
+from gateway.limits.soc import starved
 from gateway.model import BankState, Decision
 
 
@@ -32,6 +33,7 @@ def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: floa
         memory,
         batteries={**memory.batteries, **{pack.state.name: pack.memory for pack in packs}},
         blocked_since=_blocked_since(packs, memory, now),
+        force_charge=starved(soc, memory.force_charge, site.limits.force_charge),
         soc=soc,
         now=now,
         wall=wall,
@@ -50,6 +52,7 @@ def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: floa
         soc=None if soc is None else round(soc, 3),
         soc_source=source,
         remaining_capacity=_remaining(packs, bank, soc, source),
+        force_charge=memory.force_charge,
         soc_reset=memory.reset_requested,
         cell_ovp=volts.ovp,
         low_voltage=voltage.lowest(packs),

@@ -85,6 +85,7 @@ class Memory:
     last_full: float = 0.0  # s since the epoch
     full_events: int = 0
     soc: float | None = None  # %, last published
+    force_charge: bool = False  # a charge from the grid is asked for
     batteries: Mapping[str, BatteryMemory] = field(default_factory=dict)
     blocked_since: float | None = None  # s, monotonic
     imbalance_since: float | None = None
@@ -106,6 +107,7 @@ class Memory:
             "max_voltage_start_time": self.absorbing_wall,
             "soc_unsettled": self.soc_unsettled,
             "soc_reset_requested": self.reset_requested,
+            "force_charge": self.force_charge,
             "soc_reset_last_reached": self.reset_reached,
             "first_start": self.first_start,
             "last_full": self.last_full,
@@ -133,6 +135,7 @@ class Memory:
             absorbing_first=absorbing,
             soc_unsettled=data.get("soc_unsettled") is True,
             reset_requested=data.get("soc_reset_requested") is True,
+            force_charge=data.get("force_charge") is True,
             reset_reached=_time(data.get("soc_reset_last_reached"), wall) or 0.0,
             first_start=_time(data.get("first_start"), wall) or 0.0,
             last_full=_time(data.get("last_full"), wall) or 0.0,

@@ -279,6 +279,20 @@ class ObeyCheck(Model):
     after: float = number(60.0, "s", "for so long", ge=0, le=3600)
 
 
+class ForceCharge(Model):
+    """Ask the inverter for a charge from the grid when nearly empty (CAN request bits); Victron has its own."""
+
+    enabled: bool = False
+    below: float = number(10.0, "%", "SoC under which it is asked for", gt=0, lt=100)
+    until: float = number(15.0, "%", "SoC at which the request ends", gt=0, le=100)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.below < self.until:
+            raise ValueError(f"below {self.below:g} % must be less than until {self.until:g} %")
+        return self
+
+
 class TimeToGo(Model):
     """Time until empty or full."""
 
@@ -307,6 +321,7 @@ class LimitSettings(Model):
     on_loss: OnLoss = OnLoss()
     imbalance: Imbalance = Imbalance()
     obey_check: ObeyCheck = ObeyCheck()
+    force_charge: ForceCharge = ForceCharge()
     time_to_go: TimeToGo = TimeToGo()
     history: bool = Field(default=True, description="keep counters of the battery's life")
     voltage_drop: float = number(0.0, "V", "added to the published charge voltage", ge=0, le=2)

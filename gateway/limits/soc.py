@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.limits.flow import LONGEST_STEP
 from gateway.limits.memory import BatteryMemory
-from gateway.limits.settings import LimitSettings
+from gateway.limits.settings import ForceCharge, LimitSettings
 from gateway.model import Reading
 
 EMPTY_AFTER: Final = 60.0  # s at the minimum until the counter says 0 %
@@ -54,6 +54,13 @@ def _empty_since(
     if cell is None or cell > settings.cell_voltage.min or current is None or current >= 0:
         return None
     return now if memory.empty_since is None or seconds > LONGEST_STEP else memory.empty_since
+
+
+def starved(soc: float | None, before: bool, setting: ForceCharge) -> bool:
+    """Is a charge from the grid to be asked for (3.10)?  As `before` while the SoC [%] is not known."""
+    if not setting.enabled or soc is None:
+        return before and setting.enabled
+    return soc < (setting.until if before else setting.below)
 
 
 def chosen(

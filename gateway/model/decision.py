@@ -34,6 +34,7 @@ class Decision:
     soc_source: str = "bms"  # bms counter external
     remaining_capacity: float | None = None  # Ah, by that SoC
     soc_reset: bool = False  # the periodic higher voltage is active
+    force_charge: bool = False  # the inverter is asked to charge from the grid
     cell_ovp: str = "none"  # none limiting holding recovering
     low_voltage: float | None = None  # V, discharge voltage limit (DVL)
     cvl_caps: tuple[Cap, ...] = ()

@@ -95,6 +95,8 @@ def _limits(decision: Decision) -> Found:
         "discharge_voltage_limit": decision.low_voltage,
         "charge_enable": int(charge),
         "discharge_enable": int(discharge),
+        "force_charge_1": int(charge and decision.force_charge),  # which of the two an inverter reads is its own affair
+        "force_charge_2": int(charge and decision.force_charge),
     }
 
 
@@ -108,7 +110,9 @@ def _measurements(bank: BankState, decision: Decision) -> Found:
         "voltage_0p1V": bank.voltage,
         "current": bank.current,
         "temperature": bank.temperature,
-        "available_capacity": bank.remaining_capacity,
+        "available_capacity": bank.remaining_capacity
+        if decision.remaining_capacity is None
+        else decision.remaining_capacity,
         "capacity_35f": bank.capacity,
         "installed_capacity": bank.capacity,
     }

@@ -30,6 +30,16 @@ def test_a_forbidden_direction_is_closed_in_limit_and_bit_but_the_voltage_limit_
     assert values["charge_voltage_limit"] == 55.2
 
 
+def test_a_charge_from_the_grid_is_asked_for_where_charging_is_allowed() -> None:
+    asking = make.decision(force_charge=True)
+    values = values_of(make.snapshot(decision=asking), PYLONTECH)
+    assert (values["force_charge_1"], values["force_charge_2"]) == (1, 1)
+    values = values_of(make.snapshot(decision=make.decision(force_charge=True, ccl=0.0)), PYLONTECH)
+    assert (values["force_charge_1"], values["force_charge_2"]) == (0, 0)
+    assert safe(values_of(make.snapshot(decision=asking), PYLONTECH), PYLONTECH)["force_charge_1"] == 0
+    assert values_of(make.snapshot(), PYLONTECH)["force_charge_2"] == 0
+
+
 def test_a_limit_of_nothing_clears_the_enable_bit() -> None:
     values = values_of(make.snapshot(decision=make.decision(dcl=0.0)), PYLONTECH)
     assert (values["discharge_enable"], values["charge_enable"]) == (0, 1)

@@ -1,5 +1,7 @@
 """Current and state of charge.  Sheet: limits.md chapter 5."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.limits.correct import true_current
@@ -57,6 +59,24 @@ def test_sensors_are_adjusted_once_for_each_reading_and_for_everything() -> None
     assert play.decision is not None
     assert any("hottest sensor 46.0 °C" in cap.why for cap in play.decision.ccl_caps)
     assert any("MOSFET 71.0 °C" in cap.why for cap in play.decision.ccl_caps)
+
+
+# ---- 3.10
+
+
+def test_chapter_3_10_a_charge_from_the_grid_is_asked_for_between_two_thresholds() -> None:
+    play = Play(settings(force_charge={"enabled": True, "below": 10, "until": 15}))
+    asked = [play.set(soc=soc).run(1).force_charge for soc in (20.0, 10.0, 9.9, 12.0, None, 14.9, 15.0, 12.0)]
+    assert asked == [False, False, True, True, True, True, False, False]
+    assert not Play().set(soc=1.0).look().force_charge, "off by default"
+
+
+def test_the_request_survives_a_restart_and_ends_where_it_is_switched_off() -> None:
+    play = Play(settings(force_charge={"enabled": True})).set(soc=9.0)
+    assert play.look().force_charge
+    assert play.set(soc=12.0).restart(60).look().force_charge
+    play.site = replace(play.site, limits=settings())
+    assert not play.run(1).force_charge
 
 
 # ---- 5.5
