@@ -25,7 +25,7 @@ from gateway.store import Store
 from outputs.output import Output
 
 if TYPE_CHECKING:
-    from gateway.external import ExternalSensor
+    from gateway.external import EssFloor, ExternalSensor
 
 log = logging.getLogger("bms_gateway")
 
@@ -46,6 +46,7 @@ class Plan:
     join_voltage_difference: float = 1.0  # V per 16 cells
     store: Store | None = None
     external: "ExternalSensor | None" = None
+    floor: "EssFloor | None" = None
     closing: Sequence[Callable[[], Any]] = field(default_factory=tuple)  # awaited at the end: ports, simulators
 
 
@@ -81,8 +82,8 @@ class Gateway:
         """Read, decide and feed the outputs until `stop` is set; then leave every bus in order."""
         for output in self.plan.outputs.values():
             await output.start()
-        if self.plan.external is not None:
-            self.plan.external.start()
+        for watched in self._watched():
+            watched.start()
         if control is not None:
             await control.start()
         polling = [asyncio.create_task(battery.run(), name=battery.watch.name) for battery in self.plan.batteries]
@@ -104,14 +105,18 @@ class Gateway:
             await output.stop()
         if control is not None:
             await control.stop()
-        if self.plan.external is not None:
-            self.plan.external.stop()
+        for watched in self._watched():
+            watched.stop()
         for close in self.plan.closing:
             await close()
         if self._saving is not None:
             await asyncio.wait([self._saving])
         if self.plan.store is not None:
             self.plan.store.save(self._memory.persisted())
+
+    def _watched(self) -> "list[ExternalSensor | EssFloor]":
+        """Those who are asked on D-Bus."""
+        return [watched for watched in (self.plan.external, self.plan.floor) if watched is not None]
 
     def changed(self) -> None:
         """A battery has news: decide soon, together with what else arrives now."""
@@ -175,7 +180,9 @@ class Gateway:
         timed_out = now - self._started >= self.plan.start_timeout
         self._complete = self._complete or (bool(answered) and (all(answered) or (timed_out and any(answered))))
         external = self.plan.external.values() if self.plan.external is not None else None
-        return aggregate(states, complete=self._complete, external=external)
+        bank = aggregate(states, complete=self._complete, external=external)
+        floor = self.plan.floor.soc() if self.plan.floor is not None else None
+        return bank if floor is None else replace(bank, discharge_floor=floor)
 
     def _doubt(self, states: Sequence[BatteryState]) -> None:
         """Say once what is doubtful between the settings and a BMS's own protection, when that is known."""

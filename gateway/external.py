@@ -1,101 +1,56 @@
-"""A current or SoC sensor of the bank on D-Bus, as a shunt is on Venus OS.  Sheet: limits.md 5.5.
+"""What others on D-Bus tell the gateway: a shunt that measures the bank, and how far Venus OS lets it be discharged.
 
-Asked once a second on a thread of its own, since D-Bus may keep one waiting.  Gone from the bus, or without a value:
-not known at once.  Present but not answering: not known after STALE_AFTER.  What is not known falls back to the BMSs.
+Sheet: limits.md 5.5 (external sensor), chapter 6 (the floor of time-to-go).
 """
 
 import logging
-import threading
 import time
-from collections.abc import Callable
-from typing import Any, Final
-
-import dbus
-import dbus.bus
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from gateway.model import External
+from gateway.watched import Wanted, Watched
 
 log = logging.getLogger("bms_gateway.external")
 
-EVERY: Final = 1.0  # s
-PATIENCE: Final = 2.0  # s for one answer
 STALE_AFTER: Final = 60.0  # s; sheet: 5.5
-ITEM: Final = "com.victronenergy.BusItem"
-SLOW: Final = frozenset({"org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.Timeout"})
 RANGES: Final = {"current": (-5000.0, 5000.0), "soc": (0.0, 100.0)}  # A, %
 
-Known = tuple[float, float]
-"""A value and when it was told [s, monotonic]."""
+SETTINGS: Final = "com.victronenergy.settings"
+ESS: Final = "/Settings/CGwacs"
+FLOOR: Final = {
+    "hub": Wanted(f"{ESS}/Hub4Mode", 0, 10),
+    "state": Wanted(f"{ESS}/BatteryLife/State", 0, 20),
+    "minimum": Wanted(f"{ESS}/BatteryLife/MinimumSocLimit", 0, 100),
+    "limit": Wanted(f"{ESS}/BatteryLife/SocLimit", 0, 100),
+}
+ESS_MODE, KEEP_CHARGED, WITHOUT_BATTERY_LIFE = 1, 9, (10, 11, 12)  # Hub4Mode; states of BatteryLife
 
 
 class ExternalSensor:
-    """One D-Bus service of which a current [A, + = charging], an SoC [%], or both are read."""
+    """One D-Bus service of which a current [A, + = charging], an SoC [%], or both are read, once a second."""
 
     def __init__(
-        self, service: str, paths: dict[str, str], address: str, clock: Callable[[], float] = time.monotonic
+        self, service: str, paths: Mapping[str, str], address: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """`paths`: "current" and "soc" -> object path; `address` of the D-Bus daemon."""
-        self._service, self._paths, self._address, self._clock = service, paths, address, clock
-        self._known: dict[str, Known] = {}
-        self._faults = dict.fromkeys(paths, "has not answered yet")
+        wanted = {name: Wanted(path, *RANGES[name]) for name, path in paths.items()}
+        self._watched = Watched(service, wanted, address, every=1.0, stale_after=STALE_AFTER, clock=clock)
         self._said = False
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="external-sensor", daemon=True)
 
     def start(self) -> None:
         """Begin to ask."""
-        self._thread.start()
+        self._watched.start(self._report)
 
     def stop(self) -> None:
-        """Ask no more; a question under way is not waited for."""
-        self._end.set()
+        """Ask no more."""
+        self._watched.stop()
 
     def values(self) -> External:
         """What the sensor says, as of now; None = fall back to the BMSs."""
-        now, known = self._clock(), dict(self._known)
-        young = {name: value for name, (value, at) in known.items() if now - at < STALE_AFTER}
-        faults = [f"{self._paths[n]} {self._faults[n] or 'does not answer'}" for n in self._paths if n not in young]
-        said = f"{self._service}: {', '.join(faults)}" if faults else ""
-        return External(current=young.get("current"), soc=young.get("soc"), fault=said)
-
-    # ---- on the thread
-
-    def _run(self) -> None:
-        bus: Any = None
-        while not self._end.is_set():
-            try:
-                bus = bus or dbus.bus.BusConnection(self._address)
-                for name in self._paths:
-                    self._ask(bus, name)
-            except dbus.DBusException as problem:
-                bus = None
-                for name in self._paths:
-                    self._lose(name, f"cannot be asked ({problem.get_dbus_message() or problem})")
-            self._report()
-            self._end.wait(EVERY)
-        if bus is not None:
-            bus.close()
-
-    def _ask(self, bus: Any, name: str) -> None:
-        """One value.  Raises DBusException when the connection itself has ended."""
-        try:
-            told = bus.call_blocking(self._service, self._paths[name], ITEM, "GetValue", "", (), timeout=PATIENCE)
-        except dbus.DBusException as problem:
-            if not bus.get_is_connected():
-                raise
-            if problem.get_dbus_name() not in SLOW:
-                self._lose(name, f"is not there ({problem.get_dbus_message()})")
-            return
-        least, most = RANGES[name]
-        if isinstance(told, int | float) and least <= told <= most:  # NaN fails this, too
-            self._known[name], self._faults[name] = (float(told), self._clock()), ""
-        else:
-            shown = f"{told:g}" if isinstance(told, int | float) else "no number"
-            self._lose(name, f"says {shown}, expected {least:g}..{most:g}")
-
-    def _lose(self, name: str, fault: str) -> None:
-        self._faults[name] = fault
-        self._known.pop(name, None)
+        known, fault = self._watched.values(), self._watched.fault()
+        said = f"{self._watched.service}: {fault}" if fault else ""
+        return External(current=known.get("current"), soc=known.get("soc"), fault=said)
 
     def _report(self) -> None:
         """One line when it goes, one when it is back."""
@@ -103,5 +58,32 @@ class ExternalSensor:
         if fault and not self._said:
             log.error("external sensor: %s; the BMSs' own values are used", fault)
         elif self._said and not fault:
-            log.info("external sensor: %s answers again", self._service)
+            log.info("external sensor: %s answers again", self._watched.service)
         self._said = bool(fault)
+
+
+class EssFloor:
+    """The SoC at which Venus OS stops discharging, from its settings, twice a minute; away from Venus OS nothing."""
+
+    def __init__(self, address: str, clock: Callable[[], float] = time.monotonic, every: float = 30.0) -> None:
+        """`address` of the D-Bus daemon; ask `every` so many s."""
+        self._watched = Watched(SETTINGS, FLOOR, address, every=every, stale_after=120.0, clock=clock)
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._watched.start()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._watched.stop()
+
+    def soc(self) -> float | None:
+        """%; None = none is known, or Venus OS has none."""
+        return floor_of(self._watched.values())
+
+
+def floor_of(known: Mapping[str, float]) -> float | None:
+    """SoC [%] to which ESS discharges: the user's minimum, or what BatteryLife has made of it; sheet: chapter 6."""
+    if known.get("hub") != ESS_MODE or known.get("state") in (None, KEEP_CHARGED):
+        return None
+    return known.get("minimum" if known["state"] in WITHOUT_BATTERY_LIFE else "limit")

@@ -58,6 +58,7 @@ async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Sto
         start_timeout=settings.bank.start_timeout,
         join_voltage_difference=settings.bank.join_voltage_difference,
         external=_external(settings.bank.external_sensor, clock),
+        floor=_floor(settings, clock),
         store=store or Store(settings.state_dir or default_directory()),
         closing=closing,
     )
@@ -131,6 +132,17 @@ def _external(settings: ExternalSensorSettings | None, clock: Clock) -> Any:
     from outputs.venus_dbus.bus import bus_address
 
     return ExternalSensor(settings.service, settings.paths, bus_address(settings.bus, os.environ), clock)
+
+
+def _floor(settings: Settings, clock: Clock) -> Any:
+    """The reader of Venus OS's own discharge floor, where Venus OS is an output."""
+    output = settings.outputs.get("venus_dbus")
+    if output is None or not settings.limits.time_to_go.enabled:
+        return None
+    from gateway.external import EssFloor
+    from outputs.venus_dbus.bus import bus_address
+
+    return EssFloor(bus_address(getattr(output, "bus", "auto"), os.environ), clock)
 
 
 def _site(settings: Settings) -> Site:

@@ -132,10 +132,11 @@ def _lived(
     if not timing.enabled or (memory.timed_at is not None and now - memory.timed_at < timing.every):
         return memory
     capacity = _capacity(packs)
+    floor = settings.soc.low_warning if bank.discharge_floor is None else bank.discharge_floor
     return replace(
         memory,
         timed_at=now,
-        time_to_go=flow.time_to_go(memory.soc, capacity, average, settings.soc.low_warning),
+        time_to_go=flow.time_to_go(memory.soc, capacity, average, floor),
         time_to_soc=flow.times_to(timing.points, memory.soc, capacity, average),
     )
 

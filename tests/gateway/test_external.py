@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.external import STALE_AFTER, ExternalSensor
+from gateway.external import SETTINGS, STALE_AFTER, EssFloor, ExternalSensor, floor_of
 from tests.gateway.shunt import Shunt, daemon
 
 SERVICE = "com.victronenergy.battery.ttyUSB9"
@@ -81,3 +81,35 @@ def test_no_daemon_is_a_fault_and_no_crash(tmp_path: Path) -> None:
     sensor.start()
     until(lambda: "cannot be asked" in sensor.values().fault)
     sensor.stop()
+
+
+@pytest.mark.parametrize(
+    ("known", "floor"),
+    [
+        ({"hub": 1, "state": 10, "minimum": 15, "limit": 35}, 15),
+        ({"hub": 1, "state": 4, "minimum": 15, "limit": 35}, 35),
+        ({"hub": 1, "state": 9, "minimum": 15, "limit": 35}, None),
+        ({"hub": 3, "state": 10, "minimum": 15, "limit": 35}, None),
+        ({"hub": 1, "minimum": 15, "limit": 35}, None),
+        ({"hub": 1, "state": 4, "minimum": 15}, None),
+        ({}, None),
+    ],
+)
+def test_chapter_6_how_far_ess_discharges(known: dict[str, float], floor: float | None) -> None:
+    assert floor_of(known) == floor
+
+
+def test_the_floor_is_read_from_the_settings_of_venus(address: str) -> None:
+    reader = EssFloor(address, every=0.1)
+    reader.start()
+    ess = "/Settings/CGwacs"
+    life = {
+        f"{ess}/BatteryLife/{name}": value
+        for name, value in (("State", 10), ("MinimumSocLimit", 12.5), ("SocLimit", 40))
+    }
+    with Shunt(address, SETTINGS, {f"{ess}/Hub4Mode": 1, **life}) as settings:
+        until(lambda: reader.soc() == 12.5)
+        settings.say(f"{ess}/BatteryLife/State", 5)
+        until(lambda: reader.soc() == 40)
+    until(lambda: reader.soc() is None)
+    reader.stop()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.limits import history
+from gateway.limits import evaluate, history
 from gateway.limits.flow import Window, average, flowed, time_to_go, times_to
 from gateway.limits.history import History
 from gateway.model import Extreme
@@ -195,3 +195,10 @@ def test_junk_never_becomes_history(data: object) -> None:
 def test_extreme_values_have_their_place() -> None:
     lived = history.lived(History(), bank(min_cell=Extreme(2.0, "a:1")), 0.0, 0.0, 50.0, 1.0, True)
     assert (lived.minimum_cell_voltage, lived.automatic_syncs) == (2.0, 1)
+
+
+def test_chapter_6_the_floor_of_ess_replaces_the_low_soc_warning() -> None:
+    play = Play().set(current=-14.0, soc=70.0, capacity=280.0)
+    floored = replace(play.bank(), discharge_floor=45.0)
+    _, memory = evaluate(floored, play.site, play.memory, play.now, play.wall)
+    assert memory.time_to_go == 5 * 3600

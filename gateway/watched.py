@@ -1,0 +1,108 @@
+"""Numbers of another program's D-Bus service, asked now and then on a thread of their own: D-Bus may keep one waiting.
+
+Gone from the bus, or without a value: not known at once.  Present but not answering: not known once it is too old.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import dbus
+import dbus.bus
+
+PATIENCE: Final = 2.0  # s for one answer
+ITEM: Final = "com.victronenergy.BusItem"
+SLOW: Final = frozenset({"org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.Timeout"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Where a number is, and the range in which it can be."""
+
+    path: str
+    least: float
+    most: float
+
+
+class Watched:
+    """Some numbers of one service."""
+
+    def __init__(
+        self,
+        service: str,
+        wanted: Mapping[str, Wanted],
+        address: str,
+        *,
+        every: float,
+        stale_after: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`address` of the D-Bus daemon; ask `every` so many s; an answer counts for `stale_after` s."""
+        self.service, self._wanted, self._address, self._clock = service, wanted, address, clock
+        self._every, self._stale_after = every, stale_after
+        self._known: dict[str, tuple[float, float]] = {}  # value, when it was told [s, monotonic]
+        self._faults = dict.fromkeys(wanted, "has not answered yet")
+        self._end = threading.Event()
+        self._after: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self._run, name="watched", daemon=True)
+
+    def start(self, after: Callable[[], None] = lambda: None) -> None:
+        """Begin to ask; `after` is called on the thread after each round."""
+        self._after = after
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask no more; a question under way is not waited for."""
+        self._end.set()
+
+    def values(self) -> dict[str, float]:
+        """What is known now."""
+        now, known = self._clock(), dict(self._known)
+        return {name: value for name, (value, at) in known.items() if now - at < self._stale_after}
+
+    def fault(self) -> str:
+        """What is not known and why; "" = all is well."""
+        young, faults = self.values(), dict(self._faults)
+        missing = [name for name in self._wanted if name not in young]
+        return ", ".join(f"{self._wanted[name].path} {faults[name] or 'does not answer'}" for name in missing)
+
+    # ---- on the thread
+
+    def _run(self) -> None:
+        bus: Any = None
+        while not self._end.is_set():
+            try:
+                bus = bus or dbus.bus.BusConnection(self._address)
+                for name in self._wanted:
+                    self._ask(bus, name)
+            except dbus.DBusException as problem:
+                bus = None
+                for name in self._wanted:
+                    self._lose(name, f"cannot be asked ({problem.get_dbus_message() or problem})")
+            self._after()
+            self._end.wait(self._every)
+        if bus is not None:
+            bus.close()
+
+    def _ask(self, bus: Any, name: str) -> None:
+        """One value.  Raises DBusException when the connection itself has ended."""
+        wanted = self._wanted[name]
+        try:
+            told = bus.call_blocking(self.service, wanted.path, ITEM, "GetValue", "", (), timeout=PATIENCE)
+        except dbus.DBusException as problem:
+            if not bus.get_is_connected():
+                raise
+            if problem.get_dbus_name() not in SLOW:
+                self._lose(name, f"is not there ({problem.get_dbus_message()})")
+            return
+        if isinstance(told, int | float) and wanted.least <= told <= wanted.most:  # NaN fails this, too
+            self._known[name], self._faults[name] = (float(told), self._clock()), ""
+        else:
+            shown = f"{told:g}" if isinstance(told, int | float) else "no number"
+            self._lose(name, f"says {shown}, expected {wanted.least:g}..{wanted.most:g}")
+
+    def _lose(self, name: str, fault: str) -> None:
+        self._faults[name] = fault
+        self._known.pop(name, None)
