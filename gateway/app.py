@@ -17,7 +17,7 @@ from gateway.bank import aggregate, join
 from gateway.battery import Battery
 from gateway.control import ControlServer
 from gateway.limits import Memory, Site, evaluate
-from gateway.limits.checks import protection_doubts
+from gateway.limits.checks import protection_doubts, together_doubts
 from gateway.limits.history import GROUPS, cleared, figures
 from gateway.model import BankState, BatteryState, Command, Decision, Health, Outcome, Snapshot
 from gateway.report import snapshot_json
@@ -74,6 +74,7 @@ class Gateway:
         self._sequence = 0
         self._saving: asyncio.Future[bool] | None = None
         self._doubted: set[str] = set()
+        self._compared: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # ---- life
@@ -175,6 +176,7 @@ class Gateway:
         states = join(states, self._joined, self.plan.join_voltage_difference)
         self._joined = frozenset(s.name for s in states if s.contributes and s.health is not Health.LOST)
         self._doubt(states)
+        self._doubt_together(states)
         self.states = tuple(states)
         answered = [state.reading is not None for state in states if state.control]
         timed_out = now - self._started >= self.plan.start_timeout
@@ -193,6 +195,16 @@ class Gateway:
             self._doubted.add(state.name)
             for doubt in protection_doubts(self.plan.site.of(state.name), reading):
                 log.warning("%s: %s", state.name, doubt)
+
+    def _doubt_together(self, states: Sequence[BatteryState]) -> None:
+        """The same for set-points of batteries that do not fit each other, once their cells are known."""
+        site = self.plan.site
+        members = {s.name: (site.of(s.name), s.reading.cells) for s in states if s.control and s.reading is not None}
+        if len(members) < 2 or None in [cells for _, cells in members.values()] or members.keys() <= self._compared:
+            return
+        self._compared |= members.keys()
+        for doubt in together_doubts({name: (own, cells or 0) for name, (own, cells) in members.items()}):
+            log.warning("bank: %s", doubt)
 
     def _guard(self, decision: Decision, bank: BankState) -> tuple[Decision, str]:
         problem = guard.broken(decision, bank, self.plan.bounds) if bank.complete else ""

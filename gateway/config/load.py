@@ -21,7 +21,7 @@ from gateway.config.schema import (
 )
 from gateway.config.tree import NOTHING, Document, Problem, dotted, read
 from gateway.config.tree import Path as KeyPath
-from gateway.limits.settings import LimitSettings
+from gateway.limits.settings import OF_THE_BANK, LimitSettings
 from gateway.model import ConfigError
 from outputs.registry import PACKAGES, settings_class
 
@@ -194,10 +194,22 @@ class _Reader:
         if not isinstance(own, dict):
             self._document.add(path, "expected a section like the top-level limits, with what differs")
             return None
+        self._refuse_bank_keys(own, path)
         whole = self._document.data.get("limits")
         whole = whole if isinstance(whole, dict) else {}
         sound = not any(problem.path[:1] == ("limits",) for problem in self._document.problems)
         return self._check(LimitSettings, merged(whole, own) if sound else own, path)
+
+    def _refuse_bank_keys(self, own: Mapping[str, Any], path: KeyPath) -> None:
+        """Keys of the charge state machine and the like, of which there is one for all batteries."""
+        for dotted_key in OF_THE_BANK:
+            *sections, last = dotted_key.split(".")
+            place: Any = own
+            for section in sections:
+                place = place.get(section) if isinstance(place, dict) else None
+            if isinstance(place, dict) and last in place:
+                text = f"is for the whole bank, expected at the top level as limits.{dotted_key}"
+                self._document.add((*path, *sections, last), text)
 
     def _refuse_twins(self, batteries: Sequence[Mapping[str, Any]]) -> None:
         """Two batteries with one name, or with one place on one bus."""

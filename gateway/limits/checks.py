@@ -3,7 +3,7 @@
 What contradicts itself is refused by the settings themselves; these are only said, at start and by `check`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from gateway.limits.settings import LimitSettings, Table
@@ -12,6 +12,7 @@ from gateway.model import Reading
 
 EPS: Final = 1e-6  # V, rounding noise
 MARGIN: Final = 0.05  # V between the set-point and the BMS's over-voltage protection
+APART: Final = 0.02  # V per cell, by which two batteries in parallel may differ when full
 RESET_MARGIN: Final = 0.03  # V, the same for the periodic higher voltage
 
 
@@ -68,6 +69,31 @@ def _loss(settings: LimitSettings) -> Iterator[str]:
         yield f"limits.on_loss.cell_voltage_min: {loss.cell_voltage_min:g} V is below cell_voltage.min {cell.min:g} V"
     if loss.cell_voltage_max > cell.max:
         yield f"limits.on_loss.cell_voltage_max: {loss.cell_voltage_max:g} V is above cell_voltage.max {cell.max:g} V"
+
+
+def together_doubts(members: Mapping[str, tuple[LimitSettings, int]]) -> Iterator[str]:
+    """Set-points in parallel that do not fit each other; `members`: name -> settings and cells in series."""
+    if len(members) < 2:
+        return
+    volts = {name: _of_pack(settings, cells) for name, (settings, cells) in members.items()}
+    floor, lowest_float = max(volts, key=lambda n: volts[n][0]), min(volts, key=lambda n: volts[n][1])
+    low, high = min(volts, key=lambda n: volts[n][2]), max(volts, key=lambda n: volts[n][2])
+    if volts[floor][0] >= volts[lowest_float][1]:
+        yield (
+            f"cell_voltage: {floor} must stay above {volts[floor][0]:.2f} V, and {lowest_float} floats at"
+            f" {volts[lowest_float][1]:.2f} V: these two cannot be in parallel"
+        )
+    elif volts[high][2] - volts[low][2] > APART * members[low][1]:
+        yield (
+            f"cell_voltage.max: {low} is full at {volts[low][2]:.2f} V and {high} at {volts[high][2]:.2f} V;"
+            f" the bank is charged to the lower, so {high} never gets full"
+        )
+
+
+def _of_pack(settings: LimitSettings, cells: int) -> tuple[float, float, float]:
+    """V of a pack at its floor, in float, and full."""
+    cell = settings.cell_voltage
+    return cell.min * cells, cell.float_ * cells, cell.max * cells
 
 
 def protection_doubts(settings: LimitSettings, reading: Reading) -> Iterator[str]:

@@ -5,7 +5,7 @@ doubtful is told by `doubts` in checks.py.
 """
 
 from collections.abc import Sized
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -301,8 +301,16 @@ class TimeToGo(Model):
     points: tuple[float, ...] = Field(default=(), description="more SoC points", json_schema_extra={"unit": "%"})
 
 
+OF_THE_BANK: Final = (
+    "absorption", "float_transition", "rebulk", "charge_voltage.enabled", "charge_voltage.hold", "charge_voltage.rate",
+    "soc_reset.after_days", "soc_reset.at_first_start", "soc_reset.write_to_bms", "soc.low_warning", "soc.low_alarm",
+    "imbalance", "obey_check", "force_charge", "time_to_go", "history", "voltage_drop",
+)  # fmt: skip
+"""Keys of which there is one for all batteries; a single battery cannot differ in them."""
+
+
 class LimitSettings(Model):
-    """The whole section."""
+    """How high and how much.  A battery may differ in what is its own: cells, currents, tables, SoC, loss."""
 
     mode: Literal["linear", "step"] = Field(default="linear", description="how tables are read between their points")
     cell_voltage: CellVoltage = CellVoltage()

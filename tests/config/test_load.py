@@ -228,6 +228,17 @@ def test_null_says_aloud_that_there_is_no_cap() -> None:
     assert read(ONE + "bank: {charge_current_limit: null}\n").bank.charge_current_limit is None
 
 
+def test_a_single_battery_cannot_differ_in_what_is_of_the_bank() -> None:
+    found = battery(
+        "limits: {absorption: {time: 60}, cell_voltage: {max: 3.5}, charge_voltage: {hold: 5, controller: off}}"
+    )
+    assert [line.split(": ", 1)[1] for line in found if "whole bank" in line] == [
+        "batteries[0].limits.absorption: is for the whole bank, expected at the top level as limits.absorption",
+        "batteries[0].limits.charge_voltage.hold: is for the whole bank, expected at the top level as"
+        " limits.charge_voltage.hold",
+    ]
+
+
 EXTERNAL = "bank:\n  external_sensor: "
 
 

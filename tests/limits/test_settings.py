@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from gateway.limits.checks import doubts
+from gateway.limits.checks import doubts, together_doubts
 from gateway.limits.reference_options import KEYS, from_reference
 from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
@@ -166,6 +166,18 @@ def test_the_reset_voltage_keeps_30_mv_from_the_protection() -> None:
     )
     assert doubts(limits, reading(cell_overvoltage_protection=3.52)) == []
     assert "20 mV" in doubts(limits, reading(cell_overvoltage_protection=3.51))[0]
+
+
+def test_set_points_of_batteries_in_parallel_are_checked_against_each_other() -> None:
+    lfp, nmc = settings(), settings(cell_voltage={"max": 4.1, "float": 4.0, "min": 3.3})
+    assert list(together_doubts({"a": (lfp, 16), "b": (lfp, 16)})) == []
+    assert list(together_doubts({"a": (lfp, 16), "b": (settings(cell_voltage={"max": 3.46}), 16)})) == []
+    assert list(together_doubts({"a": (lfp, 16), "b": (settings(cell_voltage={"max": 3.5}), 16)})) == [
+        "cell_voltage.max: a is full at 55.20 V and b at 56.00 V; the bank is charged to the lower, so b never gets full"
+    ]
+    assert list(together_doubts({"lfp": (lfp, 15), "nmc": (nmc, 16)})) == [
+        "cell_voltage: nmc must stay above 52.80 V, and lfp floats at 50.62 V: these two cannot be in parallel"
+    ]
 
 
 def test_settings_survive_their_own_yaml_form() -> None:
