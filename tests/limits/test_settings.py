@@ -173,7 +173,8 @@ def test_set_points_of_batteries_in_parallel_are_checked_against_each_other() ->
     assert list(together_doubts({"a": (lfp, 16), "b": (lfp, 16)})) == []
     assert list(together_doubts({"a": (lfp, 16), "b": (settings(cell_voltage={"max": 3.46}), 16)})) == []
     assert list(together_doubts({"a": (lfp, 16), "b": (settings(cell_voltage={"max": 3.5}), 16)})) == [
-        "cell_voltage.max: a is full at 55.20 V and b at 56.00 V; the bank is charged to the lower, so b never gets full"
+        "cell_voltage.max: a is full at 55.20 V and b at 56.00 V; the bank is charged to the lower, so b never gets"
+        " full"
     ]
     assert list(together_doubts({"lfp": (lfp, 15), "nmc": (nmc, 16)})) == [
         "cell_voltage: nmc must stay above 52.80 V, and lfp floats at 50.62 V: these two cannot be in parallel"
