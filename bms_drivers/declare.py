@@ -117,6 +117,7 @@ class Control:
     confirmed: Callable[[float, Reading], bool | None]
     note: str = ""  # what a user should know before using it
     recorded: Callable[[bytes], tuple[float, Values] | None] | None = None  # value and inputs of a recorded request
+    by_hand: bool = False  # only when a person asks, never by itself
 
 
 def shown_by(name: str) -> Callable[[float, Reading], bool | None]:

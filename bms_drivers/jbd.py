@@ -292,6 +292,7 @@ DRIVER: Final = Driver(
             set_soc,
             lambda value, reading: None if reading.soc is None else abs(reading.soc - value) <= 1.0,
             "writes the remaining capacity; some firmware wants a password first",
+            by_hand=True,
         ),
     },
 )  # fmt: skip

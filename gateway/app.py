@@ -222,9 +222,7 @@ class Gateway:
     def _full(self) -> None:
         """A full charge was completed: BMSs that can are told that this is 100 %."""
         if self.plan.site.limits.soc_reset.write_to_bms:
-            able = [
-                battery for battery in self.plan.batteries if battery.watch.control and "soc" in battery.driver.controls
-            ]
+            able = [battery for battery in self.plan.batteries if _takes_full(battery)]
             task = asyncio.create_task(self._perform(Command("soc", 100.0), able))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -281,6 +279,12 @@ class Gateway:
             silent = [s.name for s in self.states if s.control and s.reading is None]
             state["waiting"] = f"nothing is emitted yet: waiting for {', '.join(silent)}"
         return {**state, "outputs": outputs}
+
+
+def _takes_full(battery: Battery) -> bool:
+    """May its BMS be told 100 % without a person asking?  Sheet: limits.md 5.6."""
+    control = battery.driver.controls.get("soc")
+    return battery.watch.control and control is not None and not control.by_hand
 
 
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:
