@@ -291,6 +291,7 @@ def _rising(section: Mapping[str, Any]) -> None:
 
 _OFF: Final[Mapping[str, tuple[float | None, ...]]] = {
     "SOC_RESET_AFTER_DAYS": (None, 0),
+    "BATTERY_CAPACITY": (None, 99),
     "SWITCH_TO_FLOAT_WAIT_FOR_SEC": (0,),
     "SWITCH_TO_FLOAT_CELL_VOLTAGE_DIFF": (None, 10),
     "SWITCH_TO_BULK_CELL_VOLTAGE_DIFF": (None, 10),

@@ -173,7 +173,6 @@ NO_EQUAL: Final[dict[str, str]] = {
     "TIME_TO_SOC_VALUE_TYPE": "times are seconds",
     "TIME_TO_SOC_INC_FROM": "it has no effect there either",
     **{f"TEMPERATURE_{n}_NAME": "sensors have numbers" for n in (1, 2, 3, 4)},
-    "BATTERY_CAPACITY": "the capacity comes from the BMS; see the settings of the battery's driver",
     **dict.fromkeys(("SOC_RESET_CURRENT", "SOC_RESET_TIME"), "a full charge is the end of absorption"),
     "LOGGING": "the log level is an option of the command: bms-gateway run --log debug",
     "EXCLUDED_DEVICES": "only the ports that are listed under batteries are touched",

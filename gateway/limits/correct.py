@@ -1,5 +1,6 @@
 """What the user knows better than the BMS: its current and its sensors corrected, once for each reading, before
-anything looks at it.  Sheet: limits.md 5.1 (current), chapter 10 (TEMPERATURE_n_ADJUST), Q20 (never twice).
+anything looks at it.  Sheet: limits.md 5.1 (current), 5.4 (capacity), chapter 10 (TEMPERATURE_n_ADJUST), Q20 (never
+twice).
 """
 
 from dataclasses import replace
@@ -15,6 +16,8 @@ def correct(reading: Reading, settings: LimitSettings) -> Reading:
     changes: dict[str, object] = {}
     if (current := true_current(reading, settings.soc.current_map)) != reading.current:
         changes["current"] = current
+    if reading.capacity is None and settings.soc.capacity is not None:
+        changes["capacity"] = settings.soc.capacity
     adjust = settings.temperature_adjust
     if adjust.active:
         changes["temperatures"] = tuple(map(_adjusted, reading.temperatures, adjust.of_sensors(reading.temperatures)))

@@ -23,6 +23,7 @@ KEYS: Final[Mapping[str, str]] = {  # option -> path below `limits:`
     "SOC_CALCULATION": "soc.source",
     "CURRENT_REPORTED_BY_BMS": "soc.current_map.reported",
     "CURRENT_MEASURED_BY_USER": "soc.current_map.measured",
+    "BATTERY_CAPACITY": "soc.capacity",
     "SOC_LOW_WARNING": "soc.low_warning",
     "SOC_LOW_ALARM": "soc.low_alarm",
     "BLOCK_ON_DISCONNECT": "on_loss.block",
@@ -91,6 +92,7 @@ WORDS: Final[Mapping[str, Mapping[Any, Any]]] = {  # options whose values have o
 
 OFF: Final[Mapping[str, tuple[tuple[Any, ...], Any]]] = {  # option -> what switches it off there, and here
     "SOC_RESET_AFTER_DAYS": (("", None, 0), None),
+    "BATTERY_CAPACITY": (("", None, 99), None),  # its default is a placeholder, nobody's capacity
     "SWITCH_TO_FLOAT_WAIT_FOR_SEC": (("", None, 0), 0),
     "SWITCH_TO_FLOAT_CELL_VOLTAGE_DIFF": (("", None, 10), None),
     "SWITCH_TO_BULK_CELL_VOLTAGE_DIFF": (("", None, 10), None),

@@ -238,6 +238,7 @@ class Soc(Model):
 
     source: Literal["bms", "counter"] = Field(default="bms", description="counter = count the current ourselves")
     efficiency: float = number(1.0, "1", "of charging, for the counter", gt=0.5, le=1)
+    capacity: float | None = number(None, "Ah", "of a battery whose BMS does not tell; null = not known", gt=0, le=5000)
     cap_until_full: bool = Field(default=False, description="99 % at most until a full charge was completed")
     current_map: CurrentMap = CurrentMap()
     low_warning: float = number(20.0, "%", "low_soc warning; floor of time-to-go", ge=0, le=100)

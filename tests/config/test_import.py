@@ -105,6 +105,8 @@ def test_nothing_configured_is_one_battery_to_be_completed() -> None:
             },
         ),
         ("TEMPERATURE_2_ADJUST = -1.5, 1.02", {"temperature_adjust.sensor_2": (-1.5, 1.02)}),
+        ("BATTERY_CAPACITY = 280", {"soc.capacity": 280.0}),
+        ("BATTERY_CAPACITY = 99", {}),
         ("TEMPERATURE_MOS_ADJUST = 3, 1", {"temperature_adjust.mosfet": (3.0, 1.0)}),
         ("TEMPERATURE_1_ADJUST = 0, 1", {}),
         ("CCCM_SOC_ENABLE = True", {"by_soc.charge.enabled": True}),

@@ -61,6 +61,13 @@ def test_sensors_are_adjusted_once_for_each_reading_and_for_everything() -> None
     assert any("MOSFET 71.0 °C" in cap.why for cap in play.decision.ccl_caps)
 
 
+def test_chapter_5_4_a_capacity_that_the_bms_does_not_tell_comes_from_the_settings() -> None:
+    play = Play(settings(soc={"source": "counter", "capacity": 140.0})).set(capacity=None, soc=50.0, current=14.0)
+    assert play.run(3600, dt=5).soc == pytest.approx(60.0, abs=0.05)
+    assert play.bank().capacity == 140.0
+    assert play.set(capacity=280.0).bank().capacity == 280.0, "the BMS knows better"
+
+
 # ---- 3.10
 
 
