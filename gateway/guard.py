@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from gateway.model import BankState, BatteryState, Decision
 
 SLACK = 1e-6  # rounding noise of sums
+ROUNDED = 0.01  # A, rounding of limits
 VOLTS = 0.02  # V, rounding of published voltages
 
 
@@ -61,7 +62,9 @@ def _checks(decision: Decision, bank: BankState, bounds: Bounds) -> Iterable[str
         ("CCL", "charge", decision.ccl, bounds.charge_current, bounds.bank_charge_current),
         ("DCL", "discharge", decision.dcl, bounds.discharge_current, bounds.bank_discharge_current),
     ):
-        yield _current(name, most, [_own(member, way, configured, bounds) for member in members], bank_most)
+        own = {member.name: _own(member, way, configured, bounds) for member in members}
+        yield _current(name, most, list(own.values()), bank_most)
+        yield _shares(name, most, own, [member for member in members if _carries(member, way, bounds)])
     yield _matched("charge", decision.allow_charge, decision.ccl)
     yield _matched("discharge", decision.allow_discharge, decision.dcl)
 
@@ -97,6 +100,29 @@ def _current(name: str, value: float, members: list[float], bank: float) -> str:
         return f"{name} {value:.1f} A above the bank's cap of {bank:.1f} A"
     most = sum(members)
     return f"{name} {value:.1f} A above the {most:.1f} A that its members allow" if value > most + SLACK else ""
+
+
+def _shares(name: str, value: float, own: dict[str, float], carrying: list[BatteryState]) -> str:
+    """No battery gets more than its own cap by the share that its capacity takes; nothing where one is not known."""
+    capacities = [state.reading.capacity if state.reading is not None else None for state in carrying]
+    total = sum(capacity or 0.0 for capacity in capacities)
+    if not carrying or not all(capacities):
+        return ""
+    for state, capacity in zip(carrying, capacities, strict=True):
+        part = value * (capacity or 0.0) / total
+        if part > own[state.name] + ROUNDED:
+            return (
+                f"{name} {value:.1f} A gives {state.name} {part:.1f} A by its share, above its {own[state.name]:.1f} A"
+            )
+    return ""
+
+
+def _carries(state: BatteryState, way: str, bounds: Bounds) -> bool:
+    """Does current flow through this battery at all: not silent for too long, its switch not open?"""
+    reading = state.reading
+    if reading is None or state.age is None or state.age > bounds.silence.get(_device(state), 0.0):
+        return False
+    return (reading.charge_allowed if way == "charge" else reading.discharge_allowed) is not False
 
 
 def _own(state: BatteryState, way: str, configured: dict[str, float], bounds: Bounds) -> float:

@@ -51,6 +51,16 @@ def test_packs_behind_one_device_have_its_bounds() -> None:
     assert judged(decision(ccl=100.5, dcl=120.0), packs) == "CCL 100.5 A above the 100.0 A that its members allow"
 
 
+def test_no_battery_gets_more_than_its_own_cap_by_its_share() -> None:
+    both = bank(battery("big", of=reading(capacity=300.0)), battery("small", of=reading(capacity=100.0)))
+    bounds = Bounds(dict.fromkeys(("big", "small"), 3.45), 0.0, dict.fromkeys(("big", "small"), 50.0),
+                    dict.fromkeys(("big", "small"), 60.0), dict.fromkeys(("big", "small"), 1800.0))  # fmt: skip
+    assert judged(decision(ccl=66.6), both, bounds) == ""
+    assert judged(decision(ccl=70.0), both, bounds) == "CCL 70.0 A gives big 52.5 A by its share, above its 50.0 A"
+    closed = bank(battery("big", of=reading(capacity=300.0, charge_allowed=False)), battery("small"))
+    assert judged(decision(ccl=50.0), closed, bounds) == "", "one whose switch is open takes no share"
+
+
 def test_the_current_stays_under_the_settings_and_the_banks_cap() -> None:
     assert "members allow" in judged(decision(ccl=50.5))
     assert "bank's cap" in judged(decision(), bounds=replace(BOUNDS, bank_charge_current=40.0))
