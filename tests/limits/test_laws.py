@@ -188,7 +188,7 @@ def test_hotter_never_raises(mode: str, heat: float, more: float) -> None:
     assert hot.dcl <= cool.dcl
 
 
-@given(MODES, near(-30, 40), near(0, 30))
+@given(MODES, near(-30, 39.999), near(0, 30))  # in step mode 40 °C itself already belongs to the hot side
 def test_colder_never_raises(mode: str, heat: float, less: float) -> None:
     warm, cold = (once(settings(mode=mode), temperatures=(heat - lower,)) for lower in (0.0, less))
     assert cold.ccl <= warm.ccl
