@@ -58,7 +58,7 @@ def test_a_shunt_measures_for_the_house_while_it_is_there(tmp_path: Path) -> Non
         assert home.log("gateway").count("the BMSs' own values are used") == 1
         home.tell("pack0", "current -50")
         home.wait(lambda s: s["history"]["minimum_voltage"] < lowest - 0.05, 10, "a lower voltage in the history")
-        home.tell("pack0", "current 0")
+        home.tell("pack0", "current 5")
         home.wait(lambda s: s["bank"]["voltage"] > lowest - 0.04, 10, "the voltage to come back")
         set_value(home, "/History/Clear", "int32:3")
         home.wait(lambda s: s["history"]["minimum_voltage"] > lowest - 0.05, 5, "cleared voltages")

@@ -406,7 +406,10 @@ def test_a_restart_anywhere_changes_only_what_is_not_stored(moment: float, down:
     assert other.decision is not None
     assert (other.decision.charge_mode, other.decision.cvl) == (play.decision.charge_mode, play.decision.cvl)
     assert (other.decision.ccl, other.decision.dcl) == (play.decision.ccl, play.decision.dcl)
-    assert other.decision.soc == pytest.approx(play.decision.soc, abs=0.2), "60 s with 10 A of 280 Ah may be missed"
+    if other.memory.history.automatic_syncs == play.memory.history.automatic_syncs:
+        assert other.decision.soc == pytest.approx(play.decision.soc, abs=0.2), "60 s with 10 A of 280 Ah may be missed"
+    else:
+        assert moment <= 181 < moment + down + 5, "an end of absorption that nobody saw is no full event"
 
 
 @given(banks(), STORY)
