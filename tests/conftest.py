@@ -1,4 +1,4 @@
-"""Property tests look at the same examples in every run, so that it means the same everywhere; EXPLORE=1 seeks others."""
+"""Property tests look at the same examples in every run, so that it means the same everywhere; EXPLORE=1 for others."""
 
 import os
 
