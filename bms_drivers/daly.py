@@ -8,29 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from bms_drivers.declare import (
-    ONCE,
-    Ask,
-    Control,
-    Detection,
-    Driver,
-    Dropped,
-    Field,
-    Frame,
-    Option,
-    Poll,
-    Question,
-    SerialLine,
-    Setup,
-    Table,
-    Talk,
-    Values,
-    alone,
-    date,
-    one_frame,
-    shown_by,
-)
-from bms_drivers.framing import sum8
+from bms_drivers import kit
 from gateway.model import DeviceRefused, Implausible, LinkTimeout, WrongDevice
 
 START: Final = 0xA5
@@ -40,27 +18,35 @@ CURRENT_ZERO: Final = 30000
 CHARGING, DISCHARGING = 1, 2  # state byte of 0x93
 MOST_CELLS, CELLS_A_FRAME, SENSORS_A_FRAME, TEXT_A_FRAME = 48, 3, 7, 7
 
-PACK: Final = Table(
-    ">", Field("voltage", 0, "u16", 0.1, "V"), Field("_raw_current", 4, "u16"), Field("soc", 6, "u16", 0.1, "%")
-)
-EXTREME_CELLS: Final = Table(
+PACK: Final = kit.Table(
     ">",
-    Field("highest_cell_voltage", 0, "u16", 0.001, "V"),
-    Field("lowest_cell_voltage", 3, "u16", 0.001, "V"),
+    kit.Field("voltage", 0, "u16", 0.1, "V"),
+    kit.Field("_raw_current", 4, "u16"),
+    kit.Field("soc", 6, "u16", 0.1, "%"),
 )
-EXTREME_SENSORS: Final = Table(
-    ">", Field("_hot", 0, "u8", 1, "°C", -40), Field("_hot_number", 1, "u8"), Field("_cold", 2, "u8", 1, "°C", -40),
-    Field("_cold_number", 3, "u8"),
-)  # fmt: skip
-SWITCHES: Final = Table(
+EXTREME_CELLS: Final = kit.Table(
     ">",
-    Field("_state", 0, "u8"),
-    Field("_charge", 1, "u8"),
-    Field("_discharge", 2, "u8"),
-    Field("remaining_capacity", 4, "u32", 0.001, "Ah"),
+    kit.Field("highest_cell_voltage", 0, "u16", 0.001, "V"),
+    kit.Field("lowest_cell_voltage", 3, "u16", 0.001, "V"),
 )
-COUNTS: Final = Table(">", Field("_cells", 0, "u8"), Field("_sensors", 1, "u8"), Field("_cycles", 5, "u16"))
-RATED: Final = Table(">", Field("capacity", 0, "u32", 0.001, "Ah"))
+EXTREME_SENSORS: Final = kit.Table(
+    ">",
+    kit.Field("_hot", 0, "u8", 1, "°C", -40),
+    kit.Field("_hot_number", 1, "u8"),
+    kit.Field("_cold", 2, "u8", 1, "°C", -40),
+    kit.Field("_cold_number", 3, "u8"),
+)
+SWITCHES: Final = kit.Table(
+    ">",
+    kit.Field("_state", 0, "u8"),
+    kit.Field("_charge", 1, "u8"),
+    kit.Field("_discharge", 2, "u8"),
+    kit.Field("remaining_capacity", 4, "u32", 0.001, "Ah"),
+)
+COUNTS: Final = kit.Table(
+    ">", kit.Field("_cells", 0, "u8"), kit.Field("_sensors", 1, "u8"), kit.Field("_cycles", 5, "u16")
+)
+RATED: Final = kit.Table(">", kit.Field("capacity", 0, "u32", 0.001, "Ah"))
 
 LEVELS: Final = {  # (byte, first of two bits): alarm; first bit = level 1, second = level 2; sheet section 6
     (0, 0): "high_cell_voltage",
@@ -92,30 +78,30 @@ SUPPORTED: Final = tuple(dict.fromkeys([*LEVELS.values(), *(name for names in FA
 def frame(address: int, identifier: int, data: bytes) -> bytes:
     """A whole frame around 8 data bytes."""
     body = bytes((START, address, identifier, 8)) + data
-    return body + bytes((sum8(body),))
+    return body + bytes((kit.sum8(body),))
 
 
-def split(buffer: bytearray) -> Iterator[Frame | Dropped]:
+def split(buffer: bytearray) -> Iterator[kit.Frame | kit.Dropped]:
     """Take whole frames off the front of `buffer`; a data byte may be A5, too (sheet section 3)."""
     while (start := buffer.find(START)) >= 0:
         if start:
-            yield Dropped("noise", bytes(buffer[:start]))
+            yield kit.Dropped("noise", bytes(buffer[:start]))
             del buffer[:start]
         if len(buffer) < SIZE:
             return
         whole = bytes(buffer[:SIZE])
-        if whole[3] != 8 or sum8(whole[:-1]) != whole[-1]:
-            yield Dropped("checksum", whole[:1])
+        if whole[3] != 8 or kit.sum8(whole[:-1]) != whole[-1]:
+            yield kit.Dropped("checksum", whole[:1])
             del buffer[0]
             continue
         del buffer[:SIZE]
-        yield Frame(kind=whole[2], payload=whole[4:-1], address=whole[1], raw=whole)
+        yield kit.Frame(kind=whole[2], payload=whole[4:-1], address=whole[1], raw=whole)
     if buffer:
-        yield Dropped("noise", bytes(buffer))
+        yield kit.Dropped("noise", bytes(buffer))
         buffer.clear()
 
 
-def host(setup: Setup) -> int:
+def host(setup: kit.Setup) -> int:
     """The second byte of a request: as set, else by the board number (sheet section 2)."""
     given: int | None = setup["host_address"]
     return FIRST_HOST + setup["address"] - 1 if given is None else given
@@ -123,17 +109,17 @@ def host(setup: Setup) -> int:
 
 def ask(
     identifier: int,
-    setup: Setup,
+    setup: kit.Setup,
     *,
     data: bytes | None = None,
     frames: int = 1,
     tries: int = 2,
-    complete: Callable[[Sequence[Frame]], bool] = one_frame,
+    complete: Callable[[Sequence[kit.Frame]], bool] = kit.one_frame,
     partial: bool = False,
-) -> Ask:
+) -> kit.Ask:
     """One question.  Our own request, echoed, is told from the reply by its address (sheet section 8)."""
     board = setup["address"]
-    return Ask(
+    return kit.Ask(
         request=frame(host(setup), identifier, bytes((setup["fill"],)) * 8 if data is None else data),
         split=split,
         answers=lambda reply: reply.kind == identifier and reply.address == board,
@@ -145,21 +131,21 @@ def ask(
     )
 
 
-Reader = Callable[[bytes, Values], Values]
-NumberedTalk = Generator[Question, Sequence[Frame], tuple[Mapping[int, bytes], int]]
+Reader = Callable[[bytes, kit.Values], kit.Values]
+NumberedTalk = Generator[kit.Question, Sequence[kit.Frame], tuple[Mapping[int, bytes], int]]
 
 
-def one(identifier: int, read: Reader, tries: int = 3) -> Callable[[Setup, Values], Talk]:
+def one(identifier: int, read: Reader, tries: int = 3) -> Callable[[kit.Setup, kit.Values], kit.Talk]:
     """The talk of an id that is answered by one frame."""
 
-    def talk(setup: Setup, known: Values) -> Talk:
+    def talk(setup: kit.Setup, known: kit.Values) -> kit.Talk:
         frames = yield ask(identifier, setup, tries=tries)
         return read(frames[0].payload, known)
 
     return talk
 
 
-def counts(data: bytes, known: Values) -> Values:
+def counts(data: bytes, known: kit.Values) -> kit.Values:
     """0x94: how many cells and sensors; cycles 0 = not known.  Raises WrongDevice for a board that is not awake."""
     values = COUNTS.read(data)
     if not 1 <= values["_cells"] <= MOST_CELLS:
@@ -167,7 +153,7 @@ def counts(data: bytes, known: Values) -> Values:
     return {**values, "charge_cycles": values["_cycles"] or None}
 
 
-def pack(data: bytes, known: Values) -> Values:
+def pack(data: bytes, known: kit.Values) -> kit.Values:
     """0x90: voltage, current as it is sent, SoC.  Raises WrongDevice for zeros, Implausible for nonsense."""
     values = PACK.read(data)
     if not any(data[:6]):
@@ -177,11 +163,11 @@ def pack(data: bytes, known: Values) -> Values:
     return values
 
 
-def switches(data: bytes, known: Values) -> Values:
+def switches(data: bytes, known: kit.Values) -> kit.Values:
     """0x93: state, FETs, remaining capacity; teaches the sign of the current (sheet section 5)."""
     values = SWITCHES.read(data)
     raw, state = known.get("_raw_current", CURRENT_ZERO), values["_state"]
-    learnt: Values = {}
+    learnt: kit.Values = {}
     if raw != CURRENT_ZERO and state in (CHARGING, DISCHARGING):
         learnt["_above_is_charging"] = (raw > CURRENT_ZERO) == (state == CHARGING)
     return {
@@ -192,7 +178,7 @@ def switches(data: bytes, known: Values) -> Values:
     }
 
 
-def cell_voltages(setup: Setup, known: Values) -> Talk:
+def cell_voltages(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """0x95: three cells a frame, numbered from 1; slots beyond the cell count hold stale values."""
     count: int = known.get("_cells", 0)
     values, needed = yield from numbered(0x95, count, CELLS_A_FRAME, setup)
@@ -203,7 +189,7 @@ def cell_voltages(setup: Setup, known: Values) -> Talk:
     return {"cell_voltages": tuple(found[:count])}
 
 
-def sensors(setup: Setup, known: Values) -> Talk:
+def sensors(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """0x96: seven sensors a frame."""
     count: int = known.get("_sensors", 0)
     values, needed = yield from numbered(0x96, count, SENSORS_A_FRAME, setup)
@@ -214,7 +200,7 @@ def sensors(setup: Setup, known: Values) -> Talk:
     return {"_temperatures": tuple(found[:count])}
 
 
-def numbered(identifier: int, count: int, each: int, setup: Setup) -> NumberedTalk:
+def numbered(identifier: int, count: int, each: int, setup: kit.Setup) -> NumberedTalk:
     """Frames by their number until all that `count` items need are there; more may follow and are dropped."""
     if not count:
         raise LinkTimeout(f"0x{identifier:02X} cannot be asked before 0x94 told the count")
@@ -226,10 +212,10 @@ def numbered(identifier: int, count: int, each: int, setup: Setup) -> NumberedTa
     return {reply.payload[0]: reply.payload for reply in frames if reply.payload[0] in wanted}, needed
 
 
-def texts(identifier: int, name: str) -> Callable[[Setup, Values], Talk]:
+def texts(identifier: int, name: str) -> Callable[[kit.Setup, kit.Values], kit.Talk]:
     """Text in numbered frames of seven characters; as many as come within the time."""
 
-    def talk(setup: Setup, known: Values) -> Talk:
+    def talk(setup: kit.Setup, known: kit.Values) -> kit.Talk:
         frames = yield ask(identifier, setup, complete=lambda got: False, partial=True)
         parts = {reply.payload[0]: reply.payload[1 : 1 + TEXT_A_FRAME] for reply in frames}
         raw = b"".join(parts[number] for number in sorted(parts)).replace(b"\0", b" ")
@@ -239,17 +225,17 @@ def texts(identifier: int, name: str) -> Callable[[Setup, Values], Talk]:
     return talk
 
 
-def extremes(data: bytes, known: Values) -> Values:
+def extremes(data: bytes, known: kit.Values) -> kit.Values:
     """0x91: highest and lowest cell."""
     return EXTREME_CELLS.read(data)
 
 
-def extreme_sensors(data: bytes, known: Values) -> Values:
+def extreme_sensors(data: bytes, known: kit.Values) -> kit.Values:
     """0x92: stands in where 0x96 is missing."""
     return EXTREME_SENSORS.read(data)
 
 
-def balancing(data: bytes, known: Values) -> Values:
+def balancing(data: bytes, known: kit.Values) -> kit.Values:
     """0x97: bit b of byte k = cell 8k + b + 1."""
     word = int.from_bytes(data[:6], "little")
     return {
@@ -258,7 +244,7 @@ def balancing(data: bytes, known: Values) -> Values:
     }
 
 
-def alarms(data: bytes, known: Values) -> Values:
+def alarms(data: bytes, known: kit.Values) -> kit.Values:
     """0x98: two levels for measurements, faults of the board itself are level 2."""
     levels = dict.fromkeys(SUPPORTED, 0)
     for (byte, bit), name in LEVELS.items():
@@ -270,17 +256,17 @@ def alarms(data: bytes, known: Values) -> Values:
     return {"alarms": levels}
 
 
-def rated(data: bytes, known: Values) -> Values:
+def rated(data: bytes, known: kit.Values) -> kit.Values:
     """0x50: rated capacity."""
     return RATED.read(data)
 
 
-def made(data: bytes, known: Values) -> Values:
+def made(data: bytes, known: kit.Values) -> kit.Values:
     """0x53: date of production."""
-    return {"production_date": date(2000 + data[2], data[3], data[4])}
+    return {"production_date": kit.date(2000 + data[2], data[3], data[4])}
 
 
-def current(values: Values, setup: Setup) -> float:
+def current(values: kit.Values, setup: kit.Setup) -> float:
     """A, + = charging: the magnitude of 0x90 with the sign of the state byte (sheet section 5)."""
     raw: int = values["_raw_current"] - CURRENT_ZERO
     above: bool | None = values.get("_above_is_charging")
@@ -291,7 +277,7 @@ def current(values: Values, setup: Setup) -> float:
     return round(raw * (0.1 if above else -0.1), 1) + 0.0  # older boards: above the zero is discharging
 
 
-def finish(values: Values, setup: Setup) -> Values:
+def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
     """Current by its sign, temperatures from the best source."""
     if "_raw_current" in values:
         values["current"] = current(values, setup)
@@ -304,7 +290,7 @@ def finish(values: Values, setup: Setup) -> Values:
     return values
 
 
-def _stand_in(values: Values) -> tuple[float, ...]:
+def _stand_in(values: kit.Values) -> tuple[float, ...]:
     """Highest and lowest sensor in order of their numbers; one sensor is one."""
     hot, cold = (values["_hot_number"], float(values["_hot"])), (values["_cold_number"], float(values["_cold"]))
     if values.get("_sensors") == 1 or hot[0] == cold[0]:
@@ -312,7 +298,7 @@ def _stand_in(values: Values) -> tuple[float, ...]:
     return tuple(value for _, value in sorted((hot, cold)))
 
 
-def proof(values: Values) -> str:
+def proof(values: kit.Values) -> str:
     """Address, id, length and sum, then a cell count and voltage that fit each other (sheet section 8)."""
     cells, volts = values.get("_cells", 0), values.get("voltage", 0.0)
     if not 1 <= cells <= MOST_CELLS or not 1.0 * cells <= volts <= 4.5 * cells:
@@ -320,10 +306,10 @@ def proof(values: Values) -> str:
     return f"Daly with {cells} cells"
 
 
-def switch(identifier: int, name: str) -> Control:
+def switch(identifier: int, name: str) -> kit.Control:
     """A FET; the acknowledge repeats the wanted state (sheet section 7)."""
 
-    def talk(value: float, setup: Setup, known: Values) -> Talk:
+    def talk(value: float, setup: kit.Setup, known: kit.Values) -> kit.Talk:
         wanted = 1 if value else 0
         data = bytes((wanted,)) + bytes((setup["fill"],)) * 7
         reply = yield ask(identifier, setup, data=data, tries=1)
@@ -331,10 +317,10 @@ def switch(identifier: int, name: str) -> Control:
             raise DeviceRefused(f"0x{identifier:02X}: asked for {wanted}, the board says {reply[0].payload[0]}")
         return {}
 
-    return Control(talk, shown_by(name), "some boards report the discharge FET as on although it is off")
+    return kit.Control(talk, kit.shown_by(name), "some boards report the discharge FET as on although it is off")
 
 
-def recorded_soc(request: bytes) -> tuple[float, Values] | None:
+def recorded_soc(request: bytes) -> tuple[float, kit.Values] | None:
     """The SoC and the time that a recorded 0x21 request sets; None for any other request."""
     if len(request) != SIZE or request[2] != 0x21:
         return None
@@ -343,7 +329,7 @@ def recorded_soc(request: bytes) -> tuple[float, Values] | None:
     return int.from_bytes(request[10:12], "big") / 10, {"_wall": when.timestamp()}
 
 
-def set_soc(value: float, setup: Setup, known: Values) -> Talk:
+def set_soc(value: float, setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """0x21: the clock and the SoC go together; known["_wall"] is the time [s since the epoch] (sheet section 7)."""
     now = datetime.fromtimestamp(known["_wall"])
     clock = bytes((now.year - 2000, now.month, now.day, now.hour, now.minute, now.second))
@@ -353,38 +339,38 @@ def set_soc(value: float, setup: Setup, known: Values) -> Talk:
     return {}
 
 
-DRIVER: Final = Driver(
+DRIVER: Final = kit.Driver(
     name="daly",
     title="Daly smart BMS, A5 protocol",
-    line=SerialLine(baud=9600, quiet=0.02, turnaround=0.06),
+    line=kit.SerialLine(baud=9600, quiet=0.02, turnaround=0.06),
     options=(
-        Option("address", 1, "board number, as set with the maker's PC tool", least=1, most=32),
-        Option("host_address", None, "second byte of requests; default 0x40 + board number - 1; 0x80 as the phone app"),
-        Option("fill", 0, "unused bytes of a request; 0xAA lowers read errors on some UARTs", least=0, most=255),
-        Option("invert_current", None, "true = above zero is charging; default: learnt from the board", kind=bool),
+        kit.Option("address", 1, "board number, as set with the maker's PC tool", least=1, most=32),
+        kit.Option("host_address", None, "second byte of requests; default 0x3F + board number; 0x80 as the phone app"),
+        kit.Option("fill", 0, "unused bytes of a request; 0xAA lowers read errors on some UARTs", least=0, most=255),
+        kit.Option("invert_current", None, "true = above zero is charging; default: learnt from the board", kind=bool),
     ),
     plan=(
-        Poll("counts", one(0x94, counts), gives=("charge_cycles", "cell_count"), every=60.0, keep=1_000_000),
-        Poll("pack", one(0x90, pack), gives=("voltage", "soc", "current"), essential=True),
-        Poll("switches", one(0x93, switches), gives=("charge_allowed", "discharge_allowed", "remaining_capacity")),
-        Poll("extremes", one(0x91, extremes, 2), gives=("highest_cell_voltage", "lowest_cell_voltage")),
-        Poll("extreme_sensors", one(0x92, extreme_sensors, 2)),
-        Poll("cells", cell_voltages, gives=("cell_voltages",)),
-        Poll("sensors", sensors, gives=("temperatures",)),
-        Poll("balancing", one(0x97, balancing, 2), gives=("balancing", "cell_balancing")),
-        Poll("alarms", one(0x98, alarms, 2), gives=("alarms",)),
-        Poll("rated", one(0x50, rated, 1), gives=("capacity",), every=ONCE),
-        Poll("made", one(0x53, made, 1), gives=("production_date",), every=ONCE),
-        Poll("name", texts(0x57, "custom_name"), gives=("custom_name",), every=ONCE),
-        Poll("software", texts(0x62, "firmware_version"), gives=("firmware_version",), every=ONCE),
-        Poll("hardware", texts(0x63, "hardware_version"), gives=("hardware_version",), every=ONCE),
+        kit.Poll("counts", one(0x94, counts), gives=("charge_cycles", "cell_count"), every=60.0, keep=1_000_000),
+        kit.Poll("pack", one(0x90, pack), gives=("voltage", "soc", "current"), essential=True),
+        kit.Poll("switches", one(0x93, switches), gives=("charge_allowed", "discharge_allowed", "remaining_capacity")),
+        kit.Poll("extremes", one(0x91, extremes, 2), gives=("highest_cell_voltage", "lowest_cell_voltage")),
+        kit.Poll("extreme_sensors", one(0x92, extreme_sensors, 2)),
+        kit.Poll("cells", cell_voltages, gives=("cell_voltages",)),
+        kit.Poll("sensors", sensors, gives=("temperatures",)),
+        kit.Poll("balancing", one(0x97, balancing, 2), gives=("balancing", "cell_balancing")),
+        kit.Poll("alarms", one(0x98, alarms, 2), gives=("alarms",)),
+        kit.Poll("rated", one(0x50, rated, 1), gives=("capacity",), every=kit.ONCE),
+        kit.Poll("made", one(0x53, made, 1), gives=("production_date",), every=kit.ONCE),
+        kit.Poll("name", texts(0x57, "custom_name"), gives=("custom_name",), every=kit.ONCE),
+        kit.Poll("software", texts(0x62, "firmware_version"), gives=("firmware_version",), every=kit.ONCE),
+        kit.Poll("hardware", texts(0x63, "hardware_version"), gives=("hardware_version",), every=kit.ONCE),
     ),
-    assemble=alone(finish),
-    detection=Detection(polls=("counts", "pack"), proof=proof, setups=({}, {"host_address": APP_HOST})),
+    assemble=kit.alone(finish),
+    detection=kit.Detection(polls=("counts", "pack"), proof=proof, setups=({}, {"host_address": APP_HOST})),
     controls={
         "charge": switch(0xDA, "charge_allowed"),
         "discharge": switch(0xD9, "discharge_allowed"),
-        "soc": Control(
+        "soc": kit.Control(
             set_soc,
             lambda value, reading: None if reading.soc is None else abs(reading.soc - value) <= 1.0,
             "sets the board's clock, too",

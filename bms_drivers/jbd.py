@@ -6,49 +6,25 @@ Sheet: jbd.md.  All integers big endian.  Current: + = charging.  One BMS a port
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from bms_drivers.declare import (
-    ONCE,
-    Ask,
-    Control,
-    Decode,
-    Detection,
-    Driver,
-    Dropped,
-    Field,
-    Frame,
-    Poll,
-    SerialLine,
-    Setup,
-    Table,
-    Talk,
-    Values,
-    alarm_bits,
-    alarm_names,
-    alone,
-    date,
-    shown_by,
-    simple,
-    text,
-)
-from bms_drivers.framing import sum16
+from bms_drivers import kit
 from gateway.model import BadLength, DeviceRefused, WrongDevice
 
-BASIC: Final = Table(  # reply 0x03, offsets in its data; sheet section 5
+BASIC: Final = kit.Table(  # reply 0x03, offsets in its data; sheet section 5
     ">",
-    Field("voltage", 0, "u16", 0.01, "V"),
-    Field("current", 2, "i16", 0.01, "A"),
-    Field("remaining_capacity", 4, "u16", 0.01, "Ah"),
-    Field("capacity", 6, "u16", 0.01, "Ah"),
-    Field("charge_cycles", 8, "u16"),
-    Field("_date", 10, "u16"),
-    Field("_balance_low", 12, "u16"),
-    Field("_balance_high", 14, "u16"),
-    Field("_protection", 16, "u16"),
-    Field("_version", 18, "u8"),
-    Field("soc", 19, "u8", 1, "%"),
-    Field("_switches", 20, "u8"),
-    Field("cell_count", 21, "u8"),
-    Field("_sensors", 22, "u8"),
+    kit.Field("voltage", 0, "u16", 0.01, "V"),
+    kit.Field("current", 2, "i16", 0.01, "A"),
+    kit.Field("remaining_capacity", 4, "u16", 0.01, "Ah"),
+    kit.Field("capacity", 6, "u16", 0.01, "Ah"),
+    kit.Field("charge_cycles", 8, "u16"),
+    kit.Field("_date", 10, "u16"),
+    kit.Field("_balance_low", 12, "u16"),
+    kit.Field("_balance_high", 14, "u16"),
+    kit.Field("_protection", 16, "u16"),
+    kit.Field("_version", 18, "u8"),
+    kit.Field("soc", 19, "u8", 1, "%"),
+    kit.Field("_switches", 20, "u8"),
+    kit.Field("cell_count", 21, "u8"),
+    kit.Field("_sensors", 22, "u8"),
 )
 
 PROTECTION: Final = {  # sheet section 6; bit 12 (switched off by software) is no alarm, 13 only a time-out
@@ -65,7 +41,7 @@ PROTECTION: Final = {  # sheet section 6; bit 12 (switched off by software) is n
     10: ("short_circuit", 2),
     11: ("internal_failure", 2),
 }
-SUPPORTED: Final = alarm_names(PROTECTION)
+SUPPORTED: Final = kit.alarm_names(PROTECTION)
 
 STATUS: Final = {  # sheet section 3
     0x80: "unknown command",
@@ -81,7 +57,7 @@ BALANCE_BIT: Final = 0x04  # of the function word 0x2D
 
 def checksum(body: bytes) -> bytes:
     """Two's complement of the 16-bit sum, big endian (sheet section 3)."""
-    return (-sum16(body) & 0xFFFF).to_bytes(2, "big")
+    return (-kit.sum16(body) & 0xFFFF).to_bytes(2, "big")
 
 
 def frame(action: int, register: int, data: bytes = b"") -> bytes:
@@ -90,29 +66,29 @@ def frame(action: int, register: int, data: bytes = b"") -> bytes:
     return b"\xdd" + bytes((action,)) + body + checksum(body) + b"\x77"
 
 
-def split(buffer: bytearray) -> Iterator[Frame | Dropped]:
+def split(buffer: bytearray) -> Iterator[kit.Frame | kit.Dropped]:
     """Take whole replies off the front of `buffer`; its length byte decides where one ends (sheet section 3)."""
     while (start := buffer.find(0xDD)) >= 0:
         if start:
-            yield Dropped("noise", bytes(buffer[:start]))
+            yield kit.Dropped("noise", bytes(buffer[:start]))
             del buffer[:start]
         if len(buffer) < 4 or len(buffer) < (size := buffer[3] + 7):
             return
         whole = bytes(buffer[:size])
         if whole[-1] != 0x77 or whole[-3:-1] != checksum(whole[2:-3]):
-            yield Dropped("checksum", whole[:1])
+            yield kit.Dropped("checksum", whole[:1])
             del buffer[0]  # a 0xDD inside noise is no frame start
             continue
         del buffer[:size]
-        yield Frame(kind=whole[1], status=whole[2], payload=whole[4:-3], raw=whole)
+        yield kit.Frame(kind=whole[1], status=whole[2], payload=whole[4:-3], raw=whole)
     if buffer:
-        yield Dropped("noise", bytes(buffer))
+        yield kit.Dropped("noise", bytes(buffer))
         buffer.clear()
 
 
-def ask(register: int, *, size: int = 0, tries: int = 2, action: int = READ, data: bytes = b"") -> Ask:
+def ask(register: int, *, size: int = 0, tries: int = 2, action: int = READ, data: bytes = b"") -> kit.Ask:
     """One exchange; asked twice because the first packet may only wake a sleeping board (sheet section 2)."""
-    return Ask(
+    return kit.Ask(
         request=frame(action, register, data),
         split=split,
         answers=lambda reply: reply.kind == register,
@@ -122,7 +98,7 @@ def ask(register: int, *, size: int = 0, tries: int = 2, action: int = READ, dat
     )
 
 
-def checked(frames: Sequence[Frame]) -> bytes:
+def checked(frames: Sequence[kit.Frame]) -> bytes:
     """The data of the reply.  Raises DeviceRefused with the meaning of its status."""
     reply = frames[0]
     if reply.status:
@@ -131,7 +107,7 @@ def checked(frames: Sequence[Frame]) -> bytes:
     return reply.payload
 
 
-def basic(frames: Sequence[Frame], setup: Setup, known: Values) -> Values:
+def basic(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:
     """Reply 0x03: everything but single cells."""
     data = checked(frames)
     values = BASIC.read(data)
@@ -151,16 +127,16 @@ def basic(frames: Sequence[Frame], setup: Setup, known: Values) -> Values:
         "discharge_allowed": bool(switches & 2),
         "cell_balancing": tuple(bool(balance >> n & 1) for n in range(values["cell_count"])),
         "balancing": bool(balance),
-        "alarms": alarm_bits(values["_protection"], PROTECTION, SUPPORTED),
+        "alarms": kit.alarm_bits(values["_protection"], PROTECTION, SUPPORTED),
     }
     return values
 
 
 def _packed_date(word: int) -> str | None:
-    return date(2000 + (word >> 9), word >> 5 & 15, word & 31)
+    return kit.date(2000 + (word >> 9), word >> 5 & 15, word & 31)
 
 
-def cells(frames: Sequence[Frame], setup: Setup, known: Values) -> Values:
+def cells(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:
     """Reply 0x04: one u16 in mV a cell; publish what came, even if that is not the count of 0x03."""
     data = checked(frames)
     if len(data) % 2:
@@ -170,12 +146,12 @@ def cells(frames: Sequence[Frame], setup: Setup, known: Values) -> Values:
     }
 
 
-def model(frames: Sequence[Frame], setup: Setup, known: Values) -> Values:
+def model(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:
     """Reply 0x05: ASCII, perhaps NUL padded."""
-    return {"model": text(checked(frames))}
+    return {"model": kit.text(checked(frames))}
 
 
-def functions(setup: Setup, known: Values) -> Talk:
+def functions(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """Function word 0x2D: plainly, and where that is refused inside factory mode, discarding (sheet section 5)."""
     plain = yield ask(FUNCTIONS, tries=1)
     if plain[0].status == 0x81:
@@ -186,39 +162,39 @@ def functions(setup: Setup, known: Values) -> Talk:
     return {"_functions": word, "balance_allowed": bool(word & BALANCE_BIT)}
 
 
-def protection_of(name: str) -> Decode:
+def protection_of(name: str) -> kit.Decode:
     """Decoder of a cell protection setting, u16 in mV."""
 
-    def decode(frames: Sequence[Frame], setup: Setup, known: Values) -> Values:
+    def decode(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:
         return {name: int.from_bytes(checked(frames)[:2], "big") / 1000}
 
     return decode
 
 
-def enter() -> Ask:
+def enter() -> kit.Ask:
     """Begin factory mode."""
     return ask(FACTORY_ENTER, action=WRITE, data=b"\x56\x78")
 
 
-def leave() -> Ask:
+def leave() -> kit.Ask:
     """End factory mode without saving: no EEPROM wear, counters kept (sheet section 7)."""
     return ask(FACTORY_LEAVE, action=WRITE, data=b"\x00\x00")
 
 
-def switch(bit: int, name: str) -> Control:
+def switch(bit: int, name: str) -> kit.Control:
     """A FET switch.  One write sets both, so the other half is what WE commanded last, never the state read back:
     copying a protection's open FET would lock it (sheet section 7, "Trap")."""
 
-    def talk(value: float, setup: Setup, known: Values) -> Talk:
+    def talk(value: float, setup: kit.Setup, known: kit.Values) -> kit.Talk:
         off = known.get("_off", 0)
         off = off & ~bit if value else off | bit
         checked((yield ask(SWITCHES, action=WRITE, data=bytes((0, off)))))
         return {"_off": off}
 
-    return Control(talk, shown_by(name), "lasts until switched back; the board may itself keep the switch open")
+    return kit.Control(talk, kit.shown_by(name), "lasts until switched back; the board may itself keep the switch open")
 
 
-def set_balance(value: float, setup: Setup, known: Values) -> Talk:
+def set_balance(value: float, setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """Balancing on or off: only bit 2 of the function word changes; left without saving (sheet section 7)."""
     checked((yield enter()))
     word = int.from_bytes(checked((yield ask(FUNCTIONS)))[:2], "big")
@@ -228,7 +204,7 @@ def set_balance(value: float, setup: Setup, known: Values) -> Talk:
     return {"_functions": word, "balance_allowed": bool(word & BALANCE_BIT)}
 
 
-def set_soc(value: float, setup: Setup, known: Values) -> Talk:
+def set_soc(value: float, setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """SoC by writing the remaining capacity [10 mAh] to 0xE0 (sheet section 7; register map, no recording)."""
     if known.get("capacity") is None:
         raise DeviceRefused("SoC cannot be set before the full capacity was read")
@@ -239,12 +215,12 @@ def set_soc(value: float, setup: Setup, known: Values) -> Talk:
     return {}
 
 
-def finish(values: Values, setup: Setup) -> Values:
+def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
     """Nothing to derive: this BMS says it all."""
     return {"manufacturer": "JBD", **values} if "voltage" in values else values
 
 
-def proof(values: Values) -> str:
+def proof(values: kit.Values) -> str:
     """A JBD echoes the register with status 0 and has 1..32 cells (sheet section 8)."""
     count = values.get("cell_count")
     if count is None or not 1 <= count <= 32:
@@ -252,43 +228,43 @@ def proof(values: Values) -> str:
     return f"JBD {values.get('model') or ''} with {count} cells".replace("  ", " ")
 
 
-DRIVER: Final = Driver(
+DRIVER: Final = kit.Driver(
     name="jbd",
     title="JBD / LLT Power / Overkill Solar / Xiaoxiang",
-    line=SerialLine(baud=9600, quiet=0.02, turnaround=0.03),
+    line=kit.SerialLine(baud=9600, quiet=0.02, turnaround=0.03),
     plan=(
-        Poll(
+        kit.Poll(
             "basic",
-            simple(ask(0x03), basic),
+            kit.simple(ask(0x03), basic),
             gives=(
                 *BASIC.names, "temperatures", "mosfet_temperature", "production_date", "firmware_version",
                 "charge_allowed", "discharge_allowed", "cell_balancing", "balancing", "alarms",
             ),
             essential=True,
         ),
-        Poll("cells", simple(ask(0x04), cells), gives=("cell_voltages",)),
-        Poll("model", simple(ask(0x05), model), gives=("model",), every=ONCE),
-        Poll("functions", functions, gives=("balance_allowed",), every=ONCE),
-        Poll(
-            "cell_over", simple(ask(0x24, tries=1), protection_of("cell_overvoltage_protection")),
-            gives=("cell_overvoltage_protection",), every=ONCE,
+        kit.Poll("cells", kit.simple(ask(0x04), cells), gives=("cell_voltages",)),
+        kit.Poll("model", kit.simple(ask(0x05), model), gives=("model",), every=kit.ONCE),
+        kit.Poll("functions", functions, gives=("balance_allowed",), every=kit.ONCE),
+        kit.Poll(
+            "cell_over", kit.simple(ask(0x24, tries=1), protection_of("cell_overvoltage_protection")),
+            gives=("cell_overvoltage_protection",), every=kit.ONCE,
         ),
-        Poll(
-            "cell_under", simple(ask(0x26, tries=1), protection_of("cell_undervoltage_protection")),
-            gives=("cell_undervoltage_protection",), every=ONCE,
+        kit.Poll(
+            "cell_under", kit.simple(ask(0x26, tries=1), protection_of("cell_undervoltage_protection")),
+            gives=("cell_undervoltage_protection",), every=kit.ONCE,
         ),
     ),
-    assemble=alone(finish),
-    detection=Detection(polls=("basic", "model"), proof=proof),
+    assemble=kit.alone(finish),
+    detection=kit.Detection(polls=("basic", "model"), proof=proof),
     controls={
         "charge": switch(1, "charge_allowed"),
         "discharge": switch(2, "discharge_allowed"),
-        "balance": Control(
+        "balance": kit.Control(
             set_balance,
             lambda value, reading: None if reading.balance_allowed is None else reading.balance_allowed == bool(value),
             "kept until the board restarts",
         ),
-        "soc": Control(
+        "soc": kit.Control(
             set_soc,
             lambda value, reading: None if reading.soc is None else abs(reading.soc - value) <= 1.0,
             "writes the remaining capacity; some firmware wants a password first",

@@ -8,26 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Final
 
-from bms_drivers.declare import (
-    Ask,
-    Control,
-    Detection,
-    Driver,
-    Dropped,
-    Frame,
-    Poll,
-    SerialLine,
-    Setup,
-    Talk,
-    Values,
-    alarm_bits,
-    alarm_names,
-    alone,
-    date,
-    shown_by,
-    text,
-)
-from bms_drivers.framing import sum16
+from bms_drivers import kit
 from gateway.model import BadLength, DeviceRefused, Implausible, LinkTimeout, WrongDevice
 
 HEAD: Final = b"\x4e\x57"
@@ -74,7 +55,7 @@ WARNINGS: Final = {  # sheet section 6; bits 14, 15 reserved
     12: ("internal_failure", 2),
     13: ("internal_failure", 2),
 }
-SUPPORTED: Final = alarm_names(WARNINGS, "high_charge_temperature", "low_temperature")
+SUPPORTED: Final = kit.alarm_names(WARNINGS, "high_charge_temperature", "low_temperature")
 FILLER_SERIAL: Final = "BT3072020120000200521001"  # the same on different boards; sheet section 5, tag BA
 
 
@@ -83,45 +64,45 @@ def frame(command: int, register: int | None = 0, data: bytes = b"", kind: int =
     info = b"" if register is None else bytes((register,)) + data
     body = b"\0\0\0\0" + bytes((command, 3, kind)) + info + b"\0\0\0\0" + b"\x68" + b"\0\0"
     whole = HEAD + (len(body) + 4).to_bytes(2, "big") + body
-    return whole + sum16(whole).to_bytes(2, "big")
+    return whole + kit.sum16(whole).to_bytes(2, "big")
 
 
-def split(buffer: bytearray) -> Iterator[Frame | Dropped]:
+def split(buffer: bytearray) -> Iterator[kit.Frame | kit.Dropped]:
     """Take whole frames off the front of `buffer`: length, end mark 68 and sum must fit (sheet section 3)."""
     while (start := buffer.find(HEAD)) >= 0:
         if start:
-            yield Dropped("noise", bytes(buffer[:start]))
+            yield kit.Dropped("noise", bytes(buffer[:start]))
             del buffer[:start]
         if len(buffer) < HEADER:
             return
         length = number(buffer[2:4])
         if not LEAST <= length <= MOST or buffer[8] not in COMMANDS or buffer[10] > UPLOAD:
-            yield Dropped("length", bytes(buffer[:2]))  # 4E 57 inside noise; its length would keep us waiting
+            yield kit.Dropped("length", bytes(buffer[:2]))  # 4E 57 inside noise; its length would keep us waiting
             del buffer[:2]
             continue
         if len(buffer) < length + 2:
             return
         whole = bytes(buffer[: length + 2])
-        if whole[length - 3] != 0x68 or number(whole[length:]) != sum16(whole[:length]):
-            yield Dropped("checksum", whole[:1])
+        if whole[length - 3] != 0x68 or number(whole[length:]) != kit.sum16(whole[:length]):
+            yield kit.Dropped("checksum", whole[:1])
             del buffer[0]
             continue
         del buffer[: length + 2]
-        yield Frame(kind=whole[8], status=whole[10], payload=whole[HEADER : length - 7], raw=whole)
+        yield kit.Frame(kind=whole[8], status=whole[10], payload=whole[HEADER : length - 7], raw=whole)
     keep = 1 if buffer[-1:] == HEAD[:1] else 0  # its second byte may still come
     if len(buffer) > keep:
-        yield Dropped("noise", bytes(buffer[: len(buffer) - keep]))
+        yield kit.Dropped("noise", bytes(buffer[: len(buffer) - keep]))
         del buffer[: len(buffer) - keep]
 
 
-READ: Final = Ask(
+READ: Final = kit.Ask(
     request=frame(READ_ALL),
     split=split,
     answers=lambda reply: reply.status == REPLY and reply.payload[:1] == bytes((CELLS,)),
     timeout=1.0,
     tries=2,
 )
-WAKE: Final = Ask(
+WAKE: Final = kit.Ask(
     request=frame(ACTIVATE, None),
     split=split,
     answers=lambda reply: reply.status == REPLY and reply.kind == ACTIVATE,
@@ -131,7 +112,7 @@ WAKE_AFTER: Final = 3  # failed polls; sheet section 2
 DOUBTS: Final = 2  # readings in a row that may be refused as nonsense before they are believed
 
 
-def status(setup: Setup, known: Values) -> Talk:
+def status(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """Read all; a board that left three polls unanswered may sleep, and is activated first (sheet section 2)."""
     silent = known.get("_silent", 0)
     known["_silent"] = silent + 1  # until it answers
@@ -213,10 +194,10 @@ def cell_voltages(raw: bytes) -> tuple[float | None, ...]:
     return tuple(cells)
 
 
-def decode(info: bytes, known: Values) -> Values:
+def decode(info: bytes, known: kit.Values) -> kit.Values:
     """The whole reading.  Raises BadLength when the list has no cells, Implausible for a single faulty one."""
     found, whole = tags(info)
-    values: Values = {"cell_voltages": cell_voltages(found.get(CELLS, b"\0"))}
+    values: kit.Values = {"cell_voltages": cell_voltages(found.get(CELLS, b"\0"))}
     for tag, (name, scale) in NUMBERS.items():
         if tag in found:
             values[name] = number(found[tag]) if scale == 1 else round(number(found[tag]) * scale, 3)
@@ -241,7 +222,7 @@ def decode(info: bytes, known: Values) -> Values:
     return values | identity(found)
 
 
-def believe(values: Values, found: Mapping[int, bytes], known: Values) -> None:
+def believe(values: kit.Values, found: Mapping[int, bytes], known: kit.Values) -> None:
     """Refuse a nonsense reading that follows a good one, at most twice in a row: single ones happen (sheet section 9).
 
     Refusing it whole lets the last good reading age, which holding back one field would hide.  Raises Implausible.
@@ -259,9 +240,9 @@ def believe(values: Values, found: Mapping[int, bytes], known: Values) -> None:
     known["_doubts"] = 0
 
 
-def alarms(word: int, values: Values) -> dict[str, int]:
+def alarms(word: int, values: kit.Values) -> dict[str, int]:
     """Levels by the warning word, and what its bits mean in the present state (sheet section 6)."""
-    levels = alarm_bits(word, WARNINGS, SUPPORTED)
+    levels = kit.alarm_bits(word, WARNINGS, SUPPORTED)
     if word >> 4 & 1 and (values.get("current") or 0.0) > 0:
         levels["high_charge_temperature"] = 2
     if word >> 9 & 1 and values.get("discharge_allowed") is False:
@@ -269,25 +250,25 @@ def alarms(word: int, values: Values) -> dict[str, int]:
     return levels
 
 
-def identity(found: Mapping[int, bytes]) -> Values:
+def identity(found: Mapping[int, bytes]) -> kit.Values:
     """Texts, decoded leniently: never a reason to fail a reading (sheet section 9)."""
-    values: Values = {}
-    name = text(found.get(0xB4, b""))
+    values: kit.Values = {}
+    name = kit.text(found.get(0xB4, b""))
     if name and not name.startswith("Input Us"):
         values["custom_name"] = name
-    if version := text(found.get(0xB7, b"")):
+    if version := kit.text(found.get(0xB7, b"")):
         values["firmware_version"] = version.rstrip("_") or None
-    made = text(found.get(0xB5, b"")) or ""
+    made = kit.text(found.get(0xB5, b"")) or ""
     if len(made) == 4 and made.isdigit():
-        values["production_date"] = date(2000 + int(made[:2]), int(made[2:]), 1)
+        values["production_date"] = kit.date(2000 + int(made[:2]), int(made[2:]), 1)
     owner = found.get(0xBA, b"")
-    second = text(owner[12:24])
-    if second and text(owner) != FILLER_SERIAL:
+    second = kit.text(owner[12:24])
+    if second and kit.text(owner) != FILLER_SERIAL:
         values["model" if second.startswith("JK") else "serial_number"] = second
     return values
 
 
-def finish(values: Values, setup: Setup) -> Values:
+def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
     """What is not reported: remaining capacity is capacity x SoC.  A capacity setting of 0 is none."""
     capacity, soc = values.get("capacity") or None, values.get("soc")
     values["capacity"] = capacity
@@ -296,18 +277,18 @@ def finish(values: Values, setup: Setup) -> Values:
     return {"manufacturer": "JK", **values}
 
 
-def proof(values: Values) -> str:
+def proof(values: kit.Values) -> str:
     """Header, length, sum and a cell list are unique among our protocols (sheet section 8)."""
     if not values.get("cell_voltages"):
         raise WrongDevice("a JK answers with a cell list")
     return f"JK {values.get('firmware_version') or ''} with {len(values['cell_voltages'])} cells".replace("  ", " ")
 
 
-def write(register: int, name: str) -> Control:
+def write(register: int, name: str) -> kit.Control:
     """A switch (sheet section 7); acknowledged by command 02 with the register, confirmed by the next reading."""
 
-    def talk(value: float, setup: Setup, known: Values) -> Talk:
-        reply = yield Ask(
+    def talk(value: float, setup: kit.Setup, known: kit.Values) -> kit.Talk:
+        reply = yield kit.Ask(
             request=frame(WRITE, register, bytes((1 if value else 0,)), kind=2),
             split=split,
             answers=lambda reply: reply.kind == WRITE and reply.status == REPLY,
@@ -317,17 +298,17 @@ def write(register: int, name: str) -> Control:
             raise DeviceRefused(f"register 0x{register:02X}: the reply names 0x{reply[0].payload[:1].hex()}")
         return {}
 
-    return Control(
-        talk, shown_by(name), "some firmware wants a password first; firmware 11 does not take the balance switch"
+    return kit.Control(
+        talk, kit.shown_by(name), "some firmware wants a password first; firmware 11 does not take the balance switch"
     )
 
 
-DRIVER: Final = Driver(
+DRIVER: Final = kit.Driver(
     name="jk",
     title="JK (Jikong) BMS, 4E 57 protocol",
-    line=SerialLine(baud=115200, quiet=0.1, turnaround=0.06),
+    line=kit.SerialLine(baud=115200, quiet=0.1, turnaround=0.06),
     plan=(
-        Poll(
+        kit.Poll(
             "status",
             status,
             gives=(
@@ -339,8 +320,8 @@ DRIVER: Final = Driver(
             keep=WAKE_AFTER,
         ),
     ),
-    assemble=alone(finish),
-    detection=Detection(polls=("status",), proof=proof),
+    assemble=kit.alone(finish),
+    detection=kit.Detection(polls=("status",), proof=proof),
     controls={
         "charge": write(CHARGE, "charge_allowed"),
         "discharge": write(DISCHARGE, "discharge_allowed"),

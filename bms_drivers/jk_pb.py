@@ -7,30 +7,7 @@ A function-10 write to 0x161C/1E/20 triggers a 300-byte record; the Modbus ackno
 from collections.abc import Iterator
 from typing import Final
 
-from bms_drivers.declare import (
-    ONCE,
-    Ask,
-    Control,
-    Detection,
-    Driver,
-    Dropped,
-    Field,
-    Frame,
-    Option,
-    Poll,
-    SerialLine,
-    Setup,
-    Table,
-    Talk,
-    Values,
-    alarm_bits,
-    alarm_names,
-    alone,
-    date,
-    shown_by,
-    text,
-)
-from bms_drivers.framing import crc16, sum8
+from bms_drivers import kit
 from gateway.model import BadLength, DeviceRefused, WrongDevice
 
 HEAD: Final = b"\x55\xaa\xeb\x90"
@@ -43,37 +20,37 @@ MASTER: Final = 0  # the address of a unit that polls the others itself: listen 
 NO_SENSOR: Final = -200.0  # °C; not fitted
 FACTORY_NAMES: Final = ("Input Userdata", "JK-BMS")
 
-STATUS_TABLE: Final = Table(  # offsets in the whole record; sheet section 5, status
+STATUS_TABLE: Final = kit.Table(  # offsets in the whole record; sheet section 5, status
     "<",
-    Field("_present", 70, "u32"),
-    Field("mosfet_temperature", 144, "i16", 0.1, "°C"),
-    Field("voltage", 150, "u32", 0.001, "V"),
-    Field("current", 158, "i32", 0.001, "A"),
-    Field("_t1", 162, "i16", 0.1, "°C"),
-    Field("_t2", 164, "i16", 0.1, "°C"),
-    Field("_alarms", 166, "u32"),
-    Field("_balance", 172, "u8"),
-    Field("soc", 173, "u8", 1, "%"),
-    Field("remaining_capacity", 174, "u32", 0.001, "Ah"),
-    Field("_full_capacity", 178, "u32", 0.001, "Ah"),
-    Field("charge_cycles", 182, "u32"),
-    Field("soh", 190, "u8", 1, "%"),
-    Field("_charge", 198, "u8"),
-    Field("_discharge", 199, "u8"),
-    Field("_heating", 215, "u8"),
-    Field("_t4", 256, "i16", 0.1, "°C"),
-    Field("_t5", 258, "i16", 0.1, "°C"),
+    kit.Field("_present", 70, "u32"),
+    kit.Field("mosfet_temperature", 144, "i16", 0.1, "°C"),
+    kit.Field("voltage", 150, "u32", 0.001, "V"),
+    kit.Field("current", 158, "i32", 0.001, "A"),
+    kit.Field("_t1", 162, "i16", 0.1, "°C"),
+    kit.Field("_t2", 164, "i16", 0.1, "°C"),
+    kit.Field("_alarms", 166, "u32"),
+    kit.Field("_balance", 172, "u8"),
+    kit.Field("soc", 173, "u8", 1, "%"),
+    kit.Field("remaining_capacity", 174, "u32", 0.001, "Ah"),
+    kit.Field("_full_capacity", 178, "u32", 0.001, "Ah"),
+    kit.Field("charge_cycles", 182, "u32"),
+    kit.Field("soh", 190, "u8", 1, "%"),
+    kit.Field("_charge", 198, "u8"),
+    kit.Field("_discharge", 199, "u8"),
+    kit.Field("_heating", 215, "u8"),
+    kit.Field("_t4", 256, "i16", 0.1, "°C"),
+    kit.Field("_t5", 258, "i16", 0.1, "°C"),
 )
 
-SETTINGS_TABLE: Final = Table(  # sheet section 5, settings
+SETTINGS_TABLE: Final = kit.Table(  # sheet section 5, settings
     "<",
-    Field("cell_undervoltage_protection", 10, "u32", 0.001, "V"),
-    Field("cell_overvoltage_protection", 18, "u32", 0.001, "V"),
-    Field("_requested_cell_voltage", 38, "u32", 0.001, "V"),
-    Field("max_charge_current", 50, "u32", 0.001, "A"),
-    Field("max_discharge_current", 62, "u32", 0.001, "A"),
-    Field("_balance_switch", 126, "u32"),
-    Field("capacity", 130, "u32", 0.001, "Ah"),
+    kit.Field("cell_undervoltage_protection", 10, "u32", 0.001, "V"),
+    kit.Field("cell_overvoltage_protection", 18, "u32", 0.001, "V"),
+    kit.Field("_requested_cell_voltage", 38, "u32", 0.001, "V"),
+    kit.Field("max_charge_current", 50, "u32", 0.001, "A"),
+    kit.Field("max_discharge_current", 62, "u32", 0.001, "A"),
+    kit.Field("_balance_switch", 126, "u32"),
+    kit.Field("capacity", 130, "u32", 0.001, "Ah"),
 )
 
 TEXTS: Final = {  # name: (offset, length); sheet section 5, about; passwords at 62 and 118 are not read
@@ -111,13 +88,13 @@ ALARMS: Final = {  # sheet section 6; bits that are not here are no alarms
     26: ("high_discharge_current", 2),
     27: ("low_temperature", 2),
 }
-SUPPORTED: Final = alarm_names(ALARMS)
+SUPPORTED: Final = kit.alarm_names(ALARMS)
 SWITCHES: Final = {"charge": 0x1070, "discharge": 0x1074, "balance": 0x1078}  # sheet section 7
 
 
 def with_crc(body: bytes) -> bytes:
     """`body` and its CRC-16/Modbus, low byte first."""
-    return body + crc16(body).to_bytes(2, "little")
+    return body + kit.crc16(body).to_bytes(2, "little")
 
 
 def trigger(address: int, kind: int) -> bytes:
@@ -142,40 +119,40 @@ def ending(buffer: bytearray, kind: int) -> tuple[int, int] | None:
     return None
 
 
-def split(buffer: bytearray) -> Iterator[Frame | Dropped]:
+def split(buffer: bytearray) -> Iterator[kit.Frame | kit.Dropped]:
     """Take records with their acknowledge off the front (sheet section 3); pad bytes 00 are no noise."""
     while (start := buffer.find(HEAD)) >= 0:
         yield from skip(buffer, start)
         if len(buffer) < RECORD + ACKNOWLEDGE:
             return
         record = bytes(buffer[:RECORD])
-        if sum8(record[:-1]) != record[-1]:
-            yield Dropped("checksum", record[:1])
+        if kit.sum8(record[:-1]) != record[-1]:
+            yield kit.Dropped("checksum", record[:1])
             del buffer[0]
             continue
         if (found := ending(buffer, record[4])) is not None:
             address, end = found
-            yield Frame(kind=record[4], payload=record, address=address, raw=bytes(buffer[:end]))
+            yield kit.Frame(kind=record[4], payload=record, address=address, raw=bytes(buffer[:end]))
             del buffer[:end]
         elif len(buffer) < RECORD + PADS[-1] + ACKNOWLEDGE:
             return  # the acknowledge may end with the next byte
         else:
             # nobody knows who sent it; or it is a torn record and half of the next, whose 8-bit sum fits by chance
-            yield Dropped("foreign", record[:1])
+            yield kit.Dropped("foreign", record[:1])
             del buffer[0]
     keep = next((n for n in (3, 2, 1) if buffer.endswith(HEAD[:n])), 0)
     yield from skip(buffer, len(buffer) - keep)
 
 
-def skip(buffer: bytearray, size: int) -> Iterator[Dropped]:
+def skip(buffer: bytearray, size: int) -> Iterator[kit.Dropped]:
     """Take `size` bytes off the front as noise, unless they are mere padding."""
     noise = bytes(buffer[:size])
     del buffer[:size]
     if noise.strip(b"\0"):
-        yield Dropped("noise", noise)
+        yield kit.Dropped("noise", noise)
 
 
-def split_write(buffer: bytearray) -> Iterator[Frame | Dropped]:
+def split_write(buffer: bytearray) -> Iterator[kit.Frame | kit.Dropped]:
     """Replies to Modbus function 10: address, 10, register, count, CRC; or address, 90, code, CRC (sheet section 7)."""
     noise = bytearray()
     while len(buffer) >= 5:
@@ -187,17 +164,17 @@ def split_write(buffer: bytearray) -> Iterator[Frame | Dropped]:
             del buffer[:size]
             refused = raw[1] == EXCEPTION
             kind = EXCEPTION if refused else int.from_bytes(raw[2:4], "big")
-            yield Frame(kind=kind, payload=raw[2:-2], address=raw[0], status=raw[2] if refused else 0, raw=raw)
+            yield kit.Frame(kind=kind, payload=raw[2:-2], address=raw[0], status=raw[2] if refused else 0, raw=raw)
         else:
             noise.append(buffer.pop(0))
     if noise:
-        yield Dropped("noise", bytes(noise))
+        yield kit.Dropped("noise", bytes(noise))
 
 
-def record(kind: int, setup: Setup, tries: int = 2) -> Ask:
+def record(kind: int, setup: kit.Setup, tries: int = 2) -> kit.Ask:
     """Ask one unit for one record."""
     address = setup["address"]
-    return Ask(
+    return kit.Ask(
         request=trigger(address, kind),
         split=split,
         answers=lambda reply: reply.kind == kind and reply.address == address,
@@ -207,7 +184,7 @@ def record(kind: int, setup: Setup, tries: int = 2) -> Ask:
     )
 
 
-LISTEN: Final = Ask(  # to a master's own broadcast: it sends status and settings by itself, in a cycle of 4 to 15 s
+LISTEN: Final = kit.Ask(  # to a master's own broadcast: it sends status and settings by itself, in a cycle of 4 to 15 s
     request=b"",
     split=split,
     answers=lambda reply: reply.address == MASTER and reply.kind in (STATUS, SETTINGS),
@@ -217,7 +194,7 @@ LISTEN: Final = Ask(  # to a master's own broadcast: it sends status and setting
 )
 
 
-def status(setup: Setup, known: Values) -> Talk:
+def status(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """The status record; of a bus master what it broadcasts.  Raises WrongDevice for a broadcast without status."""
     if setup["address"] != MASTER:
         replies = yield record(STATUS, setup)
@@ -230,7 +207,7 @@ def status(setup: Setup, known: Values) -> Talk:
     return {**settings, **decode_status(found[STATUS]), "_master": True}
 
 
-def decode_status(data: bytes) -> Values:
+def decode_status(data: bytes) -> kit.Values:
     """Values of a status record."""
     values = STATUS_TABLE.read(data)
     present = [n for n in range(32) if values["_present"] >> n & 1]
@@ -242,14 +219,14 @@ def decode_status(data: bytes) -> Values:
         "heating": bool(values["_heating"]),
         "charge_allowed": bool(values["_charge"]),
         "discharge_allowed": bool(values["_discharge"]),
-        "alarms": alarm_bits(values["_alarms"], ALARMS, SUPPORTED),
+        "alarms": kit.alarm_bits(values["_alarms"], ALARMS, SUPPORTED),
     }
     if values["mosfet_temperature"] == NO_SENSOR:
         del values["mosfet_temperature"]
     return values
 
 
-def temperatures(values: Values, firmware: str | None) -> tuple[float, ...]:
+def temperatures(values: kit.Values, firmware: str | None) -> tuple[float, ...]:
     """T1, T2, and T4, T5 where the board has them; T3 is a copy of the MOSFET's (sheet section 5)."""
     chosen = [values["_t1"], values["_t2"]]
     old = firmware is not None and firmware.split(".")[0].isdigit() and int(firmware.split(".")[0]) < 14
@@ -258,7 +235,7 @@ def temperatures(values: Values, firmware: str | None) -> tuple[float, ...]:
     return tuple(value for value in chosen if value != NO_SENSOR)
 
 
-def settings(setup: Setup, known: Values) -> Talk:
+def settings(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """The settings record: switch states and limits, now and then."""
     if setup["address"] == MASTER:
         return {}  # comes with the broadcast
@@ -266,28 +243,28 @@ def settings(setup: Setup, known: Values) -> Talk:
     return decode_settings(replies[-1].payload)
 
 
-def decode_settings(data: bytes) -> Values:
+def decode_settings(data: bytes) -> kit.Values:
     """Values of a settings record."""
     values = SETTINGS_TABLE.read(data)
     return {**values, "balance_allowed": bool(values["_balance_switch"])}
 
 
-def about(setup: Setup, known: Values) -> Talk:
+def about(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """Identity; firmware from 15.36 on does not always answer (sheet section 4)."""
     if setup["address"] == MASTER:
         return {}
     replies = yield record(ABOUT, setup, tries=1)
     data = replies[-1].payload
-    values: Values = {name: text(data[at : at + length]) for name, (at, length) in TEXTS.items()}
+    values: kit.Values = {name: kit.text(data[at : at + length]) for name, (at, length) in TEXTS.items()}
     if values["custom_name"] in FACTORY_NAMES:
         values["custom_name"] = None
-    made = text(data[78:86]) or ""
+    made = kit.text(data[78:86]) or ""
     if len(made) == 6 and made.isdigit():
-        values["production_date"] = date(2000 + int(made[:2]), int(made[2:4]), int(made[4:]))
+        values["production_date"] = kit.date(2000 + int(made[:2]), int(made[2:4]), int(made[4:]))
     return values
 
 
-def finish(values: Values, setup: Setup) -> Values:
+def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
     """What takes more than one record: the sensors there are, the capacity, and the voltage the board would ask for."""
     if "_t1" in values:
         values["temperatures"] = temperatures(values, values.get("firmware_version"))
@@ -298,7 +275,7 @@ def finish(values: Values, setup: Setup) -> Values:
     return {"manufacturer": "JK", **values}
 
 
-def proof(values: Values) -> str:
+def proof(values: kit.Values) -> str:
     """Record, sum and an acknowledge from the address asked; 3 to 32 cells (sheet section 8)."""
     count = len(values.get("cell_voltages", ()))
     if not 3 <= count <= 32:
@@ -308,16 +285,16 @@ def proof(values: Values) -> str:
     return f"JK {values.get('model') or 'inverter BMS'} with {count} cells"
 
 
-def switch(action: str) -> Control:
+def switch(action: str) -> kit.Control:
     """A switch by Modbus function 10; received is not done: the next records confirm it (sheet section 7)."""
     register = SWITCHES[action]
 
-    def talk(value: float, setup: Setup, known: Values) -> Talk:
+    def talk(value: float, setup: kit.Setup, known: kit.Values) -> kit.Talk:
         address = setup["address"]
         if address == MASTER:
             raise DeviceRefused("address 0 is a bus master: it is only listened to, nothing may be sent")
         body = bytes((address, WRITE)) + register.to_bytes(2, "big") + b"\x00\x02\x04"
-        replies = yield Ask(
+        replies = yield kit.Ask(
             request=with_crc(body + (1 if value else 0).to_bytes(4, "big")),
             split=split_write,
             answers=lambda reply: reply.kind in (register, EXCEPTION) and reply.address == address,
@@ -328,39 +305,41 @@ def switch(action: str) -> Control:
             raise DeviceRefused(f"register 0x{register:04X}: Modbus exception {replies[0].status}")
         return {}
 
-    return Control(
-        talk, shown_by(f"{action}_allowed"), "captured on firmware 15.41; the board may itself keep a switch open"
+    return kit.Control(
+        talk, kit.shown_by(f"{action}_allowed"), "captured on firmware 15.41; the board may itself keep a switch open"
     )
 
 
-def names(table: Table, *more: str) -> tuple[str, ...]:
+def names(table: kit.Table, *more: str) -> tuple[str, ...]:
     """What a record delivers."""
     return (*table.names, *more)
 
 
-DRIVER: Final = Driver(
+DRIVER: Final = kit.Driver(
     name="jk_pb",
     title="JK inverter BMS (PB boards), RS485",
-    line=SerialLine(baud=115200, quiet=0.1, turnaround=0.02),
+    line=kit.SerialLine(baud=115200, quiet=0.1, turnaround=0.02),
     options=(
-        Option("address", 1, "DIP switches; 0 = a bus master: only listen, with poll_interval: 5", least=0, most=15),
+        kit.Option("address", 1, "DIP switches; 0 = a bus master: listens, with poll_interval: 5", least=0, most=15),
     ),
     plan=(
-        Poll(
+        kit.Poll(
             "status", status, essential=True,
             gives=names(
                 STATUS_TABLE, "cell_voltages", "temperatures", "balancing", "heating", "charge_allowed",
                 "discharge_allowed", "alarms",
             ),
         ),
-        Poll(
+        kit.Poll(
             "settings", settings, every=180.0, keep=1_000_000,  # its values last while the link stands; sheet section 4
             gives=names(SETTINGS_TABLE, "balance_allowed", "max_battery_voltage"),
         ),
-        Poll("about", about, gives=(*TEXTS, "production_date"), every=ONCE),
+        kit.Poll("about", about, gives=(*TEXTS, "production_date"), every=kit.ONCE),
     ),
-    assemble=alone(finish),
-    detection=Detection(polls=("status",), proof=proof, setups=tuple({"address": n} for n in (*range(1, 16), MASTER))),
+    assemble=kit.alone(finish),
+    detection=kit.Detection(
+        polls=("status",), proof=proof, setups=tuple({"address": n} for n in (*range(1, 16), MASTER))
+    ),
     controls={action: switch(action) for action in SWITCHES},
     daisy_chain=True,
     limits_from_bms=True,  # the settings record holds "max" currents (sheet sections 1 and 5)

@@ -15,9 +15,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from bms_drivers.declare import ONCE, Driver, Poll, Talk, Values
+from bms_drivers.kit.declare import ONCE, Driver, Poll, Talk, Values
+from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
-from bms_drivers.session import Session
 from gateway.model import (
     BatteryState,
     Command,

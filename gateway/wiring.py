@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bms_drivers import registry
-from bms_drivers.declare import Driver
-from bms_drivers.detect import detect
+from bms_drivers.kit import registry
+from bms_drivers.kit.declare import Driver
+from bms_drivers.kit.detect import detect
 from bms_drivers.links.factory import open_port
 from bms_drivers.links.port import Port
 from gateway.app import Gateway, Plan

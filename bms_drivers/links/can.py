@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 
 import can
 
-from bms_drivers.declare import Frame, Question
+from bms_drivers.kit.declare import Frame, Question
 from bms_drivers.links.link import Counters
 from gateway.model import LinkClosed
 

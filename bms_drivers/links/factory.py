@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bms_drivers.declare import Driver, SerialLine
+from bms_drivers.kit.declare import Driver, SerialLine
 from bms_drivers.links.link import Link
 from bms_drivers.links.port import Port
 from gateway.model import ConfigError

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
-from bms_drivers.declare import Frame, Question, Talk, Values
+from bms_drivers.kit.declare import Frame, Question, Talk, Values
 from gateway.model import FrameError, LinkTimeout
 
 Counters = Counter[str]

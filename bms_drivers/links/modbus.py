@@ -15,7 +15,7 @@ from pymodbus.client.mixin import ModbusClientMixin
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 
-from bms_drivers.declare import Frame, Question, Registers
+from bms_drivers.kit.declare import Frame, Question, Registers
 from bms_drivers.links.link import Counters, Tap
 from bms_drivers.links.rtu import BITS, data_size, described, refusal, sealed
 from gateway.model import BadLength, LinkClosed, LinkTimeout

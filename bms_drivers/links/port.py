@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
-from bms_drivers.declare import Frame, Question
+from bms_drivers.kit.declare import Frame, Question
 from bms_drivers.links.link import Counters, Link
 from gateway.model import LinkBusy, LinkClosed, LinkError
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from bms_drivers.declare import Frame, Question, Registers
+from bms_drivers.kit.declare import Frame, Question, Registers
 from bms_drivers.links import rtu
 from bms_drivers.links.link import Counters, Link, Tapped
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bms_drivers.declare import Ask, Frame, Question, Registers
-from bms_drivers.framing import Answer
+from bms_drivers.kit.declare import Ask, Frame, Question, Registers
+from bms_drivers.kit.framing import Answer
 from bms_drivers.links import rtu
 from bms_drivers.links.link import Counters
 from gateway.model import LinkTimeout

@@ -9,8 +9,8 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from bms_drivers.declare import Ask, Dropped, Frame, Registers, Splitter
-from bms_drivers.framing import crc16
+from bms_drivers.kit.declare import Ask, Dropped, Frame, Registers, Splitter
+from bms_drivers.kit.framing import crc16
 from gateway.model import DeviceRefused, GatewayError, LinkTimeout
 
 REFUSED: Final = 0x80  # added to the function in an exception response

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import serial
 
-from bms_drivers.declare import Ask, Frame, Question, Registers
-from bms_drivers.framing import Answer
+from bms_drivers.kit.declare import Ask, Frame, Question, Registers
+from bms_drivers.kit.framing import Answer
 from bms_drivers.links import rtu
 from bms_drivers.links.link import Counters, Tap
 from bms_drivers.links.pipe import CHUNK, STEP, Pipe, pipe_of

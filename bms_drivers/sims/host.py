@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bms_drivers.kit import registry
 from bms_drivers.sims.faults import Faults
 from bms_drivers.sims.pack import Pack
 from bms_drivers.sims.pty import PtyDevice
-from bms_drivers.sims.sim import MODULES, build
+from bms_drivers.sims.sim import build
 from gateway.model import ConfigError
 
 
@@ -21,8 +22,8 @@ async def simulated(
     **pack: Any,
 ) -> PtyDevice:
     """A started device that answers like `driver`'s BMS.  Raises ConfigError for a driver without a simulator."""
-    if driver not in MODULES:
-        raise ConfigError(f"{driver}: has no simulator, expected one of {', '.join(sorted(MODULES))}")
+    if driver not in registry.simulated():
+        raise ConfigError(f"{driver}: has no simulator, expected one of {', '.join(registry.simulated())}")
     device = PtyDevice(build(driver, Pack.of(seed, **pack), setup), faults, link)
     await device.start()
     return device

@@ -2,16 +2,9 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from bms_drivers.sims.pack import Pack
-
-MODULES: Final = {
-    "daly": "bms_drivers.sims.daly",
-    "jbd": "bms_drivers.sims.jbd",
-    "jk": "bms_drivers.sims.jk",
-    "jk_pb": "bms_drivers.sims.jk_pb",
-}
 
 
 class Simulator(Protocol):
@@ -26,6 +19,6 @@ class Simulator(Protocol):
 
 
 def build(name: str, pack: Pack, settings: Mapping[str, Any] | None = None) -> Simulator:
-    """The simulator of the driver called `name`.  Raises KeyError for a driver that has none."""
-    simulator: Simulator = import_module(MODULES[name]).build(pack, dict(settings or {}))
+    """The simulator of the driver called `name`.  Raises ModuleNotFoundError for a driver that has none."""
+    simulator: Simulator = import_module(f"bms_drivers.sims.{name}").build(pack, dict(settings or {}))
     return simulator

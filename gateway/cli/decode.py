@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from bms_drivers import registry
-from bms_drivers.declare import Driver
-from bms_drivers.decode import Decoded, decode
+from bms_drivers.kit import registry
+from bms_drivers.kit.declare import Driver
+from bms_drivers.kit.decode import Decoded, decode
 from gateway.model import GatewayError
 from gateway.report import reading_json
 

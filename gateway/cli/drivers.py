@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import click
 
-from bms_drivers import registry
-from bms_drivers.declare import Driver
+from bms_drivers.kit import registry
+from bms_drivers.kit.declare import Driver
 
 FEATURES: Final = {  # the feature table's row -> canonical names that make it true
     "voltage": ("voltage",),

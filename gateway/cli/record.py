@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from bms_drivers import registry
-from bms_drivers.declare import Driver
+from bms_drivers.kit import registry
+from bms_drivers.kit.declare import Driver
+from bms_drivers.kit.session import Session
 from bms_drivers.links import converse
 from bms_drivers.links.factory import open_link
 from bms_drivers.links.record import RecordLink
-from bms_drivers.session import Session
 from gateway.cli.decode import parse_settings
 from gateway.model import DeviceRefused, FrameError, GatewayError, LinkTimeout
 

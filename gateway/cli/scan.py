@@ -4,8 +4,8 @@ import asyncio
 
 import click
 
-from bms_drivers import registry
-from bms_drivers.detect import Found, detect
+from bms_drivers.kit import registry
+from bms_drivers.kit.detect import Found, detect
 from gateway.model import GatewayError, LinkError
 
 

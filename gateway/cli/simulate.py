@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
+from bms_drivers.kit import registry
 from bms_drivers.sims.faults import KINDS, Faults
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.pty import PtyDevice
-from bms_drivers.sims.sim import MODULES
 from gateway.model import ALARMS, GatewayError
 
 HELP = """Lines on standard input while it runs:
@@ -30,7 +30,7 @@ HELP = """Lines on standard input while it runs:
 
 
 @click.command(name="simulate", epilog=HELP)
-@click.argument("driver", type=click.Choice(sorted(MODULES)))
+@click.argument("driver", type=click.Choice(registry.simulated()))
 @click.option("--link", type=click.Path(path_type=Path), help="A stable name for the pty.")
 @click.option("--cells", default=16, show_default=True, type=click.IntRange(3, 24))
 @click.option("--capacity", default=100.0, show_default=True, type=click.FloatRange(1, 10000), help="Ah")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, create_model, field_validator, model_validator
 
-from bms_drivers.declare import Driver, Option
+from bms_drivers.kit.declare import Driver, Option
 from gateway.limits.settings import LimitSettings
 
 AUTO: Final = "auto"  # the driver is found by asking the device
@@ -195,7 +195,7 @@ class Catalogue:
 
 def installed() -> Catalogue:
     """The drivers of this installation."""
-    from bms_drivers import registry
+    from bms_drivers.kit import registry
 
     return Catalogue(registry.names, registry.load)
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bms_drivers import registry
-from bms_drivers.declare import Ask, Dropped, Frame, Registers
-from bms_drivers.framing import Answer
-from bms_drivers.session import Session
+from bms_drivers.kit import registry
+from bms_drivers.kit.declare import Ask, Dropped, Frame, Registers
+from bms_drivers.kit.framing import Answer
+from bms_drivers.kit.session import Session
 from gateway.model import DeviceRefused, FrameError, LinkTimeout
 
 VECTORS = Path(__file__).parent.parent / "vectors"

@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 
 from bms_drivers.daly import DRIVER, FAULTS, LEVELS, alarms, frame, split
-from bms_drivers.declare import Ask, Frame
-from bms_drivers.session import Session
+from bms_drivers.kit.declare import Ask, Frame
+from bms_drivers.kit.session import Session
 from gateway.model import DeviceRefused
 
 SETUP = DRIVER.setup({})

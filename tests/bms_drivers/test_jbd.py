@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bms_drivers.declare import Ask, Frame
 from bms_drivers.jbd import DRIVER, PROTECTION, basic
+from bms_drivers.kit.declare import Ask, Frame
 from gateway.model import DeviceRefused
 
 RECORDING = json.loads((Path(__file__).parent.parent / "vectors" / "jbd" / "control-mosfet.json").read_text())

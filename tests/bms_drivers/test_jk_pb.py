@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bms_drivers import jk_pb
-from bms_drivers.declare import Ask, Dropped, Frame, Question, Splitter, Values
-from bms_drivers.framing import Answer
+from bms_drivers.kit.declare import Ask, Dropped, Frame, Question, Splitter, Values
+from bms_drivers.kit.framing import Answer
+from bms_drivers.kit.session import Session
 from bms_drivers.links import converse
 from bms_drivers.links.replay import ReplayLink
-from bms_drivers.session import Session
 from bms_drivers.sims.jk_pb import build
 from bms_drivers.sims.pack import Pack
 from gateway.model import BadLength, DeviceRefused, FrameError, LinkTimeout, Reading, WrongDevice

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bms_drivers import registry
-from bms_drivers.decode import decode
+from bms_drivers.kit import registry
+from bms_drivers.kit.decode import decode
 from tests.vectors import Case, cases, differences, is_write
 
 READINGS = [case for name in registry.names() for case in cases(name) if not is_write(case)]

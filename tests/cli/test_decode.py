@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bms_drivers import registry
+from bms_drivers.kit import registry
 from tests.vectors import Case, cases, is_write
 
 VECTORS = Path(__file__).parent.parent / "vectors"

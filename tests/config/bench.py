@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from bms_drivers.declare import Option
 from bms_drivers.jbd import DRIVER
+from bms_drivers.kit.declare import Option
 from gateway.config.load import parse
 from gateway.config.schema import Catalogue, Settings
 from gateway.model import ConfigError

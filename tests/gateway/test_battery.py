@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from bms_drivers import registry
-from bms_drivers.declare import Frame, Question
+from bms_drivers.kit import registry
+from bms_drivers.kit.declare import Frame, Question
 from bms_drivers.links import Link
 from bms_drivers.links.replay import ReplayLink
 from gateway.battery import Battery, Watch

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from bms_drivers.declare import Ask
 from bms_drivers.jbd import ask as jbd_ask
+from bms_drivers.kit.declare import Ask
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 

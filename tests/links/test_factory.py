@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bms_drivers import registry
-from bms_drivers.declare import Dropped, SerialLine
-from bms_drivers.framing import Answer
 from bms_drivers.jbd import split
+from bms_drivers.kit import registry
+from bms_drivers.kit.declare import Dropped, SerialLine
+from bms_drivers.kit.framing import Answer
 from bms_drivers.links.can import CanLink
 from bms_drivers.links.factory import common_line, open_link, open_port, port_kind
 from bms_drivers.links.modbus import ModbusLink

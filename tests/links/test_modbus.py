@@ -15,8 +15,8 @@ from pymodbus import FramerType
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from bms_drivers.declare import Dropped, Frame, Registers
-from bms_drivers.framing import Answer
+from bms_drivers.kit.declare import Dropped, Frame, Registers
+from bms_drivers.kit.framing import Answer
 from bms_drivers.links import rtu
 from bms_drivers.links.link import Link
 from bms_drivers.links.modbus import ModbusLink

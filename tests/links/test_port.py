@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bms_drivers.declare import Ask, Frame, Question
+from bms_drivers.kit.declare import Ask, Frame, Question
 from bms_drivers.links.link import Counters
 from bms_drivers.links.port import Port, reopen_delay, retry_delay
 from bms_drivers.links.serial import SerialLink

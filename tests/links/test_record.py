@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bms_drivers import registry
-from bms_drivers.declare import Registers
-from bms_drivers.decode import decode
+from bms_drivers.kit import registry
+from bms_drivers.kit.declare import Registers
+from bms_drivers.kit.decode import decode
+from bms_drivers.kit.session import Session
 from bms_drivers.links import converse, rtu
 from bms_drivers.links.record import RecordLink
 from bms_drivers.links.replay import ReplayLink
 from bms_drivers.links.serial import SerialLink
-from bms_drivers.session import Session
 from gateway.model import DeviceRefused, LinkTimeout
 from tests.links.device import BASIC, BASIC_REPLY, CELLS, CELLS_REPLY, Pieces, Respond, jbd, on_pty
 from tests.vectors import cases, differences

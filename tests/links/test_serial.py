@@ -17,7 +17,7 @@ import pytest
 import serial
 from serial import rfc2217
 
-from bms_drivers.declare import Ask
+from bms_drivers.kit.declare import Ask
 from bms_drivers.links.serial import PATIENCE, SerialLink, opening_failed
 from gateway.model import LinkBusy, LinkClosed, LinkTimeout
 from tests.links.device import (

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from bms_drivers import registry
-from bms_drivers.detect import Found, detect
+from bms_drivers.kit import registry
+from bms_drivers.kit.detect import Found, detect
 from bms_drivers.sims.host import simulated
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bms_drivers import registry
+from bms_drivers.kit import registry
+from bms_drivers.kit.session import Session
 from bms_drivers.links import converse
 from bms_drivers.links.serial import SerialLink
-from bms_drivers.session import Session
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.jbd import Jbd, build
 from bms_drivers.sims.pack import Pack

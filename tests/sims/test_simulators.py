@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bms_drivers import registry
-from bms_drivers.declare import ONCE
+from bms_drivers.kit import registry
+from bms_drivers.kit.declare import ONCE
+from bms_drivers.kit.session import Session
 from bms_drivers.links import converse
 from bms_drivers.links.factory import open_link
-from bms_drivers.session import Session
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.pack import Pack, rest_voltage
 from bms_drivers.sims.pty import PtyDevice

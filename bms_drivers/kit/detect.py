@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bms_drivers import registry
-from bms_drivers.declare import Detection, Driver
+from bms_drivers.kit import registry
+from bms_drivers.kit.declare import Detection, Driver
+from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
 from bms_drivers.links.factory import open_link
-from bms_drivers.session import Session
 from gateway.model import DeviceRefused, FrameError, LinkTimeout
 
 ORDER: Final = ("jk", "jk_pb", "jbd", "daly")  # the rest follow by name

@@ -3,7 +3,7 @@
 import functools
 from typing import Final
 
-from bms_drivers.declare import Ask, Dropped, Frame
+from bms_drivers.kit.declare import Ask, Dropped, Frame
 
 
 def sum8(data: bytes) -> int:

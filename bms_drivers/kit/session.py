@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bms_drivers.declare import Driver, Poll, Values
+from bms_drivers.kit.declare import Driver, Poll, Values
 from gateway.model import Reading
 
 

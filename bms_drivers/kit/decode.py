@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bms_drivers.declare import Control, Driver, Values
+from bms_drivers.kit.declare import Control, Driver, Values
+from bms_drivers.kit.session import Session
 from bms_drivers.links import converse
 from bms_drivers.links.replay import ReplayLink
-from bms_drivers.session import Session
 from gateway.model import DeviceRefused, FrameError, LinkTimeout, Reading
 
 

@@ -1,0 +1,42 @@
+"""Drivers by name: what lies in the folder is there, and is imported only when asked for.
+
+A site without Bluetooth never loads a Bluetooth stack.
+"""
+
+import difflib
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+
+import bms_drivers
+from bms_drivers import sims
+from bms_drivers.kit.declare import Driver
+from gateway.model import ConfigError
+
+
+@cache
+def names() -> list[str]:
+    """Every driver's name: the files of the folder."""
+    return _modules(bms_drivers)
+
+
+@cache
+def simulated() -> list[str]:
+    """Names of the drivers that have a simulator."""
+    there = set(_modules(sims))
+    return [name for name in names() if name in there]
+
+
+def load(name: str) -> Driver:
+    """The driver called `name`.  Raises ConfigError with the nearest name."""
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(names())}"
+        raise ConfigError(f"driver: no driver is called {name!r}, {hint}")
+    driver: Driver = import_module(f"bms_drivers.{name}").DRIVER
+    return driver
+
+
+def _modules(package: ModuleType) -> list[str]:
+    return sorted(module.name for module in iter_modules(package.__path__) if not module.ispkg)
