@@ -11,6 +11,7 @@ from bms_drivers.sims.sim import Simulator
 from gateway.model import ConfigError
 
 BITS_PER_BYTE: Final = 10
+PIECE: Final = 0.03  # s; a line delivers bytes as they come, here in pieces of so long
 CHUNK: Final = 4096
 
 
@@ -26,6 +27,7 @@ class PtyDevice:
         self._master = self._slave = -1
         self._received = bytearray()
         self._lived = 0.0  # s, loop time
+        self._busy_until = 0.0  # s, loop time: when the last byte of what is being said is out
         self._pending: set[asyncio.TimerHandle] = set()
 
     async def start(self) -> None:
@@ -84,11 +86,17 @@ class PtyDevice:
                 self._say(spoilt, self.simulator.turnaround + late)
 
     def _say(self, reply: bytes, after: float) -> None:
-        """Write when the last byte would have come: readers see it at the same moment, with fewer wake-ups here."""
-        delay = after + len(reply) * BITS_PER_BYTE / self.simulator.baud
+        """Begin in `after` s, or when the line is free; each piece is written when its last byte would have come."""
         loop = asyncio.get_running_loop()
-        handle = loop.call_later(delay, self._write, reply)
-        self._pending = {waiting for waiting in self._pending if waiting.when() > loop.time()} | {handle}
+        self._pending = {waiting for waiting in self._pending if waiting.when() > loop.time()}
+        at = max(loop.time() + after, self._busy_until)
+        byte_time = BITS_PER_BYTE / self.simulator.baud
+        size = max(1, round(PIECE / byte_time))
+        for start in range(0, len(reply), size):
+            piece = reply[start : start + size]
+            at += len(piece) * byte_time
+            self._pending.add(loop.call_at(at, self._write, piece))
+        self._busy_until = at
 
     def _write(self, reply: bytes) -> None:
         try:
