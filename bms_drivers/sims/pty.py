@@ -16,19 +16,27 @@ CHUNK: Final = 4096
 
 
 class PtyDevice:
-    """Answers on `path`; wakes up only when something is asked.  The pack lives between two requests."""
+    """Answers on `path`; wakes up only when something is asked.  The packs live between two requests."""
 
-    def __init__(self, simulator: Simulator, faults: Faults | None = None, link: Path | None = None) -> None:
-        """`link` is a stable name for the pty, removed at the end."""
-        self.simulator, self.faults = simulator, faults or Faults()
+    def __init__(
+        self, simulator: Simulator, faults: Faults | None = None, link: Path | None = None, *others: Simulator
+    ) -> None:
+        """`link` is a stable name for the pty, removed at the end; `others` share the line, each by its address."""
+        self.simulators = (simulator, *others)
+        self.faults = faults or Faults()
         self.path = Path()
         self.requests = 0
         self._link = link
         self._master = self._slave = -1
-        self._received = bytearray()
+        self._received = [bytearray() for _ in self.simulators]
         self._lived = 0.0  # s, loop time
         self._busy_until = 0.0  # s, loop time: when the last byte of what is being said is out
         self._pending: set[asyncio.TimerHandle] = set()
+
+    @property
+    def simulator(self) -> Simulator:
+        """The first, mostly the only one."""
+        return self.simulators[0]
 
     async def start(self) -> None:
         """Open the pty.  Raises ConfigError when the stable name cannot be made; a file that is there is kept."""
@@ -75,15 +83,16 @@ class PtyDevice:
             received = os.read(self._master, CHUNK)
         except OSError:
             return
-        self._received += received
         now = asyncio.get_running_loop().time()
-        self.simulator.pack.advance(now - self._lived)
+        for simulator, buffer in zip(self.simulators, self._received, strict=True):
+            buffer += received
+            simulator.pack.advance(now - self._lived)
+            for reply in simulator.answer(buffer):
+                self.requests += 1
+                spoilt, late = self.faults.spoil(reply)
+                if spoilt:
+                    self._say(spoilt, simulator.turnaround + late)
         self._lived = now
-        for reply in self.simulator.answer(self._received):
-            self.requests += 1
-            spoilt, late = self.faults.spoil(reply)
-            if spoilt:
-                self._say(spoilt, self.simulator.turnaround + late)
 
     def _say(self, reply: bytes, after: float) -> None:
         """Begin in `after` s, or when the line is free; each piece is written when its last byte would have come."""

@@ -15,6 +15,7 @@ from bms_drivers.links.factory import open_link
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.pack import Pack, rest_voltage
 from bms_drivers.sims.pty import PtyDevice
+from bms_drivers.sims.sim import build
 from gateway.model import FrameError, LinkTimeout, Reading
 
 PLUGGED = Callable[[PtyDevice, Session, Any], Awaitable[Any]]
@@ -115,6 +116,29 @@ def test_only_the_address_asked_answers(name: str) -> None:
             await poll(other, link, once=False)
 
     plugged(name, work, {"address": 3})
+
+
+def answers(name: str, request: str, **pack: Any) -> bytes:
+    """What a device says to one request, in one piece."""
+    return b"".join(build(name, Pack.of(7, **pack)).answer(bytearray.fromhex(request)))
+
+
+@pytest.mark.parametrize(("cells", "length"), [(8, 267), (13, 282), (14, 285), (16, 291), (20, 303), (24, 315)])
+def test_a_jk_says_as_many_bytes_as_the_captures(cells: int, length: int) -> None:
+    request = "4E5700130000000006030000000000006800000129"
+    assert len(answers("jk", request, cells=cells)) == length
+
+
+@pytest.mark.parametrize(("identifier", "frames"), [(0x57, 5), (0x62, 2), (0x63, 2), (0x95, 6), (0x5A, 1), (0x5B, 1)])
+def test_a_daly_sends_as_many_frames_as_its_sheet_says(identifier: int, frames: int) -> None:
+    body = bytes((0xA5, 0x40, identifier, 8)) + bytes(8)
+    assert len(answers("daly", (body + bytes((sum(body) & 0xFF,))).hex())) == 13 * frames
+
+
+@pytest.mark.parametrize("register", [0x11, 0x15, 0x20, 0x28, 0x29, 0x2F, 0x32, 0x46, 0xA0, 0xA2, 0xAA])
+def test_a_jbd_answers_every_register_of_its_sheet(register: int) -> None:
+    request = bytes((0xDD, 0xA5, register, 0)) + (0x10000 - register).to_bytes(2, "big") + b"\x77"
+    assert answers("jbd", request.hex())[:3] == bytes((0xDD, register, 0))
 
 
 def test_a_pack_charges_and_discharges() -> None:
