@@ -12,6 +12,8 @@ from pathlib import Path
 ROOMS = ("tests/limits", "tests/gateway", "tests/can_bms", "tests/store", "tests/config")
 """Tests that run in this process; those that start processes would hide what they run from coverage."""
 
+QUICK = 1.0  # s
+
 
 @dataclass(frozen=True, slots=True)
 class Covering:
@@ -21,8 +23,13 @@ class Covering:
     seconds: Mapping[str, float]
 
     def tests(self, path: str, line: int) -> tuple[str, ...]:
-        """The tests that run this line."""
-        return self.by_line.get(path, {}).get(line, ())
+        """The tests that run this line; for one that runs while its file is imported, all that are quick."""
+        lines = self.by_line.get(path, {})
+        return lines.get(line) or (self.quick() if line in lines else ())
+
+    def quick(self) -> tuple[str, ...]:
+        """Every test that takes less than a second."""
+        return tuple(_node(name) for name, seconds in self.seconds.items() if seconds < QUICK)
 
 
 def measure(root: Path, sources: Iterable[str], scratch: Path) -> Covering:
