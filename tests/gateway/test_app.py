@@ -186,6 +186,19 @@ def test_a_disk_that_hangs_at_the_end_keeps_no_output_from_its_stop(
     assert "the last state is not saved yet" in caplog.text
 
 
+def test_once_it_leaves_nothing_more_is_decided() -> None:
+    gateways: list[Gateway] = []
+    output = Witness("a", [])
+
+    async def close() -> None:
+        output.snapshots.clear()
+        gateways[0].changed()
+        await asyncio.sleep(0.05)
+
+    lived(plan(on(Device()), outputs={"a": output}, closing=[close]), look=gateways.append)
+    assert output.snapshots == []
+
+
 # ---- defects at the roof
 
 

@@ -40,14 +40,14 @@ class Bus:
         rates = {driver.line.baud for driver in drivers if driver.line}
         if len(rates) != 1:
             raise ConfigError(f"{where}: drivers on one port must use one baud rate")
-        return BusLink(self, rates.pop())
+        return BusLink(self, rates.pop(), [driver.name for driver in drivers])
 
 
 class BusLink:
     """The cable at one baud rate."""
 
-    def __init__(self, bus: Bus, baud: int) -> None:
-        self.bus, self.baud, self.is_open = bus, baud, False
+    def __init__(self, bus: Bus, baud: int, drivers: list[str]) -> None:
+        self.bus, self.baud, self.drivers, self.is_open = bus, baud, drivers, False
         self.counters: Counter[str] = Counter()
 
     async def open(self) -> None:
@@ -132,6 +132,14 @@ def test_the_device_of_a_known_battery_is_nobody_else_s(plug: Any) -> None:
     daly = registry.load("daly")
     found, _ = looked_for(bus, Search("/dev/ttyUSB0", [(daly, {"address": 1})]), {"address": 2}, {"address": 1})
     assert [one and one.setup["address"] for one in found] == [2, None]
+
+
+def test_a_port_that_two_kinds_share_keeps_the_gaps_of_both(plug: Any) -> None:
+    bus = plug(("daly", {"address": 1}))
+    found, port = looked_for(bus, Search("/dev/ttyUSB0", [(registry.load("jbd"), {})]), {})
+    assert [one and one.driver.name for one in found] == ["daly"]
+    assert isinstance(port.link, BusLink)
+    assert port.link.drivers == ["jbd", "daly"]
 
 
 def test_beside_a_known_battery_only_its_line_is_spoken_and_turns_alternate(plug: Any) -> None:

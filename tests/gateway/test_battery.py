@@ -202,6 +202,23 @@ def test_after_one_unplug_of_16_s_the_cable_alarm_is_gone_with_the_third_good_re
     assert [alarm_after(1) for _ in range(400)] == [1, 1] + [0] * 398
 
 
+def test_neither_the_failed_nor_the_good_reads_of_an_outage_count() -> None:
+    bench = Bench(jbd())
+    battery = make(bench)
+
+    def reads(good: bool, times: int) -> BatteryState:
+        bench.awake = good
+        return polled(battery, bench, times)
+
+    reads(True, 10)  # the first brought it online: 9 count
+    for _ in range(5):
+        reads(False, 12)  # an outage
+        reads(True, 2)  # the first of these ends it
+        reads(False, 1)
+        state = reads(True, 1)
+    assert state.flaky, "5 of 24; of 29, were those counted that ended an outage"
+
+
 # ---- one battery's memory
 
 
@@ -226,7 +243,8 @@ def test_being_looked_at_in_the_middle_of_a_round_forgets_nothing() -> None:
     assert state.reading.temperatures and state.reading.charge_allowed is True
 
 
-def test_nothing_of_the_device_that_was_lost_is_told_of_the_one_that_comes() -> None:
+@pytest.mark.parametrize("tries", [30, 0], ids=["asked meanwhile", "not asked meanwhile"])
+def test_nothing_of_the_device_that_was_lost_is_told_of_the_one_that_comes(tries: int) -> None:
     once = step("name", "custom_name", every=kit.ONCE)
     slow = step("settings", "max_battery_voltage", every=180.0, keep=1_000_000)
     device = Device()
@@ -236,10 +254,10 @@ def test_nothing_of_the_device_that_was_lost_is_told_of_the_one_that_comes() -> 
     before = battery.states()[0].reading
     assert before is not None and before.max_battery_voltage is not None and before.custom_name is not None
     device.silent = {"*"}
-    for _ in range(30):
-        device.now += 2.0
+    for _ in range(tries):
+        device.now += 61.0 / tries
         asyncio.run(battery.poll())
-    assert battery.states()[0].health is Health.LOST
+    device.now += 0.0 if tries else 61.0
     device.silent = {"settings", "name"}
     asyncio.run(battery.poll())
     after = battery.states()[0].reading
