@@ -115,6 +115,7 @@ class Battery:
         self._tries = Tries()
         self._trouble = Trouble()
         self._health = Health.STARTING
+        self._searches = 0  # in a row, the port being there
         self._orders = Orders(watch.name, watch.poll_interval)
 
     # ---- what is known
@@ -179,10 +180,8 @@ class Battery:
 
     async def run(self) -> None:
         """Find out what it is, where that is not known; then poll until cancelled."""
-        pause = SEARCH_FIRST
         while self.driver is UNKNOWN and not await self.recognise():
-            await asyncio.sleep(pause)
-            pause = min(SEARCH_MOST, 2 * pause)
+            await asyncio.sleep(min(SEARCH_MOST, SEARCH_FIRST * 2.0 ** min(self._searches - 1, 16)))
         next_poll = self._clock()
         while True:
             await self.poll()
@@ -306,18 +305,21 @@ class Battery:
         """Search once for the driver that the device answers to; says whether it was found."""
         assert self._finder is not None
         self._trouble.asked(self._clock())
+        self._searches += 1
         with self._supervisor.trying(self._failed):
             try:
                 self._become(await self._finder())
             except GatewayError as problem:
                 self._failed(problem)
+                self._searches = 1
         self._remind()
         return self.driver is not UNKNOWN
 
     def _become(self, found: Found | None) -> None:
-        """Go on as what was found.  Raises LinkTimeout for nothing."""
+        """Go on as what was found."""
         if found is None:
-            raise LinkTimeout(f"looking for a BMS: nothing answers as {self._finder}")
+            self._failed(LinkTimeout(f"looking for a BMS: nothing answers as {self._finder}"))
+            return
         self.driver = found.driver
         self.watch = replace(self.watch, settings={**self.watch.settings, **found.setup})
         self.session = Session(found.driver, self.watch.settings)

@@ -232,7 +232,12 @@ def test_it_says_what_it_looks_for_takes_no_command_and_becomes_what_it_finds() 
     asyncio.run(run())
 
 
-def test_the_search_is_repeated_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("away", "expected"), [((), [2, 4, 8, 16, 32, 60, 60, 60]), ((0, 1, 2, 3, 4), [2, 2, 2, 2, 2, 4, 8, 16])]
+)
+def test_the_search_is_repeated_with_pauses_that_grow_while_the_port_is_there(
+    away: tuple[int, ...], expected: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -241,12 +246,13 @@ def test_the_search_is_repeated_with_growing_pauses(monkeypatch: pytest.MonkeyPa
             raise asyncio.CancelledError
 
     async def nothing() -> None:
-        return None
+        if len(pauses) in away:
+            raise LinkClosed("/dev/ttyUSB0: no such device")
 
     monkeypatch.setattr("gateway.battery.asyncio.sleep", sleep)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(searching(nothing, Device()).run())
-    assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert pauses == expected
 
 
 # ---- the whole gateway
