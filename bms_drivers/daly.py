@@ -332,6 +332,8 @@ def recorded_soc(request: bytes) -> tuple[float, kit.Values] | None:
 def set_soc(value: float, setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """0x21: the clock and the SoC go together; known["_wall"] is the time [s since the epoch] (sheet section 7)."""
     now = datetime.fromtimestamp(known["_wall"])
+    if not 2000 <= now.year < 2000 + 256:
+        raise DeviceRefused(f"the board's clock is set with the SoC, and here it is {now.year}; set this clock first")
     clock = bytes((now.year - 2000, now.month, now.day, now.hour, now.minute, now.second))
     reply = yield ask(0x21, setup, data=clock + round(value * 10).to_bytes(2, "big"), tries=1)
     if reply[0].payload[0] != 1:
@@ -354,7 +356,7 @@ DRIVER: Final = kit.Driver(
         kit.Poll("pack", one(0x90, pack), gives=("voltage", "soc", "current"), essential=True),
         kit.Poll("switches", one(0x93, switches), gives=("charge_allowed", "discharge_allowed", "remaining_capacity")),
         kit.Poll("extremes", one(0x91, extremes, 2), gives=("highest_cell_voltage", "lowest_cell_voltage")),
-        kit.Poll("extreme_sensors", one(0x92, extreme_sensors, 2)),
+        kit.Poll("extreme_sensors", one(0x92, extreme_sensors, 2), gives=("temperatures",)),
         kit.Poll("cells", cell_voltages, gives=("cell_voltages",)),
         kit.Poll("sensors", sensors, gives=("temperatures",)),
         kit.Poll("balancing", one(0x97, balancing, 2), gives=("balancing", "cell_balancing")),

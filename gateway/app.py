@@ -7,8 +7,7 @@ batteries --changed--> evaluate (coalesced) --> bank --> limits --> guard --> Sn
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,12 +15,24 @@ from gateway import guard
 from gateway.bank import aggregate, join
 from gateway.battery import Battery
 from gateway.control import ControlServer
+from gateway.full import FullCharge
 from gateway.limits import Memory, Site, evaluate
 from gateway.limits.checks import protection_doubts, together_doubts
 from gateway.limits.history import GROUPS, cleared, figures
-from gateway.model import BankState, BatteryState, Command, Decision, Health, Outcome, Snapshot
+from gateway.model import (
+    BankState,
+    BatteryState,
+    Command,
+    CommandError,
+    Decision,
+    Health,
+    Outcome,
+    Snapshot,
+)
+from gateway.outlets import PATIENCE, Outlets
 from gateway.report import snapshot_json
 from gateway.store import Store
+from gateway.supervise import Supervisor
 from outputs.output import Output
 
 if TYPE_CHECKING:
@@ -76,44 +87,70 @@ class Gateway:
         self._doubted: set[str] = set()
         self._compared: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._leaving = False
+        self._outlets = Outlets(plan.outputs)
+        self._supervisor = Supervisor("gateway")
+        self._charge = FullCharge()
 
     # ---- life
 
     async def run(self, stop: asyncio.Event, control: ControlServer | None = None) -> None:
         """Read, decide and feed the outputs until `stop` is set; then leave every bus in order."""
-        for output in self.plan.outputs.values():
-            await output.start()
-        for watched in self._watched():
-            watched.start()
-        if control is not None:
-            await control.start()
-        polling = [asyncio.create_task(battery.run(), name=battery.watch.name) for battery in self.plan.batteries]
-        for task in polling:
-            task.add_done_callback(_report_crash)
-        self._wake(0.0)
         try:
+            await self._outlets.start()
+            for watched in self._watched():
+                with self._supervisor.trying():
+                    watched.start()
+            if control is not None:
+                with self._supervisor.trying():
+                    await control.start()
+            for battery in self.plan.batteries:
+                self._begin(Supervisor(battery.watch.name).keep(battery.run))
+            self._wake(0.0)
             await stop.wait()
         finally:
-            await self._leave(polling, control)
+            await self._leave(control)
 
-    async def _leave(self, polling: list[asyncio.Task[None]], control: ControlServer | None) -> None:
+    async def _leave(self, control: ControlServer | None) -> None:
+        """Save first; then each in a step of its own, so that none keeps another from leaving in order."""
+        self._leaving = True
         if self._timer is not None:
             self._timer.cancel()
-        for task in (*polling, *self._tasks):
+        with self._supervisor.trying():
+            await self._save_last()
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*polling, *self._tasks, return_exceptions=True)
-        for output in self.plan.outputs.values():
-            await output.stop()
-        if control is not None:
-            await control.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=PATIENCE)
+        await self._outlets.stop()
         for watched in self._watched():
-            watched.stop()
-        for close in self.plan.closing:
-            await close()
-        if self._saving is not None:
-            await asyncio.wait([self._saving])
+            with self._supervisor.trying():
+                watched.stop()
+        for close in (*([control.stop] if control is not None else []), *self.plan.closing):
+            with self._supervisor.trying():
+                async with asyncio.timeout(PATIENCE):
+                    await close()
+
+    async def _save_last(self) -> None:
+        """In a thread, after a save that is under way: the last frames need not wait for the disk."""
         if self.plan.store is not None:
-            self.plan.store.save(self._memory.persisted())
+            data = self._memory.persisted()
+            saving = asyncio.get_running_loop().run_in_executor(None, self.plan.store.save, data)
+            await asyncio.wait([saving], timeout=PATIENCE)
+            if saving.done():
+                saving.result()
+            else:
+                log.error("the last state is not saved yet: the disk takes longer than %g s", PATIENCE)
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Let `work` go on beside the rest."""
+        task = asyncio.create_task(self._tried(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tried(self, work: Awaitable[Any]) -> None:
+        with self._supervisor.trying():
+            await work
 
     def _watched(self) -> "list[ExternalSensor | EssFloor]":
         """Those who are asked on D-Bus."""
@@ -124,6 +161,8 @@ class Gateway:
         self._wake(COALESCE if len(self.plan.batteries) > 1 else 0.0)
 
     def _wake(self, delay: float) -> None:
+        if self._leaving:
+            return
         loop = asyncio.get_running_loop()
         due = loop.time() + delay
         if self._timer is not None:
@@ -136,7 +175,8 @@ class Gateway:
     def _tick(self) -> None:
         self._timer = None
         self._wake(HEARTBEAT)  # first: no fault below can stop the heartbeat
-        self.decide()
+        with self._supervisor.trying():
+            self.decide()
 
     # ---- one decision
 
@@ -154,11 +194,11 @@ class Gateway:
             current_average=self._memory.current_average, guard=problem,
             life=figures(self._memory.history, bank) if self.plan.site.limits.history else None,
         )  # fmt: skip
-        for output in self.plan.outputs.values():
-            output.publish(self.snapshot)
-        if self._memory.full_events > events:
-            self._full()
-        self._keep(now)
+        self._outlets.publish(self.snapshot)
+        with self._supervisor.trying():
+            self._full(bank, events)
+        with self._supervisor.trying():
+            self._keep(now)
         return self.snapshot
 
     def _keep(self, now: float) -> None:
@@ -219,13 +259,12 @@ class Gateway:
         data = self.plan.store.load() if self.plan.store is not None else {}
         return Memory.restore(data, self._clock(), self._wall())
 
-    def _full(self) -> None:
-        """A full charge was completed: BMSs that can are told that this is 100 %."""
-        if self.plan.site.limits.soc_reset.write_to_bms:
-            able = [battery for battery in self.plan.batteries if _takes_full(battery)]
-            task = asyncio.create_task(self._perform(Command("soc", 100.0), able))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def _full(self, bank: BankState, events: int) -> None:
+        """When a full charge was completed, BMSs that can, and were full themselves, are told that this is 100 %."""
+        full = self._charge.look(bank.batteries, self._memory.phase, self.plan.site)
+        if self._memory.full_events > events and self.plan.site.limits.soc_reset.write_to_bms:
+            able = [battery for battery in self.plan.batteries if _takes_full(battery) and _all_full(battery, full)]
+            self._begin(self._perform(Command("soc", 100.0), able))
 
     # ---- questions and commands
 
@@ -244,34 +283,37 @@ class Gateway:
 
     def _clear(self, what: float) -> Outcome:
         """Begin a group of the history's figures anew."""
-        if what not in GROUPS:
-            return Outcome(False, False, f"history: {what:g} is no group of figures, expected 1 (all) to {len(GROUPS)}")
         self._memory = replace(self._memory, history=cleared(self._memory.history, int(what)))
         log.info("history: %s cleared", GROUPS[int(what)])
         return Outcome(True, True, f"history: {GROUPS[int(what)]} cleared")
 
     def commander(self, command: Command) -> None:
         """For outputs: perform `command` and only log what became of it."""
-        task = asyncio.create_task(self.command(command))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(self.command(command))
 
     async def _perform(self, command: Command, batteries: Iterable[Battery]) -> list[Outcome]:
         return list(await asyncio.gather(*(battery.command(command) for battery in batteries)))
 
     async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """What the control socket asks: {"ask": "state"} or {"ask": "command", ...}."""
+        """What the control socket asks: {"ask": "state"} or {"ask": "command", ...}.  Always has an answer."""
+        with self._supervisor.trying():
+            return await self._answer(request)
+        return {"error": "the gateway failed at this request; its log says why"}
+
+    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         if request.get("ask") == "state":
             return self.state()
-        if request.get("ask") == "command":
-            with suppress(KeyError, TypeError, ValueError):
-                command = Command(request["action"], float(request["value"]), str(request.get("battery", "")))
-                return {"outcomes": [_outcome_json(outcome) for outcome in await self.command(command)]}
+        if request.get("ask") == "command" and request.keys() >= {"action", "value"}:
+            try:
+                command = Command(request["action"], request["value"], str(request.get("battery", "")))
+            except CommandError as problem:
+                return {"outcomes": [_outcome_json(Outcome(False, False, str(problem)))]}
+            return {"outcomes": [_outcome_json(outcome) for outcome in await self.command(command)]}
         return {"error": 'unknown request: {"ask": "state"} or {"ask": "command", "action", "value", "battery"}'}
 
     def state(self) -> dict[str, Any]:
         """The whole state as plain data."""
-        outputs = {name: dict(output.status()) for name, output in self.plan.outputs.items()}
+        outputs = self._outlets.status()
         if self.snapshot is None:
             return {"outputs": outputs, "waiting": "starting"}
         state = snapshot_json(self.snapshot)
@@ -287,11 +329,10 @@ def _takes_full(battery: Battery) -> bool:
     return battery.watch.control and control is not None and not control.by_hand
 
 
+def _all_full(battery: Battery, full: frozenset[str]) -> bool:
+    """Was it full itself, with every pack that it speaks for?"""
+    return all(state.name in full for state in battery.states())
+
+
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:
     return {"accepted": outcome.accepted, "confirmed": outcome.confirmed, "note": outcome.note}
-
-
-def _report_crash(task: "asyncio.Task[None]") -> None:
-    """A supervisor must not end; if a defect ends one, its battery ages into stale and lost, and the log says why."""
-    if not task.cancelled() and (crash := task.exception()) is not None:
-        log.critical("%s: its supervisor failed", task.get_name(), exc_info=crash)

@@ -1,30 +1,28 @@
 """From settings to a Gateway that can run: the roof's carpentry."""
 
-import logging
 import os
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Driver
-from bms_drivers.kit.detect import detect
+from bms_drivers.kit.detect import UNKNOWN, Found, Search
 from bms_drivers.links.factory import open_port
 from bms_drivers.links.port import Port
 from gateway.app import Gateway, Plan
-from gateway.battery import STALE_AFTER, STALE_POLLS, Battery, Watch
-from gateway.config.schema import AUTO, SIMULATED, BatterySettings, ExternalSensorSettings, Settings, battery_class
+from gateway.battery import Battery, Watch, silent_after
+from gateway.config.schema import AUTO, SIMULATED, BatterySettings, ExternalSensorSettings, Settings
 from gateway.guard import Bounds
 from gateway.limits import LimitSettings, Site
 from gateway.limits.correct import correct
-from gateway.model import Command, ConfigError, LinkError
+from gateway.model import Command
 from gateway.store import Store, default_directory
 from outputs import registry as output_registry
 from outputs.output import Clock, Output
-
-log = logging.getLogger("bms_gateway")
 
 Closing = list[Callable[[], Awaitable[None]]]
 
@@ -36,16 +34,15 @@ async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Sto
     """
     gateway: list[Gateway] = []  # batteries and outputs call back to what is built last
     closing: Closing = []
-    settings = settings.model_copy(update={"batteries": tuple([await _known(b) for b in settings.batteries])})
-    drivers = {battery.name: registry.load(battery.driver) for battery in settings.batteries}
-    ports = await _ports(settings, drivers, closing)
+    plugs = await _plugs(settings, closing)
     batteries = [
         Battery(
             _watch(battery, settings.limits_of(battery)),
-            drivers[battery.name],
-            ports[battery.name],
+            _driver(battery),
+            plugs[battery.name].port,
             lambda: gateway[0].changed(),
             clock,
+            plugs[battery.name].finder(battery),
         )
         for battery in settings.batteries
     ]
@@ -66,33 +63,62 @@ async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Sto
     return gateway[0]
 
 
-async def _known(battery: BatterySettings) -> BatterySettings:
-    """`battery` with its driver; `auto` is found out by asking the device.  Raises ConfigError when nothing answers."""
-    if battery.driver != AUTO:
-        return battery
-    try:
-        async for found in detect(battery.port):
-            log.info("%s: %s on %s (driver: %s)", battery.name, found.what, battery.port, found.driver.name)
-            kind = battery_class(found.driver.name, found.driver.options)
-            return kind(**{**battery.model_dump(), "driver": found.driver.name, **found.setup})
-    except LinkError as problem:
-        raise ConfigError(f"{battery.name}: driver auto: {problem}") from None
-    tried = ", ".join(registry.names())
-    raise ConfigError(f"{battery.name}: driver auto: nothing on {battery.port} answers as {tried}; name the driver")
+@dataclass(frozen=True, slots=True)
+class Plug:
+    """Where batteries are connected: a port, and how to find out what is there where that is not known."""
+
+    port: Port
+    search: Search | None
+
+    def finder(self, battery: BatterySettings) -> "Finder | None":
+        """For a battery whose driver is to be found out."""
+        if battery.driver != AUTO or self.search is None:
+            return None
+        given = {} if battery.address is None else {"address": battery.address}
+        return Finder(self.search, self.port, battery.name, given)
 
 
-async def _ports(settings: Settings, drivers: Mapping[str, Driver], closing: Closing) -> dict[str, Port]:
-    """Each battery's port; batteries on the same one share it."""
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """The search of one battery."""
+
+    search: Search
+    port: Port
+    name: str
+    given: Mapping[str, Any]
+
+    async def __call__(self) -> Found | None:
+        """Ask once as each driver that can be there.  Raises LinkError while the port is away."""
+        return await self.search.find(self.port, self.name, self.given)
+
+    def __str__(self) -> str:
+        return f"{', '.join(driver.name for driver in self.search.candidates)} on {self.search.where}"
+
+
+def _driver(battery: BatterySettings) -> Driver:
+    return UNKNOWN if battery.driver == AUTO else registry.load(battery.driver)
+
+
+async def _plugs(settings: Settings, closing: Closing) -> dict[str, Plug]:
+    """Where each battery is connected; batteries on the same port share it."""
     sharing: dict[str, list[BatterySettings]] = defaultdict(list)
     for battery in settings.batteries:
         where = battery.port if battery.port != SIMULATED else await _simulate(battery, closing)
         sharing[_same_port(where, sharing)].append(battery)
-    ports: dict[str, Port] = {}
+    plugs: dict[str, Plug] = {}
     for where, batteries in sharing.items():
-        port = open_port(where, [drivers[battery.name] for battery in batteries])
-        closing.append(port.close)
-        ports |= {battery.name: port for battery in batteries}
-    return ports
+        plug = _plug(where, batteries)
+        closing.append(plug.port.close)
+        plugs |= {battery.name: plug for battery in batteries}
+    return plugs
+
+
+def _plug(where: str, batteries: Sequence[BatterySettings]) -> Plug:
+    """One port for all of `batteries`; while no driver on it is known, its line is that of the first to be tried."""
+    known = [(_driver(battery), battery.setup) for battery in batteries if battery.driver != AUTO]
+    search = Search(where, known) if len(known) < len(batteries) else None
+    drivers = [driver for driver, _ in known]
+    return Plug(open_port(where, drivers or (search.candidates[:1] if search else [])), search)
 
 
 def _same_port(where: str, others: Iterable[str]) -> str:
@@ -179,7 +205,7 @@ def _highest_cell_voltage(limits: LimitSettings) -> float:
 def _silence(battery: BatterySettings, limits: LimitSettings) -> float:
     """s without an answer after which the battery must count for nothing; limits.md 8.2."""
     if limits.on_loss.block:
-        return max(STALE_AFTER, STALE_POLLS * battery.poll_interval)
+        return silent_after(battery.poll_interval)
     return limits.on_loss.timeout_minutes * 60
 
 

@@ -83,7 +83,7 @@ class Poll:
 
     name: str
     talk: Callable[[Setup, Values], Talk]  # given settings and all values known so far
-    gives: tuple[str, ...] = ()  # canonical names it may deliver; the feature table is generated from these
+    gives: tuple[str, ...] = ()  # canonical names it may deliver: for the feature table, and to date a reading
     every: float = 0.0  # s; 0 = at each poll, math.inf = once
     essential: bool = False  # a live poll has failed without it
     keep: int = 1  # how many missed answers its values outlive

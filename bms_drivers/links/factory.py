@@ -24,9 +24,9 @@ def open_port(where: str, drivers: Sequence[Driver]) -> Port:
     return Port(where, _link(where, drivers))
 
 
-def open_link(where: str, driver: Driver) -> Link:
-    """A link to `where` for one driver; `open` it before use.  Raises ConfigError as open_port."""
-    return _link(where, [driver])
+def open_link(where: str, *drivers: Driver) -> Link:
+    """A link to `where` that suits all `drivers`; `open` it before use.  Raises ConfigError as open_port."""
+    return _link(where, drivers)
 
 
 def _link(where: str, drivers: Sequence[Driver]) -> Link:

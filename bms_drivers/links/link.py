@@ -42,8 +42,8 @@ class Tapped(Protocol):
     tap: Tap | None
 
 
-async def converse(link: Link, talk: Talk) -> Values:
-    """Lead `talk` over `link` to its end and return what it learnt.
+async def converse(link: Link, talk: Talk, answered: Callable[[], None] = lambda: None) -> Values:
+    """Lead `talk` over `link` to its end and return what it learnt; `answered` is called at each answer.
 
     A time-out or unusable frame is raised inside the talk, which may do without that answer.
     Raises LinkError, FrameError, DeviceRefused when the talk does not handle them.
@@ -56,6 +56,7 @@ async def converse(link: Link, talk: Talk) -> Values:
             except (LinkTimeout, FrameError) as problem:
                 question = talk.throw(problem)
             else:
+                answered()
                 question = talk.send(frames)
     except StopIteration as end:
         learnt: Values = end.value

@@ -81,6 +81,12 @@ class Port:
                 self._lost(problem)
                 raise
 
+    async def adopt(self, link: Link) -> None:
+        """Speak over `link` from the next turn on: another line for another kind of device.  The old one is closed."""
+        async with self._lock:
+            old, self.link = self.link, link
+            await old.close()
+
     @property
     def shared(self) -> bool:
         """More than one battery takes turns here."""

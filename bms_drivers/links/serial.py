@@ -68,6 +68,8 @@ class SerialLink:
             raise opening_failed(self.url, problem) from None
         except termios.error as problem:  # unplugged within the last millisecond
             raise opening_failed(self.url, OSError(*problem.args)) from None
+        except ValueError as problem:  # UnicodeError is one: what cannot be the name of a host
+            raise LinkClosed(f"{self.url}: cannot be opened ({problem})") from None
         self.counters["reopened"] += bool(self._opened)
         self._opened += 1
         self._unanswered = None

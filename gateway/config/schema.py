@@ -45,7 +45,11 @@ class BatterySettings(Model):
     port: str = Field(description=PORT_FORMS)
     address: int | None = Field(default=None, ge=0, description="the BMS's address, where the bus has addresses")
     poll_interval: float = Field(
-        default=1.0, ge=0.1, le=60, json_schema_extra=unit("s"), description="time between two questions"
+        default=1.0,
+        ge=0.1,
+        le=20,
+        json_schema_extra=unit("s"),
+        description="time between two questions; a battery is stale after three of them, lost after 60 s",
     )
     control: bool = Field(default=True, description="false = watched only, does not count for the limits")
     limits: LimitSettings | None = Field(

@@ -202,7 +202,7 @@ def test_what_was_silently_0_or_false_is_refused_line_by_line() -> None:
         ("CELL_VOLTAGES_WHILE_CHARGING = 3.5, 3.4", "points has 2 numbers and fractions 5"),
         ("SOC_WHILE_CHARGING = 98, 95, 95, 85", "2: SOC_WHILE_CHARGING: points must all rise or all fall"),
         ("MAX_CHARGE_CURRENT_T_FRACTION = 0, 2, 5, 1, 1, 5, 2, 0", "fractions lie between 0 and 1"),
-        ("POLL_INTERVAL = 500", "2: POLL_INTERVAL: 500 is out of range, expected a number 0.1..60 s"),
+        ("POLL_INTERVAL = 500", "2: POLL_INTERVAL: 500 is out of range, expected a number 0.1..20 s"),
         ("BATTERY_ADDRESSES = one", "2: BATTERY_ADDRESSES: 'one', expected addresses such as 0x01, 0x02"),
         ("BMS_TYPE = Chain\nBATTERY_ADDRESSES = 0x01, 0x40", "3: BATTERY_ADDRESSES: 64 is out of range"),
         ("BLUETOOTH_BMS = Jk_Ble C8:47", "expected TYPE AA:BB:CC:DD:EE:FF"),

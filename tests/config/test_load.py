@@ -84,7 +84,7 @@ limits:
 TEN_LINES = [
     "g.yaml:3: batteries[0].driver: no driver is called 'plane', did you mean plain?",
     "g.yaml:4: batteries[0].port: 'ttyUSB0' is no port, write /dev/ttyUSB0",
-    "g.yaml:5: batteries[0].poll_interval: 500 is out of range, expected a number 0.1..60 s",
+    "g.yaml:5: batteries[0].poll_interval: 500 is out of range, expected a number 0.1..20 s",
     "g.yaml:6: batteries[0].adress: unknown key, did you mean address?",
     "g.yaml:7: batteries[1].name: 'rack-1' is taken, see line 2",
     "g.yaml:10: batteries[1].control: 'yes' is text to YAML, write true or false (here: true)",
@@ -152,7 +152,7 @@ def test_slip_is_named_with_line_and_remedy(text: str, expected: str) -> None:
 
 
 BATTERY_SLIPS = [
-    ("poll_interval: 0\n", "5: batteries[0].poll_interval: 0 is out of range, expected a number 0.1..60 s"),
+    ("poll_interval: 0\n", "5: batteries[0].poll_interval: 0 is out of range, expected a number 0.1..20 s"),
     ("poll_interval: 100ms\n", "'100ms' holds another unit, write 0.1 (s is the unit)"),
     ("address: -1\n", "5: batteries[0].address: -1 is out of range, expected a whole number at least 0"),
     ("address: 1.5\n", "1.5, expected a whole number at least 0"),

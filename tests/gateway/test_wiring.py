@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.app import Gateway
+from gateway.battery import LOST_AFTER
 from gateway.config.load import parse
-from gateway.model import Command
+from gateway.model import Command, ConfigError, Health
 from gateway.store import Store
 from gateway.wiring import build
 
@@ -90,8 +91,9 @@ def test_the_history_is_cleared_on_request_and_nonsense_is_refused(tmp_path: Pat
         assert gateway.snapshot is not None and gateway.snapshot.life is not None
         before = gateway.snapshot.life.minimum_voltage
         assert before is not None
-        (refused,) = await gateway.command(Command("clear_history", 9.0))
-        assert (refused.accepted, refused.note) == (False, "history: 9 is no group of figures, expected 1 (all) to 7")
+        refused = await gateway.answer({"ask": "command", "action": "clear_history", "value": 9})
+        note = "clear_history 9 cannot be commanded, expected 1 (all) to 7 (energy)"
+        assert refused == {"outcomes": [{"accepted": False, "confirmed": False, "note": note}]}
         (done,) = await gateway.command(Command("clear_history", 3.0))
         assert (done.accepted, done.confirmed, done.note) == (True, True, "history: voltages cleared")
         answer = await gateway.answer({"ask": "command", "action": "clear_history", "value": 1})
@@ -107,3 +109,27 @@ def test_set_points_that_do_not_fit_each_other_are_said_once(tmp_path: Path, cap
         "bank: cell_voltage.max: special is full at 54.40 V and plain at 55.20 V; the bank is charged to the lower, so"
         " plain never gets full"
     ]
+
+
+@pytest.mark.parametrize("interval", [0.1, 1.0, 3.4, 15.0, 20.0])
+def test_the_guard_takes_a_blocking_battery_for_silent_just_when_its_supervisor_does(interval: float) -> None:
+    text = f"""
+batteries:
+  - {{name: pack, driver: jbd, port: /dev/ttyUSB0, poll_interval: {interval}}}
+limits:
+  on_loss: {{block: true}}
+outputs:
+  can_bms: {{interface: virtual, channel: wiring}}
+"""
+    gateway = asyncio.run(build(parse(text), store=Store(Path("/nowhere"))))
+    (battery,) = gateway.plan.batteries
+    silence = gateway.plan.bounds.silence["pack"]
+    assert silence == max(10.0, 3 * interval)
+    assert battery.health_at(0.0, silence - 0.01) is Health.ONLINE
+    assert battery.health_at(0.0, silence) in (Health.STALE, Health.LOST)
+    assert silence <= LOST_AFTER, "no battery is lost before it is stale"
+
+
+def test_a_poll_interval_that_would_make_a_battery_lost_between_two_polls_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"poll_interval: 20\.1 is out of range, expected a number 0\.1\.\.20 s"):
+        parse("batteries:\n  - {name: pack, driver: jbd, port: /dev/ttyUSB0, poll_interval: 20.1}\n")

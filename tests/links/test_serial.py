@@ -331,6 +331,8 @@ def test_a_port_in_use_is_busy_and_free_after_closing() -> None:
         ("/dev/ttyUSB99", "no such device"),
         ("/dev/null", "not a serial port"),
         ("socket://127.0.0.1:1", "Connection refused"),
+        ("socket://a..b:1", "label empty"),
+        ("serial2tcp://a:1", "invalid URL"),
     ],
 )
 def test_a_port_that_cannot_be_opened_says_why_in_one_line(url: str, message: str) -> None:
