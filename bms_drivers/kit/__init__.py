@@ -32,7 +32,8 @@ from bms_drivers.kit.declare import (
     simple,
     text,
 )
-from bms_drivers.kit.framing import crc16, sum8, sum16
+from bms_drivers.kit.framing import crc8, crc16, sum8, sum16
+from bms_drivers.kit.payload import block, by_register, flags, reads, signed_words, words
 
 __all__ = [
     "ONCE",
@@ -57,12 +58,19 @@ __all__ = [
     "alarm_bits",
     "alarm_names",
     "alone",
+    "block",
+    "by_register",
+    "crc8",
     "crc16",
     "date",
+    "flags",
     "one_frame",
+    "reads",
     "shown_by",
+    "signed_words",
     "simple",
     "sum8",
     "sum16",
     "text",
+    "words",
 ]
