@@ -34,8 +34,9 @@ from bms_drivers.kit.declare import (
     text,
     two_levels,
 )
-from bms_drivers.kit.framing import crc16, sum8, sum16
+from bms_drivers.kit.framing import crc8, crc16, sum8, sum16
 from bms_drivers.kit.hex_text import RETURN_CODES, hex_frame, hex_info, hex_splitter
+from bms_drivers.kit.payload import block, by_register, flags, reads, signed_words, words
 from bms_drivers.kit.walk import Next, Walk
 
 __all__ = [
@@ -65,16 +66,23 @@ __all__ = [
     "alarm_names",
     "alarm_rows",
     "alone",
+    "block",
+    "by_register",
+    "crc8",
     "crc16",
     "date",
+    "flags",
     "hex_frame",
     "hex_info",
     "hex_splitter",
     "one_frame",
+    "reads",
     "shown_by",
+    "signed_words",
     "simple",
     "sum8",
     "sum16",
     "text",
     "two_levels",
+    "words",
 ]

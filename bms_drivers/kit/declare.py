@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from gateway.model import BadLength, Reading
 
@@ -71,6 +71,7 @@ class Registers:
     function: int = 3
     timeout: float = 0.5
     tries: int = 1
+    also: tuple[int, ...] = ()  # further units that may answer; the frame's address says which did
 
 
 Question = Ask | Registers
@@ -87,6 +88,7 @@ class Poll:
     every: float = 0.0  # s; 0 = at each poll, math.inf = once
     essential: bool = False  # a live poll has failed without it
     keep: int = 1  # how many missed answers its values outlive
+    give_up: int = 0  # after so many missed answers in a row it is asked once an hour only; 0 = never
 
 
 ONCE: Final = math.inf
@@ -140,6 +142,7 @@ class Option:
     kind: type = int
     least: float | None = None
     most: float | None = None
+    choices: tuple[Any, ...] = ()  # the only values there are; () = any
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ class SerialLine:
     baud: int
     quiet: float = 0.02  # s of silence before each request
     turnaround: float = 0.03  # s the device usually takes before it answers
+    parity: Literal["N", "E"] = "N"  # none, even
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,7 @@ class Detection:
     polls: tuple[str, ...]  # steps of the plan that are asked, the first must answer
     proof: Callable[[Values], str]  # returns what it found, for people; raises WrongDevice
     setups: tuple[Mapping[str, Any], ...] = ({},)  # settings to try in turn
+    siblings: tuple[Mapping[str, Any], ...] = ()  # tried, too, once one of `setups` was found: others on the same bus
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +203,7 @@ FORMATS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A number at a fixed place: value = (raw + plus) * scale, in `unit`.  A list when `count` is not 1."""
+    """A number at a fixed place: value = (raw + plus) * scale, in `unit`."""
 
     name: str
     offset: int
@@ -232,13 +237,13 @@ class Table:
         values: Values = {}
         for name, unpack, offset, plus, scale, digits in self._readers:
             raw = unpack(payload, offset)[0] + plus
-            values[name] = raw if scale == 1 else round(raw * scale, digits)
+            values[name] = raw if scale == 1 else round(raw * scale, digits) + 0  # + 0: no negative zero
         return values
 
 
 def digits_of(scale: float) -> int:
     """Decimals that a multiple of `scale` can have; rounding to them removes binary noise (0.1 * 3)."""
-    return 0 if scale >= 1 else max(0, math.ceil(-math.log10(scale) - 1e-9))
+    return max(0, math.ceil(-math.log10(abs(scale)) - 1e-9))
 
 
 def alarm_bits(word: int, bits: Mapping[int, tuple[str, int]], supported: Iterable[str]) -> dict[str, int]:

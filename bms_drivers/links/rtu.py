@@ -32,10 +32,12 @@ SILENT: Final = {10: "the gateway has no path to the unit", 11: "the unit behind
 
 @functools.lru_cache(maxsize=512)
 def question(read: Registers) -> Ask:
-    """The RTU request of `read`, and how to recognise its answer."""
+    """The RTU request of `read`, and how to recognise its answer; one of another unit is foreign."""
+    units = (read.unit, *read.also)
     return Ask(
         request=sealed(head(read)),
         split=_splitter(read),
+        answers=lambda frame: frame.address in units,
         size=OVERHEAD + data_size(read),
         timeout=read.timeout,
         tries=read.tries,
@@ -104,9 +106,9 @@ def described(read: Registers) -> str:
 
 
 def _splitter(read: Registers) -> Splitter:
-    """Finds this read's answer in a byte stream: RTU frames name neither their start nor their question."""
-    answer = bytes((read.unit, read.function, data_size(read) & 0xFF))
-    refused = bytes((read.unit, read.function | REFUSED))
+    """Finds answers to such a read, of any unit, in a byte stream: RTU frames name neither start nor question."""
+    answer = bytes((read.function, data_size(read) & 0xFF))
+    refused = bytes((read.function | REFUSED,))
 
     def split(buffer: bytearray) -> Iterator[Frame | Dropped]:
         start = 0
@@ -134,10 +136,10 @@ def _splitter(read: Registers) -> Splitter:
 
 def _size_at(buffer: bytearray, start: int, answer: bytes, refused: bytes) -> int:
     """Bytes of the answer that may begin at `start`; 0 = none begins there."""
-    there = bytes(buffer[start : start + 3])
+    there = bytes(buffer[start + 1 : start + 3])
     if answer.startswith(there):
-        return OVERHEAD + answer[2]
-    return REFUSAL_SIZE if refused.startswith(there[:2]) else 0
+        return OVERHEAD + answer[1]
+    return REFUSAL_SIZE if refused.startswith(there[:1]) else 0
 
 
 def _frame(read: Registers, whole: bytes) -> Frame:

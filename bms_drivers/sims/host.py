@@ -8,7 +8,7 @@ from bms_drivers.kit import registry
 from bms_drivers.sims.faults import Faults
 from bms_drivers.sims.pack import Pack
 from bms_drivers.sims.pty import PtyDevice
-from bms_drivers.sims.sim import build
+from bms_drivers.sims.sim import build, cells_of
 from gateway.model import ConfigError
 
 
@@ -19,11 +19,16 @@ async def simulated(
     seed: int,
     faults: Faults | None = None,
     link: Path | None = None,
+    cells: int | None = None,
     **pack: Any,
 ) -> PtyDevice:
-    """A started device that answers like `driver`'s BMS.  Raises ConfigError for a driver without a simulator."""
+    """A started device that answers like `driver`'s BMS.
+
+    Raises ConfigError for a driver without a simulator, and for a number of cells that the BMS cannot have.
+    """
     if driver not in registry.simulated():
         raise ConfigError(f"{driver}: has no simulator, expected one of {', '.join(registry.simulated())}")
-    device = PtyDevice(build(driver, Pack.of(seed, **pack), setup), faults, link)
+    alive = Pack.of(seed, cells=cells_of(driver, cells), **pack)
+    device = PtyDevice(build(driver, alive, setup), faults, link)
     await device.start()
     return device

@@ -63,6 +63,9 @@ def parse_settings(driver: Driver, given: tuple[str, ...]) -> dict[str, Any]:
             values[name] = value == "true" if kind is bool else int(value, 0) if kind is int else kind(value)
         except ValueError:
             raise click.UsageError(f"--set {item}: {name} takes {kind.__name__}") from None
+        choices = options[name].choices
+        if choices and values[name] not in choices:
+            raise click.UsageError(f"--set {item}: {name} is one of {', '.join(map(str, choices))}")
     return values
 
 

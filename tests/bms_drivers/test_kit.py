@@ -1,108 +1,126 @@
-"""The words in which drivers are written: records that are walked, frames of hex text, rows of alarm bits."""
+"""The words in which drivers are written."""
 
-from itertools import pairwise
+import asyncio
+import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bms_drivers import kit
-from gateway.model import BadLength, DeviceRefused
-from tests.bms_drivers.hex_text import frame
-
-RECORD = kit.Walk(
-    ">",
-    kit.Next("_flag", "u8"),
-    kit.Next("cell_voltages", "u16", 0.001, "V", counted=True),
-    kit.Next("temperatures", "i16", 0.1, "°C", -2731, counted=True),
-    kit.Next("current", "i16", 0.01, "A"),
-)
+from bms_drivers.kit.framing import Answer
+from bms_drivers.kit.session import Session
+from bms_drivers.links import converse, rtu
+from bms_drivers.links.replay import ReplayLink
+from gateway.config.schema import battery_class
+from gateway.model import BadLength, DeviceRefused, Reading
 
 
-def test_a_record_is_walked_by_its_counts() -> None:
-    raw = bytes.fromhex("07 03 0CE4 0CE5 0CE6 01 0BB8 FF9C AA".replace(" ", ""))
-    assert RECORD.end(raw) == 13
-    assert RECORD.read(raw) == {
-        "_flag": 7, "cell_voltages": (3.3, 3.301, 3.302), "temperatures": (26.9,), "current": -1.0,
-    }  # fmt: skip
-    assert RECORD.read(b"\0\0" + raw, 2) == RECORD.read(raw)
-    assert RECORD.names == ("cell_voltages", "temperatures", "current")
+def test_crc8_of_the_check_string() -> None:
+    assert kit.crc8(b"123456789") == 0xF4  # as any catalogue of CRCs gives it for polynomial 07
 
 
-@pytest.mark.parametrize("size", range(13))
-def test_a_record_that_does_not_fit_is_none(size: int) -> None:
-    raw = bytes.fromhex("07030CE40CE50CE6010BB8FF9C")[:size]
-    assert RECORD.end(raw) == 0
-    with pytest.raises(BadLength, match=f"does not fit into {size} bytes"):
-        RECORD.read(raw)
+@given(values=st.lists(st.integers(0, 0xFFFF), max_size=20), at=st.integers(0, 5), order=st.sampled_from("<>"))
+def test_words_are_read_from_their_place_and_never_from_beyond_the_end(values: list[int], at: int, order: str) -> None:
+    data = bytes(at) + struct.pack(f"{order}{len(values)}H", *values)
+    assert kit.words(data, at, len(values), order) == tuple(values)
+    assert [v & 0xFFFF for v in kit.signed_words(data, at, len(values), order)] == values
+    with pytest.raises(BadLength):
+        kit.words(data, at, len(values) + 1, order)
 
 
-infos = st.binary(max_size=60)
-byte = st.integers(0, 255)
+def test_flags_are_lowest_bit_first() -> None:
+    assert kit.flags(0b0110, 4) == (False, True, True, False)
 
 
-@given(infos, byte, byte, byte, st.lists(st.integers(0, 200), max_size=8))
-def test_a_frame_of_hex_text_is_read_as_it_was_made_however_it_is_cut(
-    info: bytes, version: int, address: int, code: int, cuts: list[int]
-) -> None:
-    raw = kit.hex_frame(version, address, 0x46, code, info)
-    assert raw == frame(version, address, 0x46, code, info)
-    split, buffer, found = kit.hex_splitter(), bytearray(), []
-    places = sorted({0, len(raw), *(min(cut, len(raw)) for cut in cuts)})
-    for start, end in pairwise(places):
-        buffer += raw[start:end]
-        found += list(split(buffer))
-    assert found == [kit.Frame(kind=version << 8 | 0x46, payload=info, address=address, status=code, raw=raw)]
+def test_a_negative_scale_turns_the_sign_and_leaves_no_negative_zero() -> None:
+    table = kit.Table(">", kit.Field("current", 0, "i16", -0.1, "A"))
+    assert table.read(b"\x00\x03") == {"current": -0.3}
+    assert str(table.read(b"\x00\x00")["current"]) == "0.0"
 
 
-@given(infos, st.integers(1, 200), st.integers(1, 255))
-def test_a_changed_byte_never_changes_what_a_frame_says(info: bytes, place: int, change: int) -> None:
-    raw = bytearray(kit.hex_frame(0x20, 1, 0x46, 0, info))
-    raw[place % len(raw)] ^= change
-    for item in kit.hex_splitter()(raw):
-        if isinstance(item, kit.Frame):
-            assert (item.kind, item.address, item.status, item.payload) == (0x2046, 1, 0, info)
+def test_fields_of_a_block_are_numbered_by_register() -> None:
+    table = kit.by_register(100, kit.Field("voltage", 101, "u16", 0.1, "V"))
+    assert table.read(b"\x00\x01\x02\x03") == {"voltage": 51.5}
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("~20004642E00200FD38\r", "checksum"),
-        ("~20004642F00200FD36\r", "length"),
-        ("~20004642E00400FD35\r", "length"),
-        ("~2000\r", "length"),
-        ("~20004642E00200FDXX\r", "noise"),
-        ("nothing\r", "noise"),
-    ],
-)
-def test_what_is_no_frame_is_dropped_by_its_reason(text: str, reason: str) -> None:
-    (item,) = kit.hex_splitter()(bytearray(text.encode()))
-    assert isinstance(item, kit.Dropped)
-    assert item.reason == reason
+# ---- Modbus answers
+
+READ = kit.Registers(unit=5, address=0x10, count=1)
+ANSWER = rtu.sealed(b"\x05\x03\x02\x12\x34")
 
 
-def test_a_start_inside_noise_hides_no_frame() -> None:
-    good = frame(0x25, 1, 0x46, 0, b"\1\2")
-    items = list(kit.hex_splitter()(bytearray(b"x~20\r\n~2501" + good + b"~25")))
-    assert [item.raw for item in items if isinstance(item, kit.Frame)] == [good]
+@pytest.mark.parametrize("cut", range(len(ANSWER)))
+def test_an_answer_of_another_unit_is_foreign_and_waited_past(cut: int) -> None:
+    answer = Answer(rtu.question(READ))
+    stream = rtu.sealed(b"\x06\x03\x02\x12\x34") + ANSWER
+    assert [answer.feed(stream[:cut]), answer.feed(stream[cut:])] == [False, True]
+    assert (answer.foreign, answer.frames[0].address, answer.frames[0].payload) == (1, 5, b"\x12\x34")
 
 
-def test_another_start_byte_is_another_bus() -> None:
-    raw = frame(0x22, 1, 0x42, 0, b"\1", start=">")
-    assert [type(item) for item in kit.hex_splitter(b">")(bytearray(raw))] == [kit.Frame]
-    assert [type(item) for item in kit.hex_splitter()(bytearray(raw))] == [kit.Dropped]
+def test_a_unit_that_may_answer_too_is_accepted_and_named() -> None:
+    answer = Answer(rtu.question(kit.Registers(unit=5, address=0x10, count=1, also=(255,))))
+    assert answer.feed(rtu.sealed(b"\xff\x03\x02\x12\x34"))
+    assert answer.frames[0].address == 255
 
 
-def test_a_return_code_that_is_not_0_is_a_refusal() -> None:
-    assert kit.hex_info([kit.Frame(kind=0, payload=b"\7")]) == b"\7"
-    with pytest.raises(DeviceRefused, match="return code 04, unknown command"):
-        kit.hex_info([kit.Frame(kind=0, payload=b"", status=4)])
-    with pytest.raises(DeviceRefused, match="return code 77, unknown code"):
-        kit.hex_info([kit.Frame(kind=0, payload=b"", status=0x77)])
+def test_a_refusal_of_another_unit_is_foreign() -> None:
+    answer = Answer(rtu.question(READ))
+    assert not answer.feed(rtu.sealed(b"\x06\x83\x02"))
+    assert answer.foreign == 1
 
 
-def test_alarm_rows_and_pairs_number_the_bits_of_one_word() -> None:
-    low = kit.two_levels("low_voltage", "low_soc")
-    assert low == {0: ("low_voltage", 1), 1: ("low_voltage", 2), 2: ("low_soc", 1), 3: ("low_soc", 2)}
-    assert kit.alarm_rows({0: {7: ("low_soc", 2)}, 2: {0: ("low_soc", 1)}}) == {7: ("low_soc", 2), 16: ("low_soc", 1)}
-    assert kit.alarm_rows({1: {3: ("low_soc", 1)}}, width=16) == {19: ("low_soc", 1)}
+def test_a_talk_may_do_without_what_was_refused() -> None:
+    recording = {
+        "exchanges": [
+            {"tx": rtu.sealed(b"\x05\x03\x00\x10\x00\x01").hex(), "rx": [rtu.sealed(b"\x05\x83\x02").hex()]},
+            {"tx": rtu.sealed(b"\x05\x03\x00\x11\x00\x01").hex(), "rx": [ANSWER.hex()]},
+        ]
+    }
+
+    def talk() -> kit.Talk:
+        try:
+            yield READ
+        except DeviceRefused:
+            frames = yield kit.Registers(unit=5, address=0x11, count=1)
+            return {"_got": frames[0].payload}
+        raise AssertionError("it was refused")
+
+    assert asyncio.run(converse(ReplayLink(recording), talk())) == {"_got": b"\x12\x34"}
+
+
+# ---- sessions and settings
+
+
+def step(**more: object) -> kit.Poll:
+    return kit.Poll("own", kit.simple(READ, lambda frames, setup, known: {}), **more)  # type: ignore[arg-type]
+
+
+def driver(poll: kit.Poll, *options: kit.Option) -> kit.Driver:
+    return kit.Driver(
+        name="some",
+        title="some",
+        plan=(poll,),
+        assemble=lambda values, setup: {"": Reading()},
+        detection=kit.Detection(("own",), lambda values: ""),
+        options=options,
+    )
+
+
+def test_what_is_never_answered_is_asked_once_an_hour() -> None:
+    session = Session(driver(step(give_up=5)))
+    for second in range(5):
+        assert session.due(float(second)) == [session.driver.plan[0]]
+        session.missed(session.driver.plan[0], float(second))
+    assert session.due(3603.0) == []
+    assert session.due(3605.0) == [session.driver.plan[0]]
+    session.learnt(session.driver.plan[0], {}, 3605.0)
+    assert session.due(3606.0) == [session.driver.plan[0]]
+
+
+def test_an_option_with_choices_takes_no_other_value() -> None:
+    kind = battery_class("some", driver(step(), kit.Option("variant", None, "", kind=str, choices=("pro",))).options)
+    assert kind(name="a", driver="some", port="/dev/x", variant="pro").setup == {"variant": "pro"}
+    assert kind(name="a", driver="some", port="/dev/x").setup == {}
+    with pytest.raises(ValueError, match="pro"):
+        kind(name="a", driver="some", port="/dev/x", variant="Pro")

@@ -29,7 +29,12 @@ def converse_with(talk: Talk, stream: bytes) -> Values:
     question = next(talk)
     try:
         while True:
-            question = talk.send(answered(question, stream))
+            try:
+                frames = answered(question, stream)
+            except LinkTimeout as problem:
+                question = talk.throw(problem)
+            else:
+                question = talk.send(frames)
     except StopIteration as end:
         learnt: Values = end.value
         return learnt
