@@ -183,7 +183,7 @@ def switches(info: bytes) -> kit.Values:
         "charge_allowed": bool(block[SWITCHES] & 2),
         "discharge_allowed": bool(block[SWITCHES] & 1),
         "heating": bool(block[SWITCHES] & 8),
-        "cell_balancing": tuple(bool(balance >> n & 1) for n in range(len(values["_cell_codes"]))),
+        "cell_balancing": kit.flags(balance, len(values["_cell_codes"])),
         "balancing": bool(balance),
         "alarms": kit.alarm_bits(int.from_bytes(block, "little"), ALARMS, SUPPORTED),
     }
@@ -277,7 +277,8 @@ DRIVER: Final = kit.Driver(
     ),
     assemble=kit.alone(finish),
     detection=kit.Detection(
-        polls=("telemetry", "maker"), proof=proof, setups=tuple({"address": address} for address in range(16))
+        polls=("telemetry", "maker"), proof=proof, setups=({"address": 0}, {"address": 1}),
+        siblings=tuple({"address": address} for address in range(2, 16)),
     ),
     standing=(
         "decoded from captures; no capture shows a protection (level 2), a temperature, current or SoC alarm, "
