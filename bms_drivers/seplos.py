@@ -165,6 +165,7 @@ def measured(info: bytes) -> kit.Values:
         values |= CONDITION.read(info, end)
     *values["temperatures"], values["ambient_temperature"], values["mosfet_temperature"] = values["_sensors"]
     values["temperatures"] = tuple(values["temperatures"])
+    values["cell_count"] = len(values["cell_voltages"])
     return values
 
 
