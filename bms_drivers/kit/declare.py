@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from gateway.model import BadLength, Reading
 
@@ -71,6 +71,7 @@ class Registers:
     function: int = 3
     timeout: float = 0.5
     tries: int = 1
+    also: tuple[int, ...] = ()  # further units that may answer; the frame's address says which did
 
 
 Question = Ask | Registers
@@ -87,6 +88,7 @@ class Poll:
     every: float = 0.0  # s; 0 = at each poll, math.inf = once
     essential: bool = False  # a live poll has failed without it
     keep: int = 1  # how many missed answers its values outlive
+    give_up: int = 0  # after so many missed answers in a row it is asked once an hour only; 0 = never
 
 
 ONCE: Final = math.inf
@@ -140,6 +142,7 @@ class Option:
     kind: type = int
     least: float | None = None
     most: float | None = None
+    choices: tuple[Any, ...] = ()  # the only values there are; () = any
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ class SerialLine:
     baud: int
     quiet: float = 0.02  # s of silence before each request
     turnaround: float = 0.03  # s the device usually takes before it answers
+    parity: Literal["N", "E"] = "N"  # none, even
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,7 @@ class Detection:
     polls: tuple[str, ...]  # steps of the plan that are asked, the first must answer
     proof: Callable[[Values], str]  # returns what it found, for people; raises WrongDevice
     setups: tuple[Mapping[str, Any], ...] = ({},)  # settings to try in turn
+    siblings: tuple[Mapping[str, Any], ...] = ()  # tried, too, once one of `setups` was found: others on the same bus
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +181,7 @@ class Driver:
     standing: str = "decoded from captures"  # or "proven on hardware (who, firmware)", "from documentation only"
     daisy_chain: bool = False
     limits_from_bms: bool = False  # max_charge_current and max_discharge_current are limits, not protection values
+    asked_with: Callable[[bytes], Values] = lambda request: {}  # the settings that a recorded request tells
 
     def setup(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Settings with defaults; names this driver does not have are left out."""
@@ -190,14 +196,14 @@ class Driver:
         raise KeyError(name)
 
 
-_FORMATS: Final = {
+FORMATS: Final = {
     "u8": "B", "i8": "b", "u16": "H", "i16": "h", "u32": "I", "i32": "i", "u64": "Q",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A number at a fixed place: value = (raw + plus) * scale, in `unit`.  A list when `count` is not 1."""
+    """A number at a fixed place: value = (raw + plus) * scale, in `unit`."""
 
     name: str
     offset: int
@@ -214,10 +220,10 @@ class Table:
         """`order` is ">" for big endian, "<" for little endian."""
         self.fields = fields
         self._readers = [
-            (f.name, struct.Struct(order + _FORMATS[f.type]).unpack_from, f.offset, f.plus, f.scale, _digits(f.scale))
+            (f.name, struct.Struct(order + FORMATS[f.type]).unpack_from, f.offset, f.plus, f.scale, digits_of(f.scale))
             for f in fields
         ]
-        self.size = max((f.offset + struct.calcsize(order + _FORMATS[f.type]) for f in fields), default=0)
+        self.size = max((f.offset + struct.calcsize(order + FORMATS[f.type]) for f in fields), default=0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -231,13 +237,13 @@ class Table:
         values: Values = {}
         for name, unpack, offset, plus, scale, digits in self._readers:
             raw = unpack(payload, offset)[0] + plus
-            values[name] = raw if scale == 1 else round(raw * scale, digits)
+            values[name] = raw if scale == 1 else round(raw * scale, digits) + 0  # + 0: no negative zero
         return values
 
 
-def _digits(scale: float) -> int:
+def digits_of(scale: float) -> int:
     """Decimals that a multiple of `scale` can have; rounding to them removes binary noise (0.1 * 3)."""
-    return 0 if scale >= 1 else max(0, math.ceil(-math.log10(scale) - 1e-9))
+    return max(0, math.ceil(-math.log10(abs(scale)) - 1e-9))
 
 
 def alarm_bits(word: int, bits: Mapping[int, tuple[str, int]], supported: Iterable[str]) -> dict[str, int]:
@@ -247,6 +253,16 @@ def alarm_bits(word: int, bits: Mapping[int, tuple[str, int]], supported: Iterab
         if word >> bit & 1 and levels[name] < level:
             levels[name] = level
     return levels
+
+
+def alarm_rows(rows: Mapping[int, Mapping[int, tuple[str, int]]], width: int = 8) -> dict[int, tuple[str, int]]:
+    """One table for `alarm_bits` from a table a byte (or a word of `width` bits): bit n of row r is r * width + n."""
+    return {row * width + bit: alarm for row, bits in rows.items() for bit, alarm in bits.items()}
+
+
+def two_levels(*names: str) -> dict[int, tuple[str, int]]:
+    """Bits in pairs, from bit 0 on: the first of a pair is the warning, the second the alarm."""
+    return {2 * n + level - 1: (name, level) for n, name in enumerate(names) for level in (1, 2)}
 
 
 def alarm_names(bits: Mapping[int, tuple[str, int]], *more: str) -> tuple[str, ...]:

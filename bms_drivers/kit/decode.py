@@ -23,9 +23,20 @@ class Decoded:
 
 
 def decode(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Decoded:
-    """Poll `recording` once with the whole plan; `settings` override the recording's own "config"."""
-    settings = {**recording.get("config", {}), **(settings or {})}
+    """Poll `recording` once with the whole plan.
+
+    `settings` override the recording's own "config", and that what its requests tell (the address, mostly).
+    """
+    settings = {**recorded_settings(driver, recording), **(settings or {})}
     return asyncio.run(_decode(driver, recording, settings))
+
+
+def recorded_settings(driver: Driver, recording: Mapping[str, Any]) -> Values:
+    """Settings of a recording: its "config", and what its requests tell; where those differ, the first one counts."""
+    told: Values = {}
+    for exchange in recording.get("exchanges", ()):
+        told = {**driver.asked_with(bytes.fromhex(exchange["tx"])), **told}
+    return {**told, **recording.get("config", {})}
 
 
 async def _decode(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any]) -> Decoded:

@@ -48,9 +48,13 @@ async def detect(where: str, names: Sequence[str] = ()) -> AsyncIterator[Found]:
         link = open_link(where, driver)
         await link.open()
         try:
+            found = False
             for setup in driver.detection.setups:
-                what = await _proven(link, driver, setup)
-                if what:
+                if what := await _proven(link, driver, setup):
+                    found = True
+                    yield Found(driver, setup, what)
+            for setup in driver.detection.siblings if found else ():
+                if what := await _proven(link, driver, setup):
                     yield Found(driver, setup, what)
         finally:
             await link.close()

@@ -69,6 +69,8 @@ class Session:
         step.misses += 1
         if poll.every and step.misses >= self.START_TRIES:
             step.next_due = now + max(60.0, min(poll.every, 3600.0))  # tried again now and then
+        if poll.give_up and step.misses >= poll.give_up:
+            step.next_due = now + 3600.0
         if poll.every != math.inf and step.misses > poll.keep and step.values:
             step.values = {}
             self._relearn()

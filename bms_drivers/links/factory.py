@@ -68,16 +68,18 @@ def _check_transport(where: str, kind: str, driver: Driver) -> None:
 
 
 def common_line(where: str, drivers: Sequence[Driver]) -> SerialLine:
-    """How a port must be used so that it suits all `drivers`: one baud rate, the longest gaps.
+    """How a port must be used so that it suits all `drivers`: one baud rate and parity, the longest gaps.
 
-    Raises ConfigError when their baud rates differ.
+    Raises ConfigError when their baud rates or parities differ.
     """
     lines = {driver.name: driver.line or MODBUS_LINE for driver in drivers}
-    if len({line.baud for line in lines.values()}) > 1:
-        rates = ", ".join(f"{name} {line.baud}" for name, line in lines.items())
-        raise ConfigError(f"{where}: drivers on one port must use one baud rate, these do not: {rates}")
+    if len({(line.baud, line.parity) for line in lines.values()}) > 1:
+        rates = ", ".join(f"{name} {line.baud}{' even' * (line.parity == 'E')}" for name, line in lines.items())
+        raise ConfigError(f"{where}: drivers on one port must use one baud rate and parity, these do not: {rates}")
+    one = next(iter(lines.values()))
     return SerialLine(
-        baud=next(iter(lines.values())).baud,
+        baud=one.baud,
+        parity=one.parity,
         quiet=max(line.quiet for line in lines.values()),
         turnaround=max(line.turnaround for line in lines.values()),
     )
@@ -86,7 +88,7 @@ def common_line(where: str, drivers: Sequence[Driver]) -> SerialLine:
 def _serial(where: str, line: SerialLine) -> Link:
     from bms_drivers.links.serial import SerialLink
 
-    return SerialLink(where, line.baud, quiet=line.quiet, turnaround=line.turnaround)
+    return SerialLink(where, line.baud, quiet=line.quiet, turnaround=line.turnaround, parity=line.parity)
 
 
 def _tcp(where: str) -> Link:

@@ -34,7 +34,7 @@ HELP = """Lines on standard input while it runs:
 @click.command(name="simulate", epilog=HELP)
 @click.argument("driver", type=click.Choice(registry.simulated()))
 @click.option("--link", type=click.Path(path_type=Path), help="A stable name for the pty.")
-@click.option("--cells", default=16, show_default=True, type=click.IntRange(3, 24))
+@click.option("--cells", type=click.IntRange(3, 24), help="Default 16, or the most that the BMS can have.")
 @click.option("--capacity", default=100.0, show_default=True, type=click.FloatRange(1, 10000), help="Ah")
 @click.option("--soc", default=50.0, show_default=True, type=click.FloatRange(0, 100), help="%")
 @click.option("--current", default=10.0, show_default=True, type=click.FloatRange(-2000, 2000), help="A, + = charging")

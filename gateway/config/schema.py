@@ -214,7 +214,8 @@ def battery_class(driver: str, options: Iterable[Option]) -> type[BatterySetting
 
 def _field(option: Option) -> tuple[Any, Any]:
     """An Option as pydantic wants it; None as default means that it may be left out."""
-    kind = option.kind if option.default is not None else option.kind | None
+    kind: Any = Literal[option.choices] if option.choices else option.kind
+    kind = kind if option.default is not None else kind | None
     bounded = option.kind in (int, float)
     return kind, Field(
         default=option.default,

@@ -80,6 +80,13 @@ def test_drivers_of_different_baud_rates_cannot_share_a_port() -> None:
         open_port("/dev/ttyUSB0", [JBD, FAST])
 
 
+def test_drivers_of_different_parities_cannot_share_a_port() -> None:
+    even = replace(JBD, name="even", line=SerialLine(baud=9600, parity="E"))
+    assert common_line("/dev/ttyUSB0", [even, even]).parity == "E"
+    with pytest.raises(ConfigError, match=r"one baud rate and parity.*jbd 9600, even 9600 even"):
+        open_port("/dev/ttyUSB0", [JBD, even])
+
+
 def test_a_recording_is_a_port(tmp_path: Path) -> None:
     async def ask() -> bytes:
         async with open_port(f"replay:{VECTORS}/jbd/4s-sp04s034.json", [JBD]).turn("a") as link:

@@ -8,6 +8,7 @@ import pytest
 from bms_drivers.kit import registry
 from bms_drivers.kit.detect import Found, detect
 from bms_drivers.sims.host import simulated
+from bms_drivers.sims.sim import cells_of
 
 
 def found(name: str, setup: dict[str, Any], names: tuple[str, ...] = ()) -> list[Found]:
@@ -27,7 +28,7 @@ def found(name: str, setup: dict[str, Any], names: tuple[str, ...] = ()) -> list
 def test_each_bms_is_recognised(name: str) -> None:
     devices = found(name, {}, (name,))
     assert [device.driver.name for device in devices][:1] == [name]
-    assert "16 cells" in devices[0].what
+    assert f"{cells_of(name)} cells" in devices[0].what
 
 
 def test_an_address_is_found() -> None:
