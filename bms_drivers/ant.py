@@ -296,11 +296,6 @@ def protection(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     return {"cell_overvoltage_protection": over / 1000, "cell_undervoltage_protection": under / 1000}
 
 
-def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
-    """Nothing to derive beyond one answer."""
-    return {"manufacturer": "ANT", **values}
-
-
 def proof(values: kit.Values) -> str:
     """Header, length and checksum; then cells whose sum is the voltage (sheet section 8)."""
     cells, volts = values.get("cell_voltages", ()), values.get("voltage", 0.0)
@@ -348,7 +343,7 @@ DRIVER: Final = kit.Driver(
             every=kit.ONCE,
         ),
     ),
-    assemble=kit.alone(finish),
+    assemble=kit.alone(manufacturer="ANT"),
     detection=kit.Detection(polls=("status",), proof=proof),
     controls={action: switch(action) for action in SWITCHES},
     standing=(

@@ -153,11 +153,6 @@ def identity(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -
     }
 
 
-def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
-    """Nothing to derive beyond one answer."""
-    return {"manufacturer": "EG4", **values}
-
-
 def proof(values: kit.Values) -> str:
     """Any Modbus BMS may answer register 0: 4 to 16 cells must add up to the voltage within 2 % (sheet section 8)."""
     cells, volts = values.get("cell_voltages", ()), values.get("voltage", 0.0)
@@ -195,7 +190,7 @@ DRIVER: Final = kit.Driver(
             gives=SETTINGS.names, every=kit.ONCE,
         ),
     ),
-    assemble=kit.alone(finish),
+    assemble=kit.alone(manufacturer="EG4"),
     detection=kit.Detection(
         polls=("runtime", "identity"),
         proof=proof,
