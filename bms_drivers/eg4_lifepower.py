@@ -254,4 +254,5 @@ DRIVER: Final = kit.Driver(
     ),
     standing="decoded from captures; none yet shows a current, an alarm, sensors without flags, a 7C board",
     daisy_chain=True,
+    asked_with=lambda request: {"address": request[1], "start_byte": request[0]} if len(request) == OVERHEAD else {},
 )  # fmt: skip

@@ -203,4 +203,5 @@ DRIVER: Final = kit.Driver(
     ),
     daisy_chain=True,
     limits_from_bms=True,
+    asked_with=kit.unit_asked,
 )  # fmt: skip

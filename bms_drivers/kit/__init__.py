@@ -25,18 +25,23 @@ from bms_drivers.kit.declare import (
     Values,
     alarm_bits,
     alarm_names,
+    alarm_rows,
     alone,
     date,
     one_frame,
     shown_by,
     simple,
     text,
+    two_levels,
 )
 from bms_drivers.kit.framing import crc8, crc16, sum8, sum16
-from bms_drivers.kit.payload import block, by_register, flags, reads, signed_words, words
+from bms_drivers.kit.hex_text import RETURN_CODES, hex_frame, hex_info, hex_splitter
+from bms_drivers.kit.payload import block, by_register, flags, reads, signed_words, unit_asked, words
+from bms_drivers.kit.walk import Next, Walk
 
 __all__ = [
     "ONCE",
+    "RETURN_CODES",
     "Ask",
     "Control",
     "Decode",
@@ -45,6 +50,7 @@ __all__ = [
     "Dropped",
     "Field",
     "Frame",
+    "Next",
     "Option",
     "Poll",
     "Question",
@@ -55,8 +61,10 @@ __all__ = [
     "Table",
     "Talk",
     "Values",
+    "Walk",
     "alarm_bits",
     "alarm_names",
+    "alarm_rows",
     "alone",
     "block",
     "by_register",
@@ -64,6 +72,9 @@ __all__ = [
     "crc16",
     "date",
     "flags",
+    "hex_frame",
+    "hex_info",
+    "hex_splitter",
     "one_frame",
     "reads",
     "shown_by",
@@ -72,5 +83,7 @@ __all__ = [
     "sum8",
     "sum16",
     "text",
+    "two_levels",
+    "unit_asked",
     "words",
 ]

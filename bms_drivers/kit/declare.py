@@ -181,6 +181,7 @@ class Driver:
     standing: str = "decoded from captures"  # or "proven on hardware (who, firmware)", "from documentation only"
     daisy_chain: bool = False
     limits_from_bms: bool = False  # max_charge_current and max_discharge_current are limits, not protection values
+    asked_with: Callable[[bytes], Values] = lambda request: {}  # the settings that a recorded request tells
 
     def setup(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Settings with defaults; names this driver does not have are left out."""
@@ -195,7 +196,7 @@ class Driver:
         raise KeyError(name)
 
 
-_FORMATS: Final = {
+FORMATS: Final = {
     "u8": "B", "i8": "b", "u16": "H", "i16": "h", "u32": "I", "i32": "i", "u64": "Q",
 }  # fmt: skip
 
@@ -219,10 +220,10 @@ class Table:
         """`order` is ">" for big endian, "<" for little endian."""
         self.fields = fields
         self._readers = [
-            (f.name, struct.Struct(order + _FORMATS[f.type]).unpack_from, f.offset, f.plus, f.scale, _digits(f.scale))
+            (f.name, struct.Struct(order + FORMATS[f.type]).unpack_from, f.offset, f.plus, f.scale, digits_of(f.scale))
             for f in fields
         ]
-        self.size = max((f.offset + struct.calcsize(order + _FORMATS[f.type]) for f in fields), default=0)
+        self.size = max((f.offset + struct.calcsize(order + FORMATS[f.type]) for f in fields), default=0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -240,7 +241,7 @@ class Table:
         return values
 
 
-def _digits(scale: float) -> int:
+def digits_of(scale: float) -> int:
     """Decimals that a multiple of `scale` can have; rounding to them removes binary noise (0.1 * 3)."""
     return max(0, math.ceil(-math.log10(abs(scale)) - 1e-9))
 
@@ -252,6 +253,16 @@ def alarm_bits(word: int, bits: Mapping[int, tuple[str, int]], supported: Iterab
         if word >> bit & 1 and levels[name] < level:
             levels[name] = level
     return levels
+
+
+def alarm_rows(rows: Mapping[int, Mapping[int, tuple[str, int]]], width: int = 8) -> dict[int, tuple[str, int]]:
+    """One table for `alarm_bits` from a table a byte (or a word of `width` bits): bit n of row r is r * width + n."""
+    return {row * width + bit: alarm for row, bits in rows.items() for bit, alarm in bits.items()}
+
+
+def two_levels(*names: str) -> dict[int, tuple[str, int]]:
+    """Bits in pairs, from bit 0 on: the first of a pair is the warning, the second the alarm."""
+    return {2 * n + level - 1: (name, level) for n, name in enumerate(names) for level in (1, 2)}
 
 
 def alarm_names(bits: Mapping[int, tuple[str, int]], *more: str) -> tuple[str, ...]:

@@ -23,25 +23,20 @@ class Decoded:
 
 
 def decode(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Decoded:
-    """Poll `recording` once with the whole plan; `settings` override the recording's own "config".
+    """Poll `recording` once with the whole plan.
 
-    Where no address is given, it is that of the BMS that the recording is of.
+    `settings` override the recording's own "config", and that what its requests tell (the address, mostly).
     """
-    settings = {**recording.get("config", {}), **(settings or {})}
-    tried = [asyncio.run(_decode(driver, recording, settings))]
-    for address in _other_addresses(driver, settings):
-        if tried[-1].readings or tried[-1].writes:
-            break
-        tried.append(asyncio.run(_decode(driver, recording, {**settings, "address": address})))
-    return tried[-1] if tried[-1].readings or tried[-1].writes else tried[0]
+    settings = {**recorded_settings(driver, recording), **(settings or {})}
+    return asyncio.run(_decode(driver, recording, settings))
 
 
-def _other_addresses(driver: Driver, settings: Mapping[str, Any]) -> list[int]:
-    """Addresses that the device may have, when nothing says which; none where it has no addresses."""
-    if "address" in settings or not any(option.name == "address" for option in driver.options):
-        return []
-    setups = (*driver.detection.setups, *driver.detection.siblings)
-    return [setup["address"] for setup in setups if "address" in setup]
+def recorded_settings(driver: Driver, recording: Mapping[str, Any]) -> Values:
+    """Settings of a recording: its "config", and what its requests tell; where those differ, the first one counts."""
+    told: Values = {}
+    for exchange in recording.get("exchanges", ()):
+        told = {**driver.asked_with(bytes.fromhex(exchange["tx"])), **told}
+    return {**told, **recording.get("config", {})}
 
 
 async def _decode(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any]) -> Decoded:

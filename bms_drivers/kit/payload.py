@@ -54,3 +54,8 @@ def reads(table: Table) -> Decode:
         return table.read(frames[0].payload)
 
     return decode
+
+
+def unit_asked(request: bytes) -> Values:
+    """The unit that a recorded Modbus request asks, as Driver.asked_with takes it."""
+    return {"address": request[0]} if len(request) >= 8 else {}

@@ -80,7 +80,7 @@ class ReplayLink:
         values = [self._image.get((read.unit, read.function, read.address + n)) for n in range(read.count)]
         if None in values:
             return None
-        payload = b"".join(value.to_bytes(2, "big") for value in values if value is not None)
+        payload = rtu.data_of(read, [value for value in values if value is not None])
         return [Frame(kind=read.address, payload=payload, address=read.unit)]
 
     def _missing(self, question: Question) -> LinkTimeout:
@@ -91,7 +91,7 @@ class ReplayLink:
         return LinkTimeout(f"the recording has no answer to {what or 'listening'}")
 
 
-Image = dict[tuple[int, int, int], int]  # (unit, function, register) -> value
+Image = dict[tuple[int, int, int], int]  # (unit, function, register or bit) -> value
 
 
 def _image(recording: Mapping[str, Any], exchanges: Mapping[bytes, _Recorded]) -> Image:
@@ -104,9 +104,8 @@ def _image(recording: Mapping[str, Any], exchanges: Mapping[bytes, _Recorded]) -
         for parts in recorded.answers:
             answer = Answer(rtu.question(read))
             if answer.feed(b"".join(parts)) and not answer.frames[0].status:
-                data = answer.frames[0].payload
-                words = [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)]
-                image |= {(read.unit, read.function, read.address + n): word for n, word in enumerate(words)}
+                items = rtu.items(read, answer.frames[0].payload)
+                image |= {(read.unit, read.function, read.address + n): item for n, item in enumerate(items)}
     for unit, registers in recording.get("registers", {}).items():
         image |= {(int(unit), 3, int(register)): value for register, value in registers.items()}
     return image

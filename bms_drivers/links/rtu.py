@@ -55,8 +55,8 @@ def head(read: Registers) -> bytes:
 
 
 def parsed(request: bytes) -> Registers | None:
-    """The read of registers that these bytes ask for; None for anything else."""
-    if len(request) != 8 or request[1] not in (3, 4) or sealed(request[:6]) != request:
+    """The read of registers or bits that these bytes ask for; None for anything else."""
+    if len(request) != 8 or request[1] not in (1, 2, 3, 4) or sealed(request[:6]) != request:
         return None
     return Registers(
         unit=request[0],
@@ -76,6 +76,20 @@ def checked(read: Registers, frames: Sequence[Frame]) -> Sequence[Frame]:
     if frames[0].status:
         raise refusal(read, frames[0].status)
     return frames
+
+
+def items(read: Registers, data: bytes) -> list[int]:
+    """The registers, or the bits, that the data of an answer holds."""
+    if read.function in BITS:
+        return [data[n >> 3] >> (n & 7) & 1 for n in range(read.count)]
+    return [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)]
+
+
+def data_of(read: Registers, values: Sequence[int]) -> bytes:
+    """The data of an answer that holds these registers or bits."""
+    if read.function in BITS:
+        return sum(bit << n for n, bit in enumerate(values)).to_bytes(data_size(read), "little")
+    return b"".join(value.to_bytes(2, "big") for value in values)
 
 
 def refusal(read: Registers, code: int) -> GatewayError:

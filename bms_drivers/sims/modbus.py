@@ -1,19 +1,15 @@
-"""A Modbus RTU device around a register image: what the simulators of Modbus BMSs share.  No BMS's name here.
-
-Source: Modbus application protocol V1.1b3, sections 6.3, 6.4, 6.6, 6.12, 7.
-"""
+"""A Modbus RTU device around a register image: what the simulators of BMSs with holding registers alone share."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from bms_drivers.sims.pack import Pack
+from bms_drivers.sims.rtu import NO_ADDRESS, NO_FUNCTION, NO_VALUE, Refused, Rtu, crc
 
 Image = Mapping[int, int]  # register -> value, 0..65535; what is not in it does not exist
 Images = Callable[[int], Image | None]  # the image of a unit as of now; None = nobody has this address
 Write = Callable[[int, int, int], bool]  # unit, register, value -> was it taken?
 
-READ, READ_INPUT, WRITE_ONE, WRITE_MANY = 3, 4, 6, 16
-NO_FUNCTION, NO_ADDRESS, NO_VALUE = 1, 2, 3  # exceptions
 MOST: Final = 125  # registers in one read
 
 
@@ -40,18 +36,8 @@ def letters(register: int, text: str, count: int, fill: bytes = b"\0") -> dict[i
     return run(register, *(int.from_bytes(raw[at : at + 2], "big") for at in range(0, 2 * count, 2)))
 
 
-def crc(data: bytes) -> bytes:
-    """CRC-16 of Modbus, bit by bit, low byte first."""
-    value = 0xFFFF
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = (value >> 1) ^ 0xA001 if value & 1 else value >> 1
-    return value.to_bytes(2, "little")
-
-
-class ModbusDevice:
-    """Bytes in, bytes out: functions 03 and 04 read the image, 06 and 10 write, where `write` takes them."""
+class ModbusDevice(Rtu):
+    """Functions 03 and 04 read the image, 06 and 10 write, where `write` takes them."""
 
     def __init__(
         self,
@@ -67,50 +53,32 @@ class ModbusDevice:
         self.pack, self.baud, self.turnaround = pack, baud, turnaround
         self._images, self._write, self._answer_as = images, write, answer_as
 
-    def answer(self, received: bytearray) -> list[bytes]:
-        """Take requests off by their CRC; what is none goes byte by byte."""
-        replies: list[bytes] = []
-        while len(received) >= 8:
-            size = 9 + received[6] if received[1] == WRITE_MANY else 8
-            if len(received) < size <= 9 + 2 * MOST:
-                break
-            request = bytes(received[:size])
-            if crc(request[:-2]) != request[-2:]:
-                del received[0]
-                continue
-            del received[:size]
-            image = self._images(request[0])
-            if image is not None:
-                replies.append(self._reply(request, image))
-        return replies
+    def hears(self, unit: int) -> bool:
+        """Units without an image are not here."""
+        return self._images(unit) is not None
 
-    def _reply(self, request: bytes, image: Image) -> bytes:
-        body = self._done(request, image)
-        if isinstance(body, int):
-            body = bytes((request[1] | 0x80, body))
-        unit = request[0] if self._answer_as is None else self._answer_as
-        whole = bytes((unit,)) + body
-        return whole + crc(whole)
-
-    def _done(self, request: bytes, image: Image) -> bytes | int:
-        """The reply from its function on, or the exception's code."""
-        function, first, number = request[1], *(int.from_bytes(request[at : at + 2], "big") for at in (2, 4))
-        if function in (READ, READ_INPUT):
-            return self._read(function, first, number, image)
-        if function == WRITE_ONE:
-            return request[1:6] if self._write(request[0], first, number) else NO_ADDRESS
-        if function == WRITE_MANY:
-            values = [int.from_bytes(request[at : at + 2], "big") for at in range(7, len(request) - 2, 2)]
-            taken = [self._write(request[0], first + n, value) for n, value in enumerate(values)]
-            return request[1:6] if taken and all(taken) else NO_ADDRESS
-        return NO_FUNCTION
-
-    @staticmethod
-    def _read(function: int, first: int, count: int, image: Image) -> bytes | int:
+    def registers(self, unit: int, function: int, address: int, count: int) -> list[int]:
+        """Refused where one of them does not exist."""
         if not 1 <= count <= MOST:
-            return NO_VALUE
-        values = [image.get(register) for register in range(first, first + count)]
-        if None in values:
-            return NO_ADDRESS
-        data = b"".join(value.to_bytes(2, "big") for value in values if value is not None)
-        return bytes((function, len(data))) + data
+            raise Refused(NO_VALUE)
+        image = self._images(unit) or {}
+        try:
+            return [image[register] for register in range(address, address + count)]
+        except KeyError:
+            raise Refused(NO_ADDRESS) from None
+
+    def write(self, unit: int, function: int, address: int, data: bytes) -> None:
+        """Refused where one of them is not taken."""
+        if function not in (6, 16):
+            raise Refused(NO_FUNCTION)
+        values = [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)]
+        taken = [self._write(unit, address + n, value) for n, value in enumerate(values)]
+        if not taken or not all(taken):
+            raise Refused(NO_ADDRESS)
+
+    def _replies(self, unit: int, function: int, body: bytes) -> list[bytes]:
+        replies = super()._replies(unit, function, body)
+        if self._answer_as is None:
+            return replies
+        named = [bytes((self._answer_as,)) + reply[1:-2] for reply in replies]
+        return [reply + crc(reply) for reply in named]

@@ -11,8 +11,8 @@ from bms_drivers.kit.declare import Frame, Values
 from bms_drivers.kit.framing import Answer
 from bms_drivers.links import rtu
 from bms_drivers.sims.eg4_ll import build
-from bms_drivers.sims.modbus import crc
 from bms_drivers.sims.pack import Pack
+from bms_drivers.sims.rtu import crc
 from gateway.model import BadLength, FrameError, Implausible, LinkTimeout, WrongDevice
 from tests.sims.wire import poll, raised, session
 

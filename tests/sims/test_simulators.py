@@ -56,17 +56,18 @@ def gives(name: str) -> set[str]:
 def test_a_driver_reads_what_the_pack_has(name: str) -> None:
     async def work(device: PtyDevice, session: Session, link: Any) -> None:
         got, pack = await poll(session, link), device.simulator.pack
-        assert got.voltage == pytest.approx(pack.voltage, abs=0.2)
-        assert got.current == pytest.approx(-12.5, abs=0.11)
-        assert got.soc == pytest.approx(pack.soc, abs=0.6)
-        assert got.cell_voltages == pytest.approx(pack.cells, abs=COARSE_CELLS.get(name, 0.002))
-        assert min(abs(t - pack.temperatures[0]) for t in got.temperatures if t is not None) <= 0.6
-        assert (got.charge_allowed, got.discharge_allowed) == (True, True)
-        assert got.alarms.get("high_voltage", 0) == 0
-        rest = {"capacity": pytest.approx(280.0, abs=0.1), "charge_cycles": 12}
-        assert {key: getattr(got, key) for key in rest.keys() & gives(name)} == {
-            key: rest[key] for key in rest.keys() & gives(name)
-        }
+        wanted = {
+            "voltage": pytest.approx(pack.voltage, abs=0.2), "current": pytest.approx(-12.5, abs=0.11),
+            "soc": pytest.approx(pack.soc, abs=0.6), "capacity": pytest.approx(280.0, abs=0.1),
+            "cell_voltages": pytest.approx(pack.cells, abs=COARSE_CELLS.get(name, 0.002)),
+            "charge_allowed": True, "discharge_allowed": True, "charge_cycles": 12,
+        }  # fmt: skip
+        told = wanted.keys() & gives(name)
+        assert {"voltage", "cell_voltages"} <= told
+        assert {key: getattr(got, key) for key in told} == {key: wanted[key] for key in told}
+        if "temperatures" in gives(name):
+            assert min(abs(t - pack.temperatures[0]) for t in got.temperatures if t is not None) <= 0.6
+        assert not any(got.alarms.values())
 
     plugged(name, work, current=-12.5, capacity=280.0)
 
@@ -82,7 +83,7 @@ def test_switches_are_written_and_read_back(name: str) -> None:
                 assert getattr(device.simulator.pack, f"{action}_switch") == bool(value)
                 assert control.confirmed(value, await poll(session, link, once=False)) is True
 
-    plugged(name, work)
+    plugged(name, work, current=0.0)  # a board may refuse to open a switch under load
 
 
 TWO_ALARMS = {  # of BMSs that have no alarm for a cell
@@ -92,7 +93,7 @@ TWO_ALARMS = {  # of BMSs that have no alarm for a cell
 }
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", [name for name in registry.names() if "alarms" in gives(name)])
 def test_alarms_arrive(name: str) -> None:
     async def work(device: PtyDevice, session: Session, link: Any) -> None:
         assert not any((await poll(session, link, once=False)).alarms.values())
