@@ -342,5 +342,6 @@ DRIVER: Final = kit.Driver(
     ),
     controls={action: switch(action) for action in SWITCHES},
     daisy_chain=True,
+    asked_with=kit.unit_asked,
     limits_from_bms=True,  # the settings record holds "max" currents (sheet sections 1 and 5)
 )  # fmt: skip

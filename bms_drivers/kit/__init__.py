@@ -36,7 +36,7 @@ from bms_drivers.kit.declare import (
 )
 from bms_drivers.kit.framing import crc8, crc16, sum8, sum16
 from bms_drivers.kit.hex_text import RETURN_CODES, hex_frame, hex_info, hex_splitter
-from bms_drivers.kit.payload import block, by_register, flags, reads, signed_words, words
+from bms_drivers.kit.payload import block, by_register, flags, reads, signed_words, unit_asked, words
 from bms_drivers.kit.walk import Next, Walk
 
 __all__ = [
@@ -84,5 +84,6 @@ __all__ = [
     "sum16",
     "text",
     "two_levels",
+    "unit_asked",
     "words",
 ]

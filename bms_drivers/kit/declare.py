@@ -270,11 +270,16 @@ def alarm_names(bits: Mapping[int, tuple[str, int]], *more: str) -> tuple[str, .
     return tuple(dict.fromkeys([name for name, _ in bits.values()] + list(more)))
 
 
-def alone(finish: Callable[[Values, Setup], Values]) -> Callable[[Values, Setup], Mapping[str, Reading]]:
-    """Assemble for a BMS that speaks for one battery: `finish` derives what takes more than one field."""
+def alone(
+    finish: Callable[[Values, Setup], Values] | None = None, **always: Any
+) -> Callable[[Values, Setup], Mapping[str, Reading]]:
+    """Assemble for a BMS that speaks for one battery.
+
+    `finish` derives what takes more than one answer; `always` is what need not be asked, such as manufacturer="EG4".
+    """
 
     def assemble(values: Values, setup: Setup) -> Mapping[str, Reading]:
-        done = finish(dict(values), setup)
+        done = {**always, **(values if finish is None else finish(dict(values), setup))}
         return {"": Reading(**{name: value for name, value in done.items() if name[0] != "_"})}
 
     return assemble

@@ -48,14 +48,8 @@ async def detect(where: str, names: Sequence[str] = ()) -> AsyncIterator[Found]:
         link = open_link(where, driver)
         await link.open()
         try:
-            found = False
-            for setup in driver.detection.setups:
-                if what := await _proven(link, driver, setup):
-                    found = True
-                    yield Found(driver, setup, what)
-            for setup in driver.detection.siblings if found else ():
-                if what := await _proven(link, driver, setup):
-                    yield Found(driver, setup, what)
+            async for found in recognised(link, driver):
+                yield found
         finally:
             await link.close()
 
@@ -129,6 +123,18 @@ class Brief(OneTry):
 
 def _in_order(names: Sequence[str] = ()) -> list[Driver]:
     return [registry.load(name) for name in names or sorted(registry.names(), key=_place)]
+
+
+async def recognised(link: Link, driver: Driver) -> AsyncIterator[Found]:
+    """Every device on an open link that `driver` recognises; its siblings are tried where it has one there at all."""
+    there = False
+    for setup in driver.detection.setups:
+        if what := await _proven(link, driver, setup):
+            there = True
+            yield Found(driver, setup, what)
+    for setup in driver.detection.siblings if there else ():
+        if what := await _proven(link, driver, setup):
+            yield Found(driver, setup, what)
 
 
 def _place(name: str) -> tuple[int, str]:

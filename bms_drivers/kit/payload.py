@@ -1,5 +1,6 @@
 """What payloads are made of: 16-bit words, flags, and blocks of Modbus registers."""
 
+import functools
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -36,10 +37,11 @@ def block(
 ) -> Callable[[Setup, Values], Registers]:
     """The question for a block of registers of the unit setup["address"], as `simple` takes it."""
 
-    def ask(setup: Setup, known: Values) -> Registers:
-        return Registers(setup["address"], address, count, function, timeout, tries)
+    @functools.cache
+    def of(unit: int) -> Registers:
+        return Registers(unit, address, count, function, timeout, tries)
 
-    return ask
+    return lambda setup, known: of(setup["address"])
 
 
 def by_register(first: int, *fields: Field, order: str = ">") -> Table:
@@ -54,3 +56,8 @@ def reads(table: Table) -> Decode:
         return table.read(frames[0].payload)
 
     return decode
+
+
+def unit_asked(request: bytes) -> Values:
+    """The unit that a recorded Modbus request asks, as Driver.asked_with takes it."""
+    return {"address": request[0]} if len(request) >= 8 else {}

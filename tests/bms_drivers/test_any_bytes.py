@@ -33,11 +33,14 @@ def recorded(name: str) -> list[bytes]:
 def begun(session: Session) -> Iterator[tuple[Poll, Talk, Question]]:
     """The steps of the plan that ask something, each led to its first question."""
     for poll in session.driver.plan:
-        talk = poll.talk(session.setup, session.known)
-        try:
-            yield poll, talk, next(talk)
-        except StopIteration:
-            continue  # known already, or not to be asked of this device
+        for more in ({}, {"cell_count": 16}):
+            talk = poll.talk(session.setup, {**session.known, **more})
+            try:
+                question = next(talk)
+            except (StopIteration, LinkTimeout):
+                continue  # known already, not to be asked of this device, or not before more is known
+            yield poll, talk, question
+            break
 
 
 def session_of(name: str) -> Session:

@@ -8,12 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bms_drivers import kit
+from bms_drivers.kit import registry
+from bms_drivers.kit.decode import decode
 from bms_drivers.kit.framing import Answer
 from bms_drivers.kit.session import Session
 from bms_drivers.links import converse, rtu
 from bms_drivers.links.replay import ReplayLink
 from gateway.config.schema import battery_class
 from gateway.model import BadLength, DeviceRefused, Reading
+from tests.vectors import cases
 
 
 def test_crc8_of_the_check_string() -> None:
@@ -87,6 +90,13 @@ def test_a_talk_may_do_without_what_was_refused() -> None:
         raise AssertionError("it was refused")
 
     assert asyncio.run(converse(ReplayLink(recording), talk())) == {"_got": b"\x12\x34"}
+
+
+def test_a_recording_that_names_no_address_is_read_at_its_own() -> None:
+    [case] = [case for case in cases("jk_pb") if case.name == "pb2a16s20p_fw15_41_addr3"]
+    recording = {**case.data, "config": {}}
+    assert decode(registry.load("jk_pb"), recording).readings[""].voltage == case.data["expected"]["voltage"]
+    assert not decode(registry.load("jk_pb"), recording, {"address": 1}).readings
 
 
 # ---- sessions and settings

@@ -467,3 +467,21 @@ class _Locked:
 
     def __init__(self, connection: object) -> None:
         self.write = connection.sendall  # type: ignore[attr-defined]
+
+
+def test_the_parity_of_a_line_is_set_where_there_is_a_line() -> None:
+    async def parity_of(url: str) -> str:
+        link = SerialLink(url, 19200, parity="E")
+        await link.open()
+        try:
+            return str(link._pipe._port.parity)  # type: ignore[union-attr]
+        finally:
+            await link.close()
+
+    assert asyncio.run(parity_of("loop://")) == "E"
+    master, slave = os.openpty()
+    try:
+        assert asyncio.run(parity_of(os.ttyname(slave))) == "N", "a pseudo-terminal refuses any"
+    finally:
+        os.close(master)
+        os.close(slave)
