@@ -13,13 +13,15 @@ from bms_drivers.kit.declare import Driver
 from bms_drivers.kit.detect import detect
 from bms_drivers.links.factory import open_port
 from bms_drivers.links.port import Port
+from gateway.absent import NoSensor
 from gateway.app import Gateway, Plan
 from gateway.battery import STALE_AFTER, STALE_POLLS, Battery, Watch
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, ExternalSensorSettings, Settings, battery_class
+from gateway.extras import needed
 from gateway.guard import Bounds
 from gateway.limits import LimitSettings, Site
 from gateway.limits.correct import correct
-from gateway.model import Command, ConfigError, LinkError
+from gateway.model import Command, ConfigError, LinkError, MissingPart
 from gateway.store import Store, default_directory
 from outputs import registry as output_registry
 from outputs.output import Clock, Output
@@ -128,16 +130,19 @@ def _external(settings: ExternalSensorSettings | None, clock: Clock) -> Any:
     """The reader of a sensor on D-Bus, where one is configured; only then is D-Bus loaded."""
     if settings is None:
         return None
-    from gateway.external import ExternalSensor
-    from outputs.venus_dbus.bus import bus_address
-
+    try:
+        with needed("bank.external_sensor"):
+            from gateway.external import ExternalSensor
+            from outputs.venus_dbus.bus import bus_address
+    except MissingPart as problem:
+        return NoSensor(str(problem))
     return ExternalSensor(settings.service, settings.paths, bus_address(settings.bus, os.environ), clock)
 
 
 def _floor(settings: Settings, clock: Clock) -> Any:
     """The reader of Venus OS's own discharge floor, where Venus OS is an output."""
     output = settings.outputs.get("venus_dbus")
-    if output is None or not settings.limits.time_to_go.enabled:
+    if output is None or not settings.limits.time_to_go.enabled or output_registry.missing_library("venus_dbus"):
         return None
     from gateway.external import EssFloor
     from outputs.venus_dbus.bus import bus_address

@@ -15,6 +15,7 @@ from gateway.model.errors import (
     LinkClosed,
     LinkError,
     LinkTimeout,
+    MissingPart,
     WrongDevice,
 )
 from gateway.model.life import Life
@@ -44,6 +45,7 @@ __all__ = [
     "LinkClosed",
     "LinkError",
     "LinkTimeout",
+    "MissingPart",
     "Outcome",
     "Reading",
     "Snapshot",

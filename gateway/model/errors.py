@@ -5,6 +5,7 @@
       LinkError          the pipe: LinkClosed, LinkTimeout, LinkBusy (all worth a retry)
       FrameError         the peer's bytes: BadChecksum, BadLength, WrongDevice, Implausible (drop the frame, count it)
       DeviceRefused      the peer understood and said no
+      MissingPart        an optional library is not installed: what needs it, and the command that installs it
 
 Raised where known; caught where something can be done: by the supervisor of the one battery concerned.
 """
@@ -74,3 +75,7 @@ class Implausible(FrameError):
 
 class DeviceRefused(GatewayError):
     """The device answered "no"; the message holds its code and meaning."""
+
+
+class MissingPart(GatewayError):
+    """A library that not every site needs is not there; the message holds the command that installs it."""
