@@ -7,7 +7,7 @@ batteries --changed--> evaluate (coalesced) --> bank --> limits --> guard --> Sn
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -48,6 +48,7 @@ class Plan:
     external: "ExternalSensor | None" = None
     floor: "EssFloor | None" = None
     closing: Sequence[Callable[[], Any]] = field(default_factory=tuple)  # awaited at the end: ports, simulators
+    parts: Any = None  # what it was built of; the wiring's own business
 
 
 class Gateway:
@@ -76,6 +77,7 @@ class Gateway:
         self._doubted: set[str] = set()
         self._compared: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._polling: dict[Battery, asyncio.Task[None]] = {}
 
     # ---- life
 
@@ -83,22 +85,49 @@ class Gateway:
         """Read, decide and feed the outputs until `stop` is set; then leave every bus in order."""
         for output in self.plan.outputs.values():
             await output.start()
-        for watched in self._watched():
+        for watched in _watched(self.plan):
             watched.start()
         if control is not None:
             await control.start()
-        polling = [asyncio.create_task(battery.run(), name=battery.watch.name) for battery in self.plan.batteries]
-        for task in polling:
-            task.add_done_callback(_report_crash)
+        self._poll(self.plan.batteries)
         self._wake(0.0)
         try:
             await stop.wait()
         finally:
-            await self._leave(polling, control)
+            await self._leave(control)
 
-    async def _leave(self, polling: list[asyncio.Task[None]], control: ControlServer | None) -> None:
+    def _poll(self, batteries: Iterable[Battery]) -> None:
+        """Begin to read these batteries."""
+        for battery in batteries:
+            self._polling[battery] = task = asyncio.create_task(battery.run(), name=battery.watch.name)
+            task.add_done_callback(_report_crash)
+
+    async def adopt(self, plan: Plan) -> None:
+        """Go on with another Plan; batteries and outputs that are in both run on without a gap."""
+        old, self.plan = self.plan, plan
+        self._doubted, self._compared = set(), set()
+        if not self._polling.keys() & set(plan.batteries):  # nothing that is known can be gone on with
+            self._started, self._complete = self._clock(), False
+        gone = [self._polling.pop(battery) for battery in old.batteries if battery not in plan.batteries]
+        for task in gone:
+            task.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        await _each(close() for close in old.closing if close not in plan.closing)
+        self._poll(battery for battery in plan.batteries if battery not in self._polling)
+        await _each(output.stop() for output in old.outputs.values() if output not in plan.outputs.values())
+        await _each(output.start() for output in plan.outputs.values() if output not in old.outputs.values())
+        for watched in _watched(old):
+            if watched not in _watched(plan):
+                watched.stop()
+        for watched in _watched(plan):
+            if watched not in _watched(old):
+                watched.start()
+        self._wake(0.0)
+
+    async def _leave(self, control: ControlServer | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        polling = self._polling.values()
         for task in (*polling, *self._tasks):
             task.cancel()
         await asyncio.gather(*polling, *self._tasks, return_exceptions=True)
@@ -106,7 +135,7 @@ class Gateway:
             await output.stop()
         if control is not None:
             await control.stop()
-        for watched in self._watched():
+        for watched in _watched(self.plan):
             watched.stop()
         for close in self.plan.closing:
             await close()
@@ -114,10 +143,6 @@ class Gateway:
             await asyncio.wait([self._saving])
         if self.plan.store is not None:
             self.plan.store.save(self._memory.persisted())
-
-    def _watched(self) -> "list[ExternalSensor | EssFloor]":
-        """Those who are asked on D-Bus."""
-        return [watched for watched in (self.plan.external, self.plan.floor) if watched is not None]
 
     def changed(self) -> None:
         """A battery has news: decide soon, together with what else arrives now."""
@@ -289,6 +314,18 @@ def _takes_full(battery: Battery) -> bool:
 
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:
     return {"accepted": outcome.accepted, "confirmed": outcome.confirmed, "note": outcome.note}
+
+
+def _watched(plan: Plan) -> "list[ExternalSensor | EssFloor]":
+    """Those who are asked on D-Bus."""
+    return [watched for watched in (plan.external, plan.floor) if watched is not None]
+
+
+async def _each(doings: Iterable[Awaitable[None]]) -> None:
+    """Do all of them; one that fails is logged and keeps none of the others from being done."""
+    for fault in await asyncio.gather(*doings, return_exceptions=True):
+        if isinstance(fault, Exception):
+            log.error("while changing over: %s", fault, exc_info=fault)
 
 
 def _report_crash(task: "asyncio.Task[None]") -> None:

@@ -26,6 +26,7 @@ class LogQueue(QueueHandler):
     def __init__(self, kept: int = KEPT) -> None:
         self.lines: queue.Queue[logging.LogRecord | None] = queue.Queue(kept)
         super().__init__(self.lines)
+        self.setFormatter(logging.Formatter("%(message)s"))  # the rest of the line is the writer's
         self.dropped = 0  # lines, since the start
         self._untold = 0  # of them, those that no line told of
 

@@ -1,12 +1,16 @@
 """From settings to a Gateway that can run: the roof's carpentry."""
 
+import asyncio
 import logging
 import os
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Driver
@@ -24,11 +28,39 @@ from gateway.limits.correct import correct
 from gateway.model import Command, ConfigError, LinkError, MissingPart
 from gateway.store import Store, default_directory
 from outputs import registry as output_registry
+from outputs.absent import AbsentOutput
 from outputs.output import Clock, Output
+
+if TYPE_CHECKING:
+    from bms_drivers.sims.pty import PtyDevice
 
 log = logging.getLogger("bms_gateway")
 
-Closing = list[Callable[[], Awaitable[None]]]
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a Plan was built of, so that a later one may take over what is to stay as it is."""
+
+    given: Mapping[str, BatterySettings]  # as written, by name
+    known: Mapping[str, BatterySettings]  # with the driver that was found
+    devices: Mapping[str, "PtyDevice"]  # simulators, by battery
+    ports: Mapping[str, tuple[set[str], Port]]  # by place: drivers that share it, and the port
+    polled: Mapping[str, Battery]  # by name
+    outputs: Mapping[str, tuple[Any, Output]]  # by name: settings and output
+    external: tuple[Any, Any] = (None, None)  # settings and sensor
+    floor: tuple[Any, Any] = (None, None)  # settings and floor
+
+
+NOTHING: Final = Parts({}, {}, {}, {}, {}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How batteries and outputs call back."""
+
+    changed: Callable[[], None]
+    commander: Callable[[Command], None]
+    clock: Clock
 
 
 async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Store | None = None) -> Gateway:
@@ -37,64 +69,132 @@ async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Sto
     Raises ConfigError where drivers that share a port cannot.
     """
     gateway: list[Gateway] = []  # batteries and outputs call back to what is built last
-    closing: Closing = []
-    settings = settings.model_copy(update={"batteries": tuple([await _known(b) for b in settings.batteries])})
-    drivers = {battery.name: registry.load(battery.driver) for battery in settings.batteries}
-    ports = await _ports(settings, drivers, closing)
-    batteries = [
-        Battery(
-            _watch(battery, settings.limits_of(battery)),
-            drivers[battery.name],
-            ports[battery.name],
-            lambda: gateway[0].changed(),
-            clock,
-        )
-        for battery in settings.batteries
-    ]
-    outputs = _outputs(settings, clock, lambda command: gateway[0].commander(command))
-    plan = Plan(
-        batteries=batteries,
-        site=_site(settings),
-        bounds=_bounds(settings),
-        outputs=outputs,
-        start_timeout=settings.bank.start_timeout,
-        join_voltage_difference=settings.bank.join_voltage_difference,
-        external=_external(settings.bank.external_sensor, clock),
-        floor=_floor(settings, clock),
-        store=store or Store(settings.state_dir or default_directory()),
-        closing=closing,
-    )
+    calls = Calls(lambda: gateway[0].changed(), lambda command: gateway[0].commander(command), clock)
+    plan = await _plan(settings, calls, NOTHING)
+    plan.store = store or Store(settings.state_dir or default_directory())
     gateway.append(Gateway(plan, clock=clock))
     return gateway[0]
 
 
-async def _known(battery: BatterySettings) -> BatterySettings:
+async def rebuild(gateway: Gateway, settings: Settings, *, clock: Clock = time.monotonic) -> Plan:
+    """A Plan for changed settings: batteries, ports and outputs whose own settings are as before are the running ones.
+
+    The store stays.  Raises GatewayError; then nothing has changed.
+    """
+    calls = Calls(gateway.changed, gateway.commander, clock)
+    plan = await _plan(settings, calls, gateway.plan.parts)
+    plan.store = gateway.plan.store
+    return plan
+
+
+async def _plan(settings: Settings, calls: Calls, old: Parts) -> Plan:
+    """What to run for `settings`, taken over from `old` where it is the same."""
+    given = {battery.name: battery for battery in settings.batteries}
+    known = {name: await _known(battery, old) for name, battery in given.items()}
+    settings = settings.model_copy(update={"batteries": tuple(known.values())})
+    drivers = {name: registry.load(battery.driver) for name, battery in known.items()}
+    async with AsyncExitStack() as undo:
+        devices = await _devices(settings, old, undo)
+        ports, by_battery = _ports(settings, drivers, devices, old)
+        polled = {
+            name: _battery(battery, drivers[name], by_battery[name], settings, calls, old)
+            for name, battery in known.items()
+        }
+        outputs = await _outputs(settings, calls, old)
+        undo.pop_all()
+    for name, battery in known.items():
+        polled[name].watch = _watch(battery, settings.limits_of(battery))
+    sensor, venus = settings.bank.external_sensor, settings.outputs.get("venus_dbus")
+    external = _kept(old.external, sensor, lambda: _external(sensor, calls.clock))
+    floor = _kept(old.floor, (venus, settings.limits.time_to_go.enabled), lambda: _floor(settings, calls.clock))
+    closing: list[Callable[[], Awaitable[None]]] = [device.close for device in devices.values()]
+    return Plan(
+        batteries=list(polled.values()),
+        site=_site(settings),
+        bounds=_bounds(settings),
+        outputs={name: output for name, (_, output) in outputs.items()},
+        start_timeout=settings.bank.start_timeout,
+        join_voltage_difference=settings.bank.join_voltage_difference,
+        external=external[1],
+        floor=floor[1],
+        closing=[*closing, *(port.close for _, port in ports.values())],
+        parts=Parts(given, known, devices, ports, polled, outputs, external, floor),
+    )
+
+
+def _kept(before: tuple[Any, Any], settings: Any, make: Callable[[], Any]) -> tuple[Any, Any]:
+    """`settings` and what was made for them: the running one, where they are the same."""
+    return before if before[0] == settings else (settings, make())
+
+
+async def _known(battery: BatterySettings, old: Parts) -> BatterySettings:
     """`battery` with its driver; `auto` is found out by asking the device.  Raises ConfigError when nothing answers."""
     if battery.driver != AUTO:
         return battery
+    before = old.given.get(battery.name)
+    if before is not None and (before.driver, before.port) == (battery.driver, battery.port):
+        return _as(battery, old.known[battery.name].driver, old.known[battery.name].setup)
     try:
         async for found in detect(battery.port):
             log.info("%s: %s on %s (driver: %s)", battery.name, found.what, battery.port, found.driver.name)
-            kind = battery_class(found.driver.name, found.driver.options)
-            return kind(**{**battery.model_dump(), "driver": found.driver.name, **found.setup})
+            return _as(battery, found.driver.name, found.setup)
     except LinkError as problem:
         raise ConfigError(f"{battery.name}: driver auto: {problem}") from None
     tried = ", ".join(registry.names())
     raise ConfigError(f"{battery.name}: driver auto: nothing on {battery.port} answers as {tried}; name the driver")
 
 
-async def _ports(settings: Settings, drivers: Mapping[str, Driver], closing: Closing) -> dict[str, Port]:
-    """Each battery's port; batteries on the same one share it."""
-    sharing: dict[str, list[BatterySettings]] = defaultdict(list)
+def _as(battery: BatterySettings, driver: str, setup: Mapping[str, Any]) -> BatterySettings:
+    """`battery` with a driver and its settings."""
+    kind = battery_class(driver, registry.load(driver).options)
+    return kind(**{**battery.model_dump(), "driver": driver, **setup})
+
+
+async def _devices(settings: Settings, old: Parts, undo: AsyncExitStack) -> dict[str, "PtyDevice"]:
+    """The simulators of batteries that are simulated, by name; those that are new are started."""
+    devices: dict[str, PtyDevice] = {}
     for battery in settings.batteries:
-        where = battery.port if battery.port != SIMULATED else await _simulate(battery, closing)
-        sharing[_same_port(where, sharing)].append(battery)
-    ports: dict[str, Port] = {}
-    for where, batteries in sharing.items():
-        port = open_port(where, [drivers[battery.name] for battery in batteries])
-        closing.append(port.close)
-        ports |= {battery.name: port for battery in batteries}
-    return ports
+        if battery.port == SIMULATED:
+            device = old.devices.get(battery.name)
+            if device is None or not _same_device(battery, old.known[battery.name]):
+                device = await _simulate(battery)
+                undo.push_async_callback(device.close)
+            devices[battery.name] = device
+    return devices
+
+
+def _same_device(battery: BatterySettings, before: BatterySettings) -> bool:
+    return (battery.driver, battery.port, battery.setup) == (before.driver, before.port, before.setup)
+
+
+def _ports(
+    settings: Settings, drivers: Mapping[str, Driver], devices: Mapping[str, "PtyDevice"], old: Parts
+) -> tuple[dict[str, tuple[set[str], Port]], dict[str, Port]]:
+    """The ports by place, and by battery; batteries on the same one share it.  Raises ConfigError where they cannot."""
+    sharing: dict[str, list[str]] = defaultdict(list)
+    for battery in settings.batteries:
+        where = str(devices[battery.name].path) if battery.name in devices else battery.port
+        sharing[_same_port(where, sharing)].append(battery.name)
+    ports = {where: _port(where, [drivers[name] for name in names], old) for where, names in sharing.items()}
+    return ports, {name: ports[where][1] for where, names in sharing.items() for name in names}
+
+
+def _port(where: str, drivers: Sequence[Driver], old: Parts) -> tuple[set[str], Port]:
+    """The port at `where` for these drivers: the running one, unless others used it, for whom it may be set up else."""
+    names = {driver.name for driver in drivers}
+    before = old.ports.get(where)
+    return before if before is not None and before[0] == names else (names, open_port(where, drivers))
+
+
+def _battery(
+    battery: BatterySettings, driver: Driver, port: Port, settings: Settings, calls: Calls, old: Parts
+) -> Battery:
+    """The running battery of that name, if it is the same device on the same port."""
+    before = old.polled.get(battery.name)
+    taken = any(port is other for _, other in old.ports.values())
+    if before is not None and taken and _same_device(battery, old.known[battery.name]):
+        return before
+    return Battery(_watch(battery, settings.limits_of(battery)), driver, port, calls.changed, calls.clock)
 
 
 def _same_port(where: str, others: Iterable[str]) -> str:
@@ -105,13 +205,11 @@ def _same_port(where: str, others: Iterable[str]) -> str:
     return next((other for other in others if other.startswith("/") and Path(other).resolve() == device), where)
 
 
-async def _simulate(battery: BatterySettings, closing: Closing) -> str:
-    """Start the driver's simulator for one battery; returns the pty it answers on."""
+async def _simulate(battery: BatterySettings) -> "PtyDevice":
+    """Start the driver's simulator for one battery."""
     from bms_drivers.sims.host import simulated  # only where it is configured
 
-    device = await simulated(battery.driver, battery.setup, seed=sum(battery.name.encode()))
-    closing.append(device.close)
-    return str(device.path)
+    return await simulated(battery.driver, battery.setup, seed=sum(battery.name.encode()))
 
 
 def _watch(battery: BatterySettings, limits: LimitSettings) -> Watch:
@@ -192,9 +290,15 @@ def _or(value: float | None, other: float) -> float:
     return other if value is None else value
 
 
-def _outputs(settings: Settings, clock: Clock, commander: Callable[[Command], Any]) -> dict[str, Output]:
+async def _outputs(settings: Settings, calls: Calls, old: Parts) -> dict[str, tuple[Any, Output]]:
+    """The outputs by name, each with its settings; one whose settings stayed the same is the running one."""
     identity = "+".join(battery.name for battery in settings.batteries)
-    return {
-        name: output_registry.build(name, output, clock, commander, identity)
-        for name, output in settings.outputs.items()
-    }
+    found: dict[str, tuple[Any, Output]] = {}
+    for name, output in settings.outputs.items():
+        before = old.outputs.get(name)
+        if before is not None and before[0] == output and not isinstance(before[1], AbsentOutput):
+            found[name] = before
+        else:  # in a thread: it loads libraries and reads files, and those that run already must not wait
+            make = partial(output_registry.build, name, output, calls.clock, calls.commander, identity)
+            found[name] = (output, await asyncio.to_thread(make))
+    return found

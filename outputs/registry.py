@@ -1,7 +1,8 @@
 """Outputs by name, imported only when configured, so that a site without D-Bus never loads it.
 
-An output's package holds `settings.py` (a pydantic model called Settings, importing nothing heavy) and
-`build.py` with `build(settings, clock, commander, identity) -> Output`.
+An output's package holds `settings.py` (a pydantic model called Settings, importing nothing heavy; its property
+`exclusive` names the bus that no second gateway may use) and `build.py` with
+`build(settings, clock, commander, identity) -> Output`.
 """
 
 from importlib import import_module
@@ -32,6 +33,11 @@ def build(name: str, settings: Any, clock: Clock, commander: Commander, identity
     except MissingPart as problem:
         return AbsentOutput(name, str(problem))
     return output
+
+
+def exclusive(settings: Any) -> str:
+    """The bus on which no second gateway may speak, where an output's settings name one; "" = there is none."""
+    return getattr(settings, "exclusive", "")
 
 
 def missing_library(name: str) -> str:
