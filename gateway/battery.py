@@ -253,7 +253,7 @@ class Battery:
                 raise
             except (LinkError, FrameError, DeviceRefused) as problem:
                 self._settle(
-                    asked, Outcome(False, False, f"{self.watch.name}: {asked.command.action} refused: {problem}")
+                    asked, Outcome(False, False, f"{self.watch.name}: {asked.command.words} refused: {problem}")
                 )
             else:
                 asked.sent = True
@@ -267,11 +267,11 @@ class Battery:
         for asked in [asked for asked in self._asked if asked.sent and pack is not None]:
             confirmed = self.driver.controls[asked.command.action].confirmed(asked.command.value, pack.reading)  # type: ignore[union-attr]
             asked.polls_left -= 1
-            what = f"{self.watch.name}: {asked.command.action} {asked.command.value:g}"
+            what = f"{self.watch.name}: {asked.command.words}"
             if confirmed:
-                self._settle(asked, Outcome(True, True, f"{what} confirmed by reading back"))
+                self._settle(asked, Outcome(True, True, f"{what}, confirmed by reading back"))
             elif asked.polls_left <= 0:
-                self._settle(asked, Outcome(True, False, f"{what} accepted, but the readings do not show it"))
+                self._settle(asked, Outcome(True, False, f"{what}, accepted, but the readings do not show it"))
 
     def _settle(self, asked: _Asked, outcome: Outcome) -> None:
         self._asked.remove(asked)

@@ -19,6 +19,13 @@ class Command:
     value: float
     battery: str = ""
 
+    @property
+    def words(self) -> str:
+        """For people: "charge on", "soc 80 %"."""
+        if self.action in ("charge", "discharge", "balance"):
+            return f"{self.action} {'on' if self.value else 'off'}"
+        return f"{self.action} {self.value:g}{' %' if self.action == 'soc' else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
