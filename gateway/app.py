@@ -59,6 +59,7 @@ class Plan:
     external: "ExternalSensor | None" = None
     floor: "EssFloor | None" = None
     closing: Sequence[Callable[[], Any]] = field(default_factory=tuple)  # awaited at the end: ports, simulators
+    parts: Any = None  # what it was built of; the wiring's own business
 
 
 class Gateway:
@@ -87,6 +88,7 @@ class Gateway:
         self._doubted: set[str] = set()
         self._compared: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._polling: dict[Battery, asyncio.Task[None]] = {}
         self._leaving = False
         self._outlets = Outlets(plan.outputs)
         self._supervisor = Supervisor("gateway")
@@ -98,38 +100,76 @@ class Gateway:
         """Read, decide and feed the outputs until `stop` is set; then leave every bus in order."""
         try:
             await self._outlets.start()
-            for watched in self._watched():
-                with self._supervisor.trying():
-                    watched.start()
+            self._watch(_watched(self.plan))
             if control is not None:
                 with self._supervisor.trying():
                     await control.start()
-            for battery in self.plan.batteries:
-                self._begin(Supervisor(battery.watch.name).keep(battery.run))
+            self._poll(self.plan.batteries)
             self._wake(0.0)
             await stop.wait()
         finally:
             await self._leave(control)
 
+    def _poll(self, batteries: Iterable[Battery]) -> None:
+        """Begin to read these batteries."""
+        for battery in batteries:
+            work = Supervisor(battery.watch.name).keep(battery.run)
+            self._polling[battery] = asyncio.create_task(work, name=battery.watch.name)
+
+    async def adopt(self, plan: Plan) -> None:
+        """Go on with another Plan; batteries and outputs that are in both run on without a gap."""
+        old, self.plan = self.plan, plan
+        self._doubted, self._compared = set(), set()
+        if not self._polling.keys() & set(plan.batteries):  # nothing that is known can be gone on with
+            self._started, self._complete = self._clock(), False
+        await self._unpoll([battery for battery in old.batteries if battery not in plan.batteries])
+        await self._close(close for close in old.closing if close not in plan.closing)
+        self._poll(battery for battery in plan.batteries if battery not in self._polling)
+        await self._outlets.change(plan.outputs)
+        for watched in _watched(old):
+            if watched not in _watched(plan):
+                with self._supervisor.trying():
+                    watched.stop()
+        self._watch(watched for watched in _watched(plan) if watched not in _watched(old))
+        self._wake(0.0)
+
+    async def _unpoll(self, batteries: Iterable[Battery]) -> None:
+        """Read these batteries no more."""
+        gone = [self._polling.pop(battery) for battery in batteries if battery in self._polling]
+        for task in gone:
+            task.cancel()
+        if gone:
+            await asyncio.wait(gone, timeout=PATIENCE)
+
+    def _watch(self, watched: "Iterable[ExternalSensor | EssFloor]") -> None:
+        for one in watched:
+            with self._supervisor.trying():
+                one.start()
+
+    async def _close(self, closing: Iterable[Callable[[], Any]]) -> None:
+        """Each in a step of its own, so that none keeps another from leaving in order."""
+        for close in closing:
+            with self._supervisor.trying():
+                async with asyncio.timeout(PATIENCE):
+                    await close()
+
     async def _leave(self, control: ControlServer | None) -> None:
-        """Save first; then each in a step of its own, so that none keeps another from leaving in order."""
+        """Save first; then each in a step of its own."""
         self._leaving = True
         if self._timer is not None:
             self._timer.cancel()
         with self._supervisor.trying():
             await self._save_last()
+        await self._unpoll(list(self._polling))
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=PATIENCE)
         await self._outlets.stop()
-        for watched in self._watched():
+        for watched in _watched(self.plan):
             with self._supervisor.trying():
                 watched.stop()
-        for close in (*([control.stop] if control is not None else []), *self.plan.closing):
-            with self._supervisor.trying():
-                async with asyncio.timeout(PATIENCE):
-                    await close()
+        await self._close((*([control.stop] if control is not None else []), *self.plan.closing))
 
     async def _save_last(self) -> None:
         """In a thread, after a save that is under way: the last frames need not wait for the disk."""
@@ -151,10 +191,6 @@ class Gateway:
     async def _tried(self, work: Awaitable[Any]) -> None:
         with self._supervisor.trying():
             await work
-
-    def _watched(self) -> "list[ExternalSensor | EssFloor]":
-        """Those who are asked on D-Bus."""
-        return [watched for watched in (self.plan.external, self.plan.floor) if watched is not None]
 
     def changed(self) -> None:
         """A battery has news: decide soon, together with what else arrives now."""
@@ -336,3 +372,8 @@ def _all_full(battery: Battery, full: frozenset[str]) -> bool:
 
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:
     return {"accepted": outcome.accepted, "confirmed": outcome.confirmed, "note": outcome.note}
+
+
+def _watched(plan: Plan) -> "list[ExternalSensor | EssFloor]":
+    """Those who are asked on D-Bus."""
+    return [watched for watched in (plan.external, plan.floor) if watched is not None]

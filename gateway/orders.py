@@ -87,7 +87,7 @@ class Orders:
     def _settle(self, order: Order, accepted: bool, confirmed: bool, became: str) -> None:
         if order not in self._orders:
             return  # it was replaced, or expired, while it was on its way
-        outcome = Outcome(accepted, confirmed, f"{self._name}: {order.command.action} {order.command.value:g} {became}")
+        outcome = Outcome(accepted, confirmed, f"{self._name}: {order.command.words} {became}")
         self._orders.remove(order)
         log.info("%s", outcome.note)
         if not order.done.done():

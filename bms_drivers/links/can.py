@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import threading
 import time
 from collections import Counter
@@ -15,6 +16,8 @@ from bms_drivers.kit.declare import Frame, Question
 from bms_drivers.links.link import Counters
 from gateway.model import LinkClosed
 from gateway.supervise import Supervisor
+
+log = logging.getLogger("bms_gateway.can")
 
 WAITING_MOST: Final = 1000  # frames kept for a reader that is slow; then the oldest go
 AT_ONCE: Final = 64  # frames read in one go, so that a full bus does not keep the rest of the gateway waiting
@@ -119,6 +122,7 @@ class CanLink:
             self._close()
             raise LinkClosed(self._refused(problem)) from None
         self.counters["requests"] += 1
+        self._show("tx", frame)
 
     # ---- receiving
 
@@ -168,10 +172,16 @@ class CanLink:
             return
         frame = CanFrame(message.arbitration_id, bytes(message.data), message.is_extended_id, self._clock())
         self.counters["replies"] += 1
+        self._show("rx", frame)
         self.newest[frame.id, frame.extended] = frame
         for reader in self._readers:
             if _put(reader, frame):
                 self.counters["overrun"] += 1
+
+    def _show(self, way: str, frame: CanFrame) -> None:
+        """What goes over the bus, for `run --log debug`."""
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s: %s %03X %s", self.channel, way, frame.id, frame.data.hex(" "))
 
     # ---- errors
 

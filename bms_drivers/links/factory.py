@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from bms_drivers.kit.declare import Driver, SerialLine
+from bms_drivers.links.absent import AbsentLink
 from bms_drivers.links.link import Link
 from bms_drivers.links.port import Port
-from gateway.model import ConfigError
+from gateway.extras import missing, needed
+from gateway.model import ConfigError, MissingPart
 
 MODBUS_PORT: Final = 502  # TCP, as registered for Modbus
 MODBUS_LINE: Final = SerialLine(baud=9600)  # where a Modbus driver names no line
@@ -29,7 +31,21 @@ def open_link(where: str, *drivers: Driver) -> Link:
     return _link(where, drivers)
 
 
+def missing_library(where: str) -> str:
+    """Why `where` cannot be reached in this installation; "" = it can.  Raises ConfigError for what is no port."""
+    return missing(where, *LIBRARIES.get(port_kind(where), ()))
+
+
 def _link(where: str, drivers: Sequence[Driver]) -> Link:
+    """The link, or one that says what is missing: a battery's fault is its own."""
+    try:
+        with needed(where):
+            return _usable_link(where, drivers)
+    except MissingPart as problem:
+        return AbsentLink(str(problem))
+
+
+def _usable_link(where: str, drivers: Sequence[Driver]) -> Link:
     kind = port_kind(where)
     if kind == "replay":
         return _replay(where)
@@ -58,6 +74,7 @@ def port_kind(where: str) -> str:
     )
 
 
+LIBRARIES: Final = {"serial": ("serial",), "tcp": ("pymodbus",), "can": ("can",)}
 USABLE: Final = {"serial": {"serial", "modbus"}, "tcp": {"modbus"}, "can": {"can"}}  # kind of port -> transports
 
 

@@ -15,6 +15,11 @@ PIECE: Final = 0.03  # s; a line delivers bytes as they come, here in pieces of 
 CHUNK: Final = 4096
 
 
+def _left_behind(link: Path) -> bool:
+    """Is it a link as we make them?  What a killed simulator left may lead to somebody else's terminal by now."""
+    return link.is_symlink() and link.readlink().is_relative_to("/dev/pts")
+
+
 class PtyDevice:
     """Answers on `path`; wakes up only when something is asked.  The packs live between two requests."""
 
@@ -40,8 +45,8 @@ class PtyDevice:
 
     async def start(self) -> None:
         """Open the pty.  Raises ConfigError when the stable name cannot be made; a file that is there is kept."""
-        if self._link is not None and self._link.exists() and not self._link.is_symlink():
-            raise ConfigError(f"{self._link}: is there and no symbolic link; expected a name that is free")
+        if self._link is not None and self._link.exists() and not _left_behind(self._link):
+            raise ConfigError(f"{self._link}: is there and no link of a simulator; expected a name that is free")
         self._master, self._slave = os.openpty()  # the slave stays open here, so that a gateway may close and reopen it
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)

@@ -108,7 +108,8 @@ def _print(driver: Driver, found: Decoded, as_json: bool) -> None:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {level}" for name, level in value.items() if level) or "none raised"
+        raised = ", ".join(f"{name} {level}" for name, level in value.items() if level)
+        return raised or ("none raised" if value else "none are read here")
     if isinstance(value, list):
         return " ".join(str(int(item)) if isinstance(item, bool) else str(item) for item in value)
     return str(value)

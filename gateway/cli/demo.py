@@ -23,8 +23,9 @@ from gateway.control import ControlServer, default_path
 from gateway.demo.bus import PrivateBus
 from gateway.demo.inverter import Inverter
 from gateway.demo.view import screen
+from gateway.explain import number
 from gateway.model import GatewayError
-from gateway.report import number, status_lines
+from gateway.report import status_lines
 from gateway.store import Store
 from gateway.wiring import build
 

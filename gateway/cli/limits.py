@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from gateway.extras import needed
 from gateway.limits.scenario import Moment, Scenario, differences, load, out, run
 from gateway.model import GatewayError
 
@@ -76,10 +77,8 @@ def _table(whole: Scenario, rows: Iterable[Moment]) -> Iterable[str]:
 
 def _draw(whole: Scenario, moments: Sequence[Moment], target: Path) -> None:
     """Cells, charge voltage, current limits and the state over time.  Raises GatewayError."""
-    try:
+    with needed("--plot"):
         from matplotlib.figure import Figure
-    except ImportError:
-        raise GatewayError("--plot needs matplotlib: pip install 'bms-gateway[plot]'") from None
     figure = Figure(figsize=(10, 10), layout="constrained")
     cells, volts, amps, state = figure.subplots(4, 1, sharex=True, height_ratios=(3, 2, 3, 1.2))
     figure.suptitle(whole.title or whole.name, fontsize=11)

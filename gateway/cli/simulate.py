@@ -15,6 +15,7 @@ from bms_drivers.sims.faults import KINDS, Faults
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.pack import Pack
 from bms_drivers.sims.pty import PtyDevice
+from gateway.locks import Held, Locks
 from gateway.model import ALARMS, GatewayError
 
 HELP = """Lines on standard input while it runs:
@@ -59,7 +60,20 @@ def command(
         kind, _, value = fault.partition("=")
         _set_fault(faults, kind, value or "on")
     _check_addresses(driver, addresses)
-    asyncio.run(_serve(driver, addresses, seed, faults, link, pack))
+    with Locks() as locks:
+        _take(link, locks)
+        asyncio.run(_serve(driver, addresses, seed, faults, link, pack))
+
+
+def _take(link: Path | None, locks: Locks) -> None:
+    """Make sure that no other simulator answers under this name.  Raises GatewayError."""
+    try:
+        if link is not None:
+            locks.take_name(f"simulate {link.parent.resolve() / link.name}")
+    except Held as held:
+        raise GatewayError(
+            f"{link}: another simulator{held.holder} answers there; expected a name that is free"
+        ) from None
 
 
 def _check_addresses(driver: str, addresses: tuple[int, ...]) -> None:

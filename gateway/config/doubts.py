@@ -1,12 +1,13 @@
 """What is allowed but perhaps not meant: said at start and by `check`, never a reason to refuse."""
 
+from gateway.config.parts import missing_parts
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed
 from gateway.limits.checks import doubts as limit_doubts
 
 
 def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
     """One sentence for each thing that looks unintended; each begins with the key it is about."""
-    found = [*_outputs(settings), *_bank(settings), *limit_doubts(settings.limits)]
+    found = [*missing_parts(settings), *_outputs(settings), *_bank(settings), *limit_doubts(settings.limits)]
     for battery in settings.batteries:
         found += _battery(battery, catalogue or installed())
         if battery.limits is not None:

@@ -16,6 +16,7 @@ from gateway.model.errors import (
     LinkClosed,
     LinkError,
     LinkTimeout,
+    MissingPart,
     WrongDevice,
 )
 from gateway.model.life import Life
@@ -47,6 +48,7 @@ __all__ = [
     "LinkClosed",
     "LinkError",
     "LinkTimeout",
+    "MissingPart",
     "Outcome",
     "Reading",
     "Snapshot",

@@ -57,6 +57,13 @@ class Command:
             raise CommandError(f"{self.action} {self.value!s:.40} cannot be commanded, expected {allowed.words}")
         object.__setattr__(self, "value", float(self.value))  # plain, whatever kind of number the door had
 
+    @property
+    def words(self) -> str:
+        """For people: "charge on", "soc 80 %"."""
+        if self.action in ("charge", "discharge", "balance"):
+            return f"{self.action} {'on' if self.value else 'off'}"
+        return f"{self.action} {self.value:g}{' %' if self.action == 'soc' else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -6,6 +6,7 @@
       FrameError         the peer's bytes: BadChecksum, BadLength, WrongDevice, Implausible (drop the frame, count it)
       DeviceRefused      the peer understood and said no
       CommandError       a command that nobody may give: which, and what would be right
+      MissingPart        an optional library is not installed: what needs it, and the command that installs it
 
 Raised where known; caught where something can be done: by the supervisor of the one battery concerned.
 """
@@ -79,3 +80,7 @@ class DeviceRefused(GatewayError):
 
 class CommandError(GatewayError):
     """A command with an action or a value that there is not; whatever door it came by, it is refused."""
+
+
+class MissingPart(GatewayError):
+    """A library that not every site needs is not there; the message holds the command that installs it."""

@@ -169,6 +169,7 @@ class Bus:
                 self._unopened = True
                 self._say(f"cannot open: {fault}")
         self._full = 0
+        log.info("%s: open", self.name)
         if not self._said or self._unopened:
             self._well()
         self._unopened = False

@@ -103,6 +103,11 @@ class Dialect:
                 self._read(layout, layout.decode(latest[key]), values)
         return {key: value.rstrip() if isinstance(value, str) else value for key, value in values.items()}
 
+    def unit(self, key: str) -> str:
+        """In which unit the value called `key` is; "" = a number without one, a flag or a text."""
+        units = (s.unit for layout in self.layouts for s in layout.message.signals if s.name == key)
+        return (next(units, None) or "").replace("degC", "°C")
+
     def knows(self, frame: Frame) -> bool:
         """Whether it is one of the frames that this dialect sends."""
         return (frame.id, frame.extended) in self._by_id

@@ -119,6 +119,8 @@ class CanOutput:
         frames = self._what_to_send(now)
         self._frames = frames if frames and self._bus.send(frames) else []
         if self._frames:
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("%s: tx %s", self._bus.name, " ".join(map(str, self._frames)))
             self._sent.append((now, len(frames)))
             self._beat += 1
             self._longest_gap = max(self._longest_gap, loop.time() - (self._sent_at or loop.time()))

@@ -49,7 +49,7 @@ class VenusDbus:
         loop = self._loop
         if loop is None:
             return False
-        log.info("asked on D-Bus: %s %g for %s", command.action, command.value, command.battery or "every battery")
+        log.info("asked on D-Bus: %s for %s", command.words, command.battery or "every battery")
         try:
             loop.call_soon_threadsafe(self._commander, command)
         except RuntimeError:  # it closed just now

@@ -61,8 +61,10 @@ class BusLink:
         self.is_open = False
 
     async def exchange(self, question: kit.Question) -> Sequence[kit.Frame]:
-        assert isinstance(question, kit.Ask) and self.is_open
+        assert self.is_open
         await asyncio.sleep(0)
+        if not isinstance(question, kit.Ask):
+            raise LinkTimeout("nobody here speaks Modbus")
         self.bus.asked.append(question)
         answer = Answer(question)
         for simulator in self.bus.simulators:

@@ -53,7 +53,7 @@ def test_a_command_to_a_battery_that_is_away_expires_and_is_never_written_later(
         await go_on(battery, device, 29)
         assert not done.done()
         await go_on(battery, device, 1)
-        assert done.result() == Outcome(False, False, "pack: soc 100 expired before it could be sent (30 s)")
+        assert done.result() == Outcome(False, False, "pack: soc 100 % expired before it could be sent (30 s)")
         device.plugged = True
         await go_on(battery, device, 10)
         assert writes(device) == []
@@ -76,7 +76,7 @@ def test_a_battery_that_is_asked_seldom_has_three_polls_to_take_a_command() -> N
         await go_on(battery, device, 59, poll=False)
         assert not done.done()
         await go_on(battery, device, 2, poll=False)
-        assert done.result().note == "pack: soc 100 expired before it could be sent (60 s)"
+        assert done.result().note == "pack: soc 100 % expired before it could be sent (60 s)"
 
     told(work, poll_interval=20.0)
 
@@ -85,7 +85,7 @@ def test_a_newer_command_of_its_kind_replaces_the_one_that_waits() -> None:
     async def work(battery: Battery, device: Device) -> None:
         first, other = battery.command(Command("soc", 90.0)), battery.command(Command("charge", 1.0))
         second = battery.command(Command("soc", 95.0))
-        assert first.result() == Outcome(False, False, "pack: soc 90 replaced by a newer one")
+        assert first.result() == Outcome(False, False, "pack: soc 90 % replaced by a newer one")
         assert not other.done()
         device.fields = {"soc": 95.0}
         await go_on(battery, device, 1)
@@ -113,7 +113,7 @@ def test_a_command_replaced_while_it_is_on_its_way_has_one_outcome_and_the_newer
         first = battery.command(Command("soc", 90.0))
         device.fields = {"soc": 50.0}
         await go_on(battery, device, 2)
-        assert first.result().note == "pack: soc 90 replaced by a newer one"
+        assert first.result().note == "pack: soc 90 % replaced by a newer one"
         assert writes(device) == ["soc 90", "soc 50"]
         assert newer[0].result().confirmed
 
@@ -195,7 +195,7 @@ def test_what_is_written_but_does_not_show_in_three_readings_is_said() -> None:
         await go_on(battery, device, 2)
         assert not done.done()
         await go_on(battery, device, 1)
-        assert done.result() == Outcome(True, False, "pack: soc 100 accepted, but the readings do not show it")
+        assert done.result() == Outcome(True, False, "pack: soc 100 % accepted, but the readings do not show it")
         assert writes(device) == ["soc 100"]
 
     told(work)
@@ -206,7 +206,7 @@ def test_what_is_written_to_a_device_that_then_falls_silent_is_said_as_unconfirm
         done = battery.command(Command("soc", 100.0))
         device.silent = {"volts"}
         await go_on(battery, device, 31)
-        note = "pack: soc 100 accepted, but no reading came that could show it (30 s)"
+        note = "pack: soc 100 % accepted, but no reading came that could show it (30 s)"
         assert done.result() == Outcome(True, False, note)
 
     told(work)
@@ -224,7 +224,7 @@ def test_a_command_whose_talk_fails_with_anything_is_refused_at_once_and_polling
         await go_on(battery, device, 3)
         outcome = done.result()
         assert not outcome.accepted
-        assert outcome.note.startswith("pack: soc 100 refused: ")
+        assert outcome.note.startswith("pack: soc 100 % refused: ")
         assert str(fault) in outcome.note
         assert battery.states()[0].counters["good"] == 3
 

@@ -10,9 +10,9 @@ import pytest
 from gateway.app import Gateway
 from gateway.battery import LOST_AFTER
 from gateway.config.load import parse
-from gateway.model import Command, ConfigError, Health
+from gateway.model import Command, ConfigError, GatewayError, Health
 from gateway.store import Store
-from gateway.wiring import build
+from gateway.wiring import build, rebuild
 
 CONFIG = """
 batteries:
@@ -133,3 +133,72 @@ outputs:
 def test_a_poll_interval_that_would_make_a_battery_lost_between_two_polls_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"poll_interval: 20\.1 is out of range, expected a number 0\.1\.\.20 s"):
         parse("batteries:\n  - {name: pack, driver: jbd, port: /dev/ttyUSB0, poll_interval: 20.1}\n")
+
+
+def pts() -> int:
+    """How many pseudo-terminals this process has open."""
+    return sum(str(path.resolve()).endswith("ptmx") for path in Path("/proc/self/fd").iterdir())
+
+
+def test_what_stays_the_same_is_taken_over_and_what_differs_is_made_anew(tmp_path: Path) -> None:
+    async def look(gateway: Gateway) -> None:
+        old = gateway.plan
+        changed = CONFIG.replace("33", "22").replace(
+            "name: special\n    driver: jbd", "name: special\n    driver: jk_pb"
+        )
+        plan = await rebuild(gateway, parse(changed.replace("{max: 20}", "{max: 10}")))
+        await gateway.adopt(plan)
+        assert gateway.plan is plan
+        assert plan.outputs["can_bms"] is old.outputs["can_bms"]
+        assert [new is before for new, before in zip(plan.batteries, old.batteries, strict=True)] == [True, False]
+        assert plan.bounds.charge_current == {"plain": 50.0, "special": 10.0}
+        async with asyncio.timeout(10):
+            while [state.reading is not None for state in gateway.states] != [True, True]:
+                await asyncio.sleep(0.05)
+        snapshot = gateway.decide()
+        assert snapshot.bank.complete and snapshot.decision.ccl <= 22.0
+
+    during(tmp_path, look)
+
+
+def test_a_changed_limit_holds_for_a_battery_that_runs_on(tmp_path: Path) -> None:
+    async def look(gateway: Gateway) -> None:
+        special = gateway.plan.batteries[1]
+        await gateway.adopt(await rebuild(gateway, parse(CONFIG.replace("sensor_1: [10, 1]", "sensor_1: [20, 1]"))))
+        assert gateway.plan.batteries[1] is special
+        before = gateway.states[1].reading
+        async with asyncio.timeout(10):
+            while (now := gateway.states[1].reading) is None or before is None or now is before:
+                await asyncio.sleep(0.05)
+        assert now.temperatures[0] == pytest.approx((before.temperatures[0] or 0) + 10, abs=0.5)
+
+    during(tmp_path, look)
+
+
+def test_what_cannot_be_built_changes_nothing(tmp_path: Path) -> None:
+    async def look(gateway: Gateway) -> None:
+        plan, watches, open_before = gateway.plan, [b.watch for b in gateway.plan.batteries], pts()
+        wrong = CONFIG.replace("- {name: plain,", "- {name: another, driver: jbd, port: simulated}\n  - {name: plain,")
+        wrong += "  venus_dbus: {}\n"
+        settings = parse(wrong)
+        settings.outputs["can_bms"] = settings.outputs["can_bms"].model_copy(update={"dialect": "nonsense"})
+        with pytest.raises(GatewayError, match="nonsense"):
+            await rebuild(gateway, settings)
+        assert gateway.plan is plan
+        assert [battery.watch for battery in plan.batteries] == watches
+        assert pts() == open_before, "the simulator of the new battery was closed again"
+
+    during(tmp_path, look)
+
+
+def test_batteries_that_are_all_new_are_waited_for_before_anything_is_sent(tmp_path: Path) -> None:
+    async def look(gateway: Gateway) -> None:
+        renamed = CONFIG.replace("plain", "first").replace("special", "second")
+        await gateway.adopt(await rebuild(gateway, parse(renamed)))
+        assert gateway.decide().bank.complete is False
+        async with asyncio.timeout(10):
+            while gateway.snapshot is None or not gateway.snapshot.bank.complete:
+                await asyncio.sleep(0.05)
+        assert [state.name for state in gateway.states] == ["first", "second"]
+
+    during(tmp_path, look)

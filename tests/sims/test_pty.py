@@ -155,13 +155,31 @@ def test_the_earliest_signal_leaves_no_name_behind(tmp_path: Path) -> None:
         process.wait(5)
 
 
-def test_a_name_left_over_is_taken_and_a_name_taken_over_is_left(tmp_path: Path) -> None:
+def test_a_name_in_use_is_refused_and_one_left_over_is_taken(tmp_path: Path) -> None:
     link = tmp_path / "battery"
     link.symlink_to(tmp_path / "gone")
-    with device("--link", str(link)) as (first, _), device("--link", str(link)):
-        first.terminate()
-        assert first.wait(5) == 0
-        assert ask(link)[0], "the name belongs to the second one now"
+    with device("--link", str(link)) as (first, _):
+        done = refused("--link", str(link))
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"{link}: another simulator (process {first.pid}) answers there; expected a name that is free\n"
+        )
+        assert ask(link)[0], "the first one keeps its name"
+        first.kill()
+        first.wait(5)
+        with device("--link", str(link)):
+            assert ask(link)[0], "a killed one leaves a link, but no claim to it"
+
+
+@pytest.mark.parametrize("target", ["/dev/null", "file"])
+def test_a_link_of_the_users_is_never_replaced(target: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    link = tmp_path / "precious"
+    link.symlink_to(tmp_path / target)
+    done = refused("--link", str(link))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "no link of a simulator" in done.stderr
+    assert link.readlink() == tmp_path / target
 
 
 def test_a_file_of_the_users_is_never_replaced(tmp_path: Path) -> None:
@@ -170,7 +188,7 @@ def test_a_file_of_the_users_is_never_replaced(tmp_path: Path) -> None:
     done = refused("--link", str(file))
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "no symbolic link" in done.stderr
+    assert "no link of a simulator" in done.stderr
     assert file.read_text() == "kept"
 
 
