@@ -6,6 +6,7 @@ All of it runs on the D-Bus thread.  dbus-python attaches connections to GLib's 
 import array
 import fcntl
 import os
+import re
 import termios
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -160,6 +161,6 @@ def from_wire(value: object) -> Value:
 
 
 def _words(problem: dbus.DBusException) -> str:
-    """One line about a D-Bus error."""
+    """One line about a D-Bus error, the same at each try: without the number of our connection."""
     text = problem.get_dbus_message() or problem.get_dbus_name() or str(problem)
-    return str(text).splitlines()[0]
+    return re.sub(r' ":[\d.]+"', "", str(text).splitlines()[0])

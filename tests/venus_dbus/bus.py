@@ -27,7 +27,7 @@ CONFIG = """\
   <listen>{address}</listen>
   <auth>EXTERNAL</auth>
   <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
+    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>{own}
   </policy>
 </busconfig>
 """
@@ -36,10 +36,10 @@ CONFIG = """\
 class Daemon:
     """A dbus-daemon on a socket of its own, which can die, come back and freeze."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, own: str = '<allow own="*"/>') -> None:
         self.address = f"unix:path={folder / 'bus'}"
         self._config = folder / "bus.conf"
-        self._config.write_text(CONFIG.format(address=self.address))
+        self._config.write_text(CONFIG.format(address=self.address, own=own))
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:

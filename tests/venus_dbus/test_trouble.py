@@ -37,6 +37,23 @@ def test_a_daemon_that_comes_later_is_found_and_said_to_be_missing_once(
         asyncio.run(scenario())
 
 
+def test_a_daemon_that_forbids_our_name_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        daemon = Daemon(tmp_path, own="")
+        daemon.start()
+        try:
+            async with gateway(daemon.address) as (output, _):
+                output.publish(now())
+                await until(lambda: "is not allowed to own" in str(output.status()["problem"]))
+                await asyncio.sleep(1.5)  # it tries again after 0.2, 0.5 and 1 s
+        finally:
+            daemon.kill()
+
+    with caplog.at_level(logging.WARNING, logger="bms_gateway.venus_dbus"):
+        asyncio.run(scenario())
+    assert len([line for line in caplog.messages if "is not allowed to own" in line]) == 1
+
+
 def test_after_the_daemon_died_the_service_is_back_within_seconds_with_all_values(daemon: Daemon) -> None:
     async def scenario() -> None:
         async with gateway(daemon.address, each_battery=True) as (output, _):
