@@ -21,9 +21,9 @@ from typing import Final
 from gateway.model import GatewayError, Snapshot
 from outputs.can_bms.bus import Bus
 from outputs.can_bms.dialect import Dialect, Frame
-from outputs.can_bms.keys import Value
+from outputs.can_bms.keys import REQUIRED, Value
 from outputs.can_bms.settings import Settings
-from outputs.can_bms.values import REQUIRED, safe, values_of
+from outputs.can_bms.values import safe, values_of
 from outputs.output import Clock
 
 log = logging.getLogger("bms_gateway.can_bms")
