@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +18,16 @@ from gateway.control import ControlServer
 from gateway.limits import Memory, Site, evaluate
 from gateway.limits.checks import protection_doubts, together_doubts
 from gateway.limits.history import GROUPS, cleared, figures
-from gateway.model import BankState, BatteryState, Command, Decision, Health, Outcome, Snapshot
+from gateway.model import (
+    BankState,
+    BatteryState,
+    Command,
+    CommandError,
+    Decision,
+    Health,
+    Outcome,
+    Snapshot,
+)
 from gateway.report import snapshot_json
 from gateway.store import Store
 from outputs.output import Output
@@ -244,8 +252,6 @@ class Gateway:
 
     def _clear(self, what: float) -> Outcome:
         """Begin a group of the history's figures anew."""
-        if what not in GROUPS:
-            return Outcome(False, False, f"history: {what:g} is no group of figures, expected 1 (all) to {len(GROUPS)}")
         self._memory = replace(self._memory, history=cleared(self._memory.history, int(what)))
         log.info("history: %s cleared", GROUPS[int(what)])
         return Outcome(True, True, f"history: {GROUPS[int(what)]} cleared")
@@ -263,10 +269,12 @@ class Gateway:
         """What the control socket asks: {"ask": "state"} or {"ask": "command", ...}."""
         if request.get("ask") == "state":
             return self.state()
-        if request.get("ask") == "command":
-            with suppress(KeyError, TypeError, ValueError):
-                command = Command(request["action"], float(request["value"]), str(request.get("battery", "")))
-                return {"outcomes": [_outcome_json(outcome) for outcome in await self.command(command)]}
+        if request.get("ask") == "command" and request.keys() >= {"action", "value"}:
+            try:
+                command = Command(request["action"], request["value"], str(request.get("battery", "")))
+            except CommandError as problem:
+                return {"outcomes": [_outcome_json(Outcome(False, False, str(problem)))]}
+            return {"outcomes": [_outcome_json(outcome) for outcome in await self.command(command)]}
         return {"error": 'unknown request: {"ask": "state"} or {"ask": "command", "action", "value", "battery"}'}
 
     def state(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@
       LinkError          the pipe: LinkClosed, LinkTimeout, LinkBusy (all worth a retry)
       FrameError         the peer's bytes: BadChecksum, BadLength, WrongDevice, Implausible (drop the frame, count it)
       DeviceRefused      the peer understood and said no
+      CommandError       a command that nobody may give: which, and what would be right
 
 Raised where known; caught where something can be done: by the supervisor of the one battery concerned.
 """
@@ -74,3 +75,7 @@ class Implausible(FrameError):
 
 class DeviceRefused(GatewayError):
     """The device answered "no"; the message holds its code and meaning."""
+
+
+class CommandError(GatewayError):
+    """A command with an action or a value that there is not; whatever door it came by, it is refused."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,11 +155,11 @@ def test_an_impossible_reading_is_dropped_whole_and_counted() -> None:
 def test_a_command_the_driver_lacks_is_refused_at_once() -> None:
     async def ask() -> str:
         battery = make(Bench(jbd()))
-        battery.driver = registry.load("jbd")
-        outcome = await battery.command(Command("heat", 1.0))  # type: ignore[arg-type]
+        battery.driver = replace(registry.load("jbd"), controls={})
+        outcome = await battery.command(Command("balance", 1.0))
         return outcome.note
 
-    assert asyncio.run(ask()) == "pack: a jbd cannot do 'heat'"
+    assert asyncio.run(ask()) == "pack: a jbd cannot do 'balance'"
 
 
 def test_a_command_is_sent_and_confirmed_by_reading_back() -> None:

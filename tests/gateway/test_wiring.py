@@ -90,8 +90,9 @@ def test_the_history_is_cleared_on_request_and_nonsense_is_refused(tmp_path: Pat
         assert gateway.snapshot is not None and gateway.snapshot.life is not None
         before = gateway.snapshot.life.minimum_voltage
         assert before is not None
-        (refused,) = await gateway.command(Command("clear_history", 9.0))
-        assert (refused.accepted, refused.note) == (False, "history: 9 is no group of figures, expected 1 (all) to 7")
+        refused = await gateway.answer({"ask": "command", "action": "clear_history", "value": 9})
+        note = "clear_history 9 cannot be commanded, expected 1 (all) to 7 (energy)"
+        assert refused == {"outcomes": [{"accepted": False, "confirmed": False, "note": note}]}
         (done,) = await gateway.command(Command("clear_history", 3.0))
         assert (done.accepted, done.confirmed, done.note) == (True, True, "history: voltages cleared")
         answer = await gateway.answer({"ask": "command", "action": "clear_history", "value": 1})
