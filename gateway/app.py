@@ -256,11 +256,12 @@ class Gateway:
         log.info("history: %s cleared", GROUPS[int(what)])
         return Outcome(True, True, f"history: {GROUPS[int(what)]} cleared")
 
-    def commander(self, command: Command) -> None:
-        """For outputs: perform `command` and only log what became of it."""
+    def commander(self, command: Command) -> "asyncio.Task[list[Outcome]]":
+        """For outputs: have `command` performed; the task holds what became of it, for each battery."""
         task = asyncio.create_task(self.command(command))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _perform(self, command: Command, batteries: Iterable[Battery]) -> list[Outcome]:
         return list(await asyncio.gather(*(battery.command(command) for battery in batteries)))

@@ -138,6 +138,7 @@ class Battery:
             remark=self._remark,
             poll_interval=self.watch.poll_interval,
             counters=dict(self.counters),
+            controls=tuple(sorted(self.driver.controls)) if not key else (),
         )
 
     def _flaky(self, now: float) -> bool:

@@ -7,13 +7,15 @@
 * Time is `clock()`, monotonic seconds, the clock that stamped the Snapshot.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from gateway.model import Command, Snapshot
+from gateway.model import Command, Outcome, Snapshot
 
 Clock = Callable[[], float]
-Commander = Callable[[Command], None]
+Commander = Callable[[Command], "asyncio.Future[list[Outcome]]"]
+"""Has a command performed; the future holds what became of it, for each battery.  Called on the event loop."""
 
 
 class Output(Protocol):

@@ -59,7 +59,9 @@ class BatteryService:
         self.plan, self.problem, self.claimed = plan, "", False
         self.signals = self.reconnects = 0
         self.tree = _static(plan)
-        self._controls = Controls(self.tree, plan.battery, ask, writable=plan.writable, history=plan.bms)
+        self._controls = Controls(
+            self.tree, plan.battery, ask, self._change, writable=plan.writable, history=plan.bms
+        )  # fmt: skip
         self._published = Published(self.tree)
         self._address, self._clock = address, clock
         self._claim = Claim(
@@ -142,7 +144,7 @@ class BatteryService:
             if not done:
                 self.give_up()
         self._slow_at, self._sent = now if slow else self._slow_at, view
-        self._dirty.update(dict.fromkeys(changed))
+        self._dirty.update(dict.fromkeys([*changed, *self._controls.offer(view.controls)]))
         self._emit()
         self._request_name()
 
@@ -303,17 +305,12 @@ class BatteryService:
         return None
 
     def _write(self, path: str, item: Item, value: Value) -> int:
-        """SetValue: 0 = accepted; what was accepted is told to everybody."""
+        """SetValue: 0 = accepted; whatever it changes is told to everybody."""
         if not item.writable:
             return NOT_WRITABLE
         if path == "/CustomName":
             return self._rename(value)
-        before = item.value
-        answer = self._controls.write(path, value)
-        if item.value != before:
-            self._dirty[path] = None
-            self._emit()
-        return answer
+        return self._controls.write(path, value)
 
     def _rename(self, value: Value) -> int:
         if not isinstance(value, str):

@@ -16,8 +16,9 @@ from dbus.mainloop.glib import threads_init
 from gi.repository import GLib
 
 from gateway import VERSION
-from gateway.model import BatteryState, Command, Health, Reading, Snapshot
+from gateway.model import BatteryState, Health, Reading, Snapshot
 from outputs.output import Clock
+from outputs.venus_dbus.controls import Asker
 from outputs.venus_dbus.service import BatteryService, Plan
 from outputs.venus_dbus.settings import Settings
 from outputs.venus_dbus.view import HUNG, View, bank_view, battery_view, vouched
@@ -36,7 +37,7 @@ class DbusThread:
     """Runs the services.  `publish` and `status` may be called from any thread."""
 
     def __init__(
-        self, settings: Settings, address: str, clock: Clock, ask: Callable[[Command], bool], identity: str
+        self, settings: Settings, address: str, clock: Clock, ask: Asker, identity: str
     ) -> None:  # fmt: skip
         self._settings, self._address, self._clock = settings, address, clock
         self._ask, self._identity = ask, identity
@@ -78,6 +79,16 @@ class DbusThread:
         if ended:
             os.close(self._door)
         return ended
+
+    def soon(self, work: Callable[[], object]) -> None:
+        """Have `work` done on the thread, unless it is ending."""
+
+        def do() -> bool:
+            if not self._stopping:
+                work()
+            return bool(GLib.SOURCE_REMOVE)
+
+        GLib.idle_add(do, priority=GLib.PRIORITY_DEFAULT)
 
     def status(self) -> dict[str, object]:
         """Figures of all services together; connected = the bank is on the bus."""

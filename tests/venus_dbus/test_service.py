@@ -126,21 +126,22 @@ def test_switches_and_soc_become_commands_on_the_event_loop(daemon: Daemon) -> N
             for path, argument, answer in (
                 ("/Settings/ResetSocToApply", "int32:1", "int32 2"),  # nothing chosen yet
                 ("/Settings/ForceChargingOff", "int32:1", "int32 0"),
-                ("/Settings/ForceChargingOff", "int32:1", "int32 0"),  # equal: no second command
+                ("/Settings/ForceChargingOff", "int32:1", "int32 0"),  # it is being asked: no second command
                 ("/Settings/ForceChargingOff", "int32:7", "int32 2"),
                 ("/Settings/ForceChargingOff", "string:on", "int32 2"),
                 ("/Settings/ResetSocTo", "int32:101", "int32 2"),
                 ("/Settings/ResetSocTo", "int32:95", "int32 0"),
+                ("/Settings/ResetSocTo", "double:nan", "int32 2"),
                 ("/Settings/ResetSocToApply", "int32:1", "int32 0"),
-                ("/Settings/ResetSocToApply", "int32:1", "int32 0"),  # the same again is a new wish
                 ("/Settings/ForceChargingOff", "int32:0", "int32 0"),
+                ("/History/Clear", "int32:9", "int32 2"),
+                ("/History/Clear", "int32:2", "int32 0"),
             ):
                 assert answer in await off_loop(send, daemon.address, path, "SetValue", f"variant:{argument}"), path
             await until(lambda: len(asked) == 4)
             assert asked == [
-                Command("charge", 0.0), Command("soc", 95.0), Command("soc", 95.0), Command("charge", 1.0),
+                Command("charge", 0.0), Command("soc", 95.0), Command("charge", 1.0), Command("clear_history", 2.0),
             ]  # fmt: skip
-            assert await off_loop(value, daemon.address, "/Settings/ResetSocToApply") == "int32 0"
 
     asyncio.run(scenario())
 
