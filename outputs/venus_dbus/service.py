@@ -16,6 +16,7 @@ from dbus import Dictionary
 from dbus.lowlevel import ErrorMessage, MethodCallMessage, MethodReturnMessage, SignalMessage
 from gi.repository import GLib
 
+from gateway.supervise import Supervisor
 from outputs.output import Clock
 from outputs.venus_dbus.bus import BUS_ITEM, Bus, from_wire, to_wire
 from outputs.venus_dbus.claim import Claim
@@ -32,6 +33,7 @@ DO_NOT_QUEUE: Final = 4
 OWNER: Final = (1, 4)  # RequestName: we own it now, we own it already
 RATE_WINDOW: Final = 30.0  # s over which messages are counted
 NAME_LENGTH: Final = 64  # characters of a custom name
+DEFECT: Final = "a defect: its values cannot be made; see the log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Plan:
 class BatteryService:
     """Keeps one service on the bus, whatever the daemon does."""
 
-    def __init__(self, plan: Plan, address: str, clock: Clock, ask: Asker) -> None:
+    def __init__(self, plan: Plan, address: str, clock: Clock, ask: Asker, supervisor: Supervisor) -> None:
         self.plan, self.problem, self.claimed = plan, "", False
         self.signals = self.reconnects = 0
         self.tree = _static(plan)
@@ -63,11 +65,11 @@ class BatteryService:
             self.tree, plan.battery, ask, self._change, writable=plan.writable, history=plan.bms
         )  # fmt: skip
         self._published = Published(self.tree)
-        self._address, self._clock = address, clock
+        self._address, self._clock, self._supervisor = address, clock, supervisor
         self._claim = Claim(
             plan.identity, plan.instance, plan.custom_name, self._settled, self._assigned, self._named
         )  # fmt: skip
-        self._bus = Bus(self._greeted, self._message, self._lost)
+        self._bus = Bus(self._greeted, self._message, self._lost, supervisor)
         self._pace = Pace(plan.min_interval)
         self._running = self._welcome = self._asked = self._dropped = False
         self._view: View | None = None  # the newest
@@ -98,10 +100,11 @@ class BatteryService:
 
     def give_up(self) -> None:
         """Values cannot be made because of a defect: off the bus, rather than leaving old limits on it."""
-        log.critical("%s leaves the bus: its values cannot be made", self.plan.name)
+        if self.problem != DEFECT:
+            log.critical("%s leaves the bus: its values cannot be made", self.plan.name)
         self.leave()
         self._sent = None  # no name before a whole set of values is there again
-        self.problem = "a defect: its values cannot be made; see the log"
+        self.problem = DEFECT
 
     @property
     def rate(self) -> float:
@@ -123,7 +126,8 @@ class BatteryService:
 
     def _timed(self) -> bool:
         self._timer = None
-        self._publish()
+        with self._supervisor.trying(lambda fault: self.give_up()):
+            self._publish()
         return bool(GLib.SOURCE_REMOVE)
 
     def _publish(self) -> None:
@@ -131,18 +135,13 @@ class BatteryService:
         if self._timer is not None:
             GLib.source_remove(self._timer)
             self._timer = None
-        view, now, done = self._view, self._clock(), False
+        view, now = self._view, self._clock()
         if view is None:
             return
         slow = (
             self._sent is None or now - self._slow_at >= self.plan.slow_interval or view.reasons != self._sent.reasons
         )
-        try:
-            changed = self._published.update(view, slow=slow)
-            done = True
-        finally:
-            if not done:
-                self.give_up()
+        changed = self._published.update(view, slow=slow)
         self._slow_at, self._sent = now if slow else self._slow_at, view
         self._dirty.update(dict.fromkeys([*changed, *self._controls.offer(view.controls)]))
         self._emit()
@@ -219,7 +218,8 @@ class BatteryService:
 
         def due() -> bool:
             self._retry = None
-            action()
+            with self._supervisor.trying():
+                action()
             return bool(GLib.SOURCE_REMOVE)
 
         delay = RETRY[min(self._tries, len(RETRY) - 1)]

@@ -17,6 +17,7 @@ from gi.repository import GLib
 
 from gateway import VERSION
 from gateway.model import BatteryState, Health, Reading, Snapshot
+from gateway.supervise import Supervisor
 from outputs.output import Clock
 from outputs.venus_dbus.controls import Asker
 from outputs.venus_dbus.service import BatteryService, Plan
@@ -41,6 +42,7 @@ class DbusThread:
     ) -> None:  # fmt: skip
         self._settings, self._address, self._clock = settings, address, clock
         self._ask, self._identity = ask, identity
+        self._supervisor = Supervisor("venus_dbus")
         self._newest: Snapshot | None = None
         self._door = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._knocked = self._stopping = self._hung = self._left = False
@@ -59,7 +61,7 @@ class DbusThread:
     def start(self) -> None:
         """Begin; the daemon need not be there yet."""
         self._open_door()
-        GLib.idle_add(self._enter, priority=GLib.PRIORITY_DEFAULT)
+        self.soon(self._bank.enter)
         self._thread.start()
 
     def publish(self, snapshot: Snapshot) -> None:
@@ -85,7 +87,8 @@ class DbusThread:
 
         def do() -> bool:
             if not self._stopping:
-                work()
+                with self._supervisor.trying():
+                    work()
             return bool(GLib.SOURCE_REMOVE)
 
         GLib.idle_add(do, priority=GLib.PRIORITY_DEFAULT)
@@ -117,10 +120,6 @@ class DbusThread:
         finally:
             self._leave()
 
-    def _enter(self) -> bool:
-        self._bank.enter()
-        return bool(GLib.SOURCE_REMOVE)
-
     def _quit(self) -> bool:
         for source in (self._watch, self._doorman):
             if source is not None:
@@ -139,20 +138,17 @@ class DbusThread:
 
     def _look(self, door: int, _: object) -> bool:
         """A knock: publish the newest Snapshot and watch its deadline."""
-        os.eventfd_read(door)
-        self._knocked = done = False
-        try:
+        with self._supervisor.trying():  # GLib forgets a callback that fails
+            os.eventfd_read(door)
+            self._knocked = False
             self._refresh()
-            done = True
-        finally:
-            if not done:
-                self._open_door()  # GLib forgets a callback that failed
         return bool(GLib.SOURCE_CONTINUE)
 
     def _late(self) -> bool:
         """The watch: has the gateway been silent past the deadline of its last Snapshot?"""
         self._watch = None
-        self._refresh()
+        with self._supervisor.trying():
+            self._refresh()
         return bool(GLib.SOURCE_REMOVE)
 
     def _refresh(self) -> None:
@@ -188,13 +184,8 @@ class DbusThread:
 
     def _show(self, service: BatteryService, view: Callable[[], View]) -> None:
         """Offer a view; if a defect keeps it from being made, the service must not stay with the last one."""
-        done = False
-        try:
+        with self._supervisor.trying(lambda fault: service.give_up()):
             service.offer(view())
-            done = True
-        finally:
-            if not done:
-                service.give_up()
 
     def _stay_or_leave(self, snapshot: Snapshot) -> None:
         """After `leave_after` of a lost BMS the bank leaves, so that Victron's own BMS-lost handling takes over."""
@@ -237,7 +228,7 @@ class DbusThread:
             version=f"{VERSION} (Python {platform.python_version()})", writable=settings.writable, bms=not battery,
             min_interval=settings.min_interval, slow_interval=settings.slow_interval,
         )  # fmt: skip
-        return BatteryService(plan, self._address, self._clock, self._ask)
+        return BatteryService(plan, self._address, self._clock, self._ask, self._supervisor)
 
 
 def legal(name: str) -> str:
