@@ -27,7 +27,7 @@ class Output(Protocol):
         """Begin; a bus that is not there yet is no error, it is retried in the background."""
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Take the newest state.  Called from the event loop, at least once a second; must not block or raise."""
+        """Take the newest state.  Called from the event loop, every 1.25 s at least; must not block or raise."""
 
     async def stop(self) -> None:
         """Leave the bus in order."""

@@ -73,12 +73,14 @@ class BatteryService:
         self._pace = Pace(plan.min_interval)
         self._running = self._welcome = self._asked = self._dropped = False
         self._view: View | None = None  # the newest
+        self._fresh = False  # it has a new reading that nobody was told
         self._sent: View | None = None  # the one in the tree
         self._slow_at = float("-inf")
         self._dirty: dict[str, None] = {}  # paths whose change nobody was told, in order
         self._tries = 0
         self._retry: int | None = None  # GLib source
         self._timer: int | None = None  # GLib source
+        self._due = 0.0  # s, when it fires
         self._times: deque[float] = deque(maxlen=256)
 
     # ---- life
@@ -115,14 +117,22 @@ class BatteryService:
 
     # ---- values
 
-    def offer(self, view: View) -> None:
-        """Take the newest values; they go out as soon as the pace allows."""
-        self._view = view
-        wait = self._pace.wait(self._clock(), haste(self._sent, view))
+    def offer(self, view: View, *, fresh: bool) -> None:
+        """Take the newest values; they go out as soon as the pace allows.  `fresh`: there is a new reading in them."""
+        self._view, self._fresh = view, fresh or self._fresh
+        now = self._clock()
+        wait = self._pace.wait(now, haste(self._sent, view), fresh=self._fresh)
         if wait <= 0.0:
             self._publish()
-        elif self._timer is None:
+        elif self._timer is None or now + wait < self._due:
+            self._stop_timer()
+            self._due = now + wait
             self._timer = GLib.timeout_add(int(wait * 1000.0) + 1, self._timed)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            GLib.source_remove(self._timer)
+            self._timer = None
 
     def _timed(self) -> bool:
         self._timer = None
@@ -132,9 +142,7 @@ class BatteryService:
 
     def _publish(self) -> None:
         """Bring the tree up to date and tell the bus what changed."""
-        if self._timer is not None:
-            GLib.source_remove(self._timer)
-            self._timer = None
+        self._stop_timer()
         view, now = self._view, self._clock()
         if view is None:
             return
@@ -144,10 +152,11 @@ class BatteryService:
         changed = self._published.update(view, slow=slow)
         self._slow_at, self._sent = now if slow else self._slow_at, view
         self._dirty.update(dict.fromkeys([*changed, *self._controls.offer(view.controls)]))
-        self._emit()
+        fresh, self._fresh = self._fresh, False
+        self._emit(fresh=fresh)
         self._request_name()
 
-    def _emit(self) -> None:
+    def _emit(self, *, fresh: bool = False) -> None:
         """One ItemsChanged with everything that nobody was told; later, if the daemon does not read."""
         if not (self.claimed and self._dirty):
             return
@@ -162,7 +171,7 @@ class BatteryService:
         self.signals += 1
         now = self._clock()
         self._times.append(now)
-        self._pace.sent(now)
+        self._pace.sent(now, fresh=fresh)
 
     def _change(self, path: str, value: Value) -> None:
         """A value that changed by itself, at once."""

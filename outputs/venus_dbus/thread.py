@@ -44,6 +44,7 @@ class DbusThread:
         self._ask, self._identity = ask, identity
         self._supervisor = Supervisor("venus_dbus")
         self._newest: Snapshot | None = None
+        self._readings: list[Reading | None] = []  # those of the Snapshot that was looked at last
         self._door = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._knocked = self._stopping = self._hung = self._left = False
         self._watch: int | None = None  # GLib source
@@ -162,7 +163,10 @@ class DbusThread:
         if hung is not self._hung:
             self._hung = hung
             log.log(*((logging.ERROR, HUNG) if hung else (logging.WARNING, "the gateway is back: limits as decided")))
-        self._show(self._bank, lambda: bank_view(snapshot, self._identity))
+        readings = [state.reading for state in snapshot.bank.batteries]
+        fresh = [id(reading) for reading in readings] != [id(reading) for reading in self._readings]
+        self._readings = readings  # kept, so that no other reading can have the id of one of them
+        self._show(self._bank, lambda: bank_view(snapshot, self._identity), fresh=fresh)
         self._stay_or_leave(snapshot)
         if self._settings.each_battery:
             self._offer_batteries(snapshot.bank.batteries)
@@ -178,14 +182,14 @@ class DbusThread:
         seen = (reading, state.health, state.joined, state.remark)
         service, last = self._batteries.get(state.name) or (self._battery_service(state.name), None)
         if last != seen:
-            self._show(service, lambda: battery_view(state))
+            self._show(service, lambda: battery_view(state), fresh=last is None or last[0] is not reading)
         self._batteries[state.name] = (service, seen)
         service.enter()
 
-    def _show(self, service: BatteryService, view: Callable[[], View]) -> None:
+    def _show(self, service: BatteryService, view: Callable[[], View], *, fresh: bool) -> None:
         """Offer a view; if a defect keeps it from being made, the service must not stay with the last one."""
         with self._supervisor.trying(lambda fault: service.give_up()):
-            service.offer(view())
+            service.offer(view(), fresh=fresh)
 
     def _stay_or_leave(self, snapshot: Snapshot) -> None:
         """After `leave_after` of a lost BMS the bank leaves, so that Victron's own BMS-lost handling takes over."""

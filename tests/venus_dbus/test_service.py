@@ -206,6 +206,25 @@ def test_no_more_than_about_one_message_a_second(daemon: Daemon) -> None:
     asyncio.run(scenario())
 
 
+def test_a_reading_is_told_at_once_although_a_heartbeat_was_told_just_before(daemon: Daemon) -> None:
+    async def scenario() -> None:
+        async with gateway(daemon.address) as (output, _):
+            bank = make.bank()
+            output.publish(now(bank=bank))
+            await until(connected(output))
+            for number in range(3):
+                await asyncio.sleep(1.0)
+                output.publish(now(bank=bank, decision=make.decision(charge_mode=f"ramp {number}")))  # time alone
+                await asyncio.sleep(0.1)
+                bank = make.bank(current=21.0 + number)
+                output.publish(now(bank=bank, decision=make.decision(charge_mode=f"ramp {number}")))
+                await asyncio.sleep(0.1)
+                assert await off_loop(value, daemon.address, "/Dc/0/Current") == f"double {21 + number}"
+                assert await off_loop(value, daemon.address, "/Info/ChargeMode") == f"ramp {number}"
+
+    asyncio.run(scenario())
+
+
 def test_falling_limits_and_alarms_do_not_wait(daemon: Daemon) -> None:
     async def scenario() -> None:
         async with gateway(daemon.address, min_interval=30.0) as (output, _):
