@@ -5,10 +5,11 @@ a defect: said once a kind, counted, a failed try like any other, and whoever do
 broad `except` of the house.  Stands on the ground floor: it imports nothing of ours.
 """
 
+import asyncio
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,14 +25,31 @@ class Supervisor:
         self.faults: Counter[str] = Counter()  # kind -> how often
 
     @contextmanager
-    def trying(self, failed: Callable[[Exception], None] | None = None) -> Iterator[None]:
-        """Any exception of the block ends the block only, and is told to `failed`; a cancelled task stays cancelled."""
+    def trying(
+        self, failed: Callable[[Exception], None] | None = None, *, passing: tuple[type[Exception], ...] = ()
+    ) -> Iterator[None]:
+        """Any exception of the block ends the block only, and is told to `failed`; a cancelled task stays cancelled.
+
+        What is `passing` is expected here, and goes on to whoever can do something about it.
+        """
         try:
             yield
+        except passing:
+            raise
         except Exception as fault:  # noqa: BLE001
             self._note(fault)
             if failed is not None:
                 failed(fault)
+
+    async def keep(self, work: Callable[[], Awaitable[None]], pause: float = 1.0) -> None:
+        """Do `work` until it ends by itself; when a defect ends it, begin again after `pause` s."""
+        ended = False
+        while not ended:
+            with self.trying():
+                await work()
+                ended = True
+            if not ended:
+                await asyncio.sleep(pause)
 
     def _note(self, fault: Exception) -> None:
         kind = f"{type(fault).__name__} at {_place(fault)}"

@@ -72,3 +72,24 @@ def test_the_house_has_one_broad_except() -> None:
         if broad.search(line)
     ]
     assert found == ["gateway/supervise.py"]
+
+
+def test_work_that_a_defect_ends_begins_again_and_work_that_is_done_is_done(caplog: pytest.LogCaptureFixture) -> None:
+    tries = 0
+
+    async def work() -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            overflow()
+
+    asyncio.run(Supervisor("rack-1").keep(work, pause=0.0))
+    assert tries == 3
+    assert len(caplog.records) == 1
+
+
+def test_what_is_expected_passes() -> None:
+    supervisor = Supervisor("rack-1")
+    with pytest.raises(KeyError), supervisor.trying(passing=(LookupError,)):
+        raise KeyError("x")
+    assert not supervisor.faults
