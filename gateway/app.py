@@ -1,7 +1,7 @@
 """The roof: the only file that knows drivers, limits and outputs together.
 
 batteries --changed--> evaluate (coalesced) --> bank --> limits --> guard --> Snapshot --> outputs
-                          ^ at least once a second, so that ages and timers move on when nobody answers
+                          ^ once a second when nobody answers, so that ages and timers move on
 """
 
 import asyncio
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("bms_gateway")
 
 COALESCE: Final = 0.02  # s; readings that arrive together make one Snapshot
-HEARTBEAT: Final = 1.0  # s between Snapshots at the longest
+HEARTBEAT: Final = 1.0  # s between Snapshots while nothing arrives
+AFTER_NEWS: Final = 1.25  # s from news to the next Snapshot at the longest: what is polled each second comes before it
 VALID_FOR: Final = 5.0  # s; an output that hears nothing for so long goes to its safe state
 
 
@@ -83,6 +84,7 @@ class Gateway:
         self._guarded = ""
         self._timer: asyncio.TimerHandle | None = None
         self._due = float("inf")
+        self._news = False
         self._sequence = 0
         self._saving: asyncio.Future[bool] | None = None
         self._doubted: set[str] = set()
@@ -194,6 +196,7 @@ class Gateway:
 
     def changed(self) -> None:
         """A battery has news: decide soon, together with what else arrives now."""
+        self._news = True
         self._wake(COALESCE if len(self.plan.batteries) > 1 else 0.0)
 
     def _wake(self, delay: float) -> None:
@@ -210,7 +213,8 @@ class Gateway:
 
     def _tick(self) -> None:
         self._timer = None
-        self._wake(HEARTBEAT)  # first: no fault below can stop the heartbeat
+        news, self._news = self._news, False
+        self._wake(AFTER_NEWS if news else HEARTBEAT)  # first: no fault below can stop the heartbeat
         with self._supervisor.trying():
             self.decide()
 
@@ -323,9 +327,17 @@ class Gateway:
         log.info("history: %s cleared", GROUPS[int(what)])
         return Outcome(True, True, f"history: {GROUPS[int(what)]} cleared")
 
-    def commander(self, command: Command) -> None:
-        """For outputs: perform `command` and only log what became of it."""
-        self._begin(self.command(command))
+    def commander(self, command: Command) -> "asyncio.Task[list[Outcome]]":
+        """For outputs: have `command` performed; the task holds what became of it, for each battery."""
+        task = asyncio.create_task(self._obeyed(command))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _obeyed(self, command: Command) -> list[Outcome]:
+        with self._supervisor.trying():
+            return await self.command(command)
+        return [Outcome(False, False, f"{command.words}: not done, a defect of the gateway; see the log")]
 
     async def _perform(self, command: Command, batteries: Iterable[Battery]) -> list[Outcome]:
         return list(await asyncio.gather(*(battery.command(command) for battery in batteries)))

@@ -150,6 +150,7 @@ class Battery:
             remark=self._trouble.remark,
             poll_interval=self.watch.poll_interval,
             counters=dict(self.counters),
+            controls=tuple(sorted(self.driver.controls)) if not key else (),
         )
 
     def _last_dated(self) -> float | None:

@@ -24,11 +24,11 @@ from gateway.extras import needed
 from gateway.guard import Bounds
 from gateway.limits import LimitSettings, Site
 from gateway.limits.correct import correct
-from gateway.model import Command, MissingPart
+from gateway.model import MissingPart
 from gateway.store import Store, default_directory
 from outputs import registry as output_registry
 from outputs.absent import AbsentOutput
-from outputs.output import Clock, Output
+from outputs.output import Clock, Commander, Output
 
 if TYPE_CHECKING:
     from bms_drivers.sims.pty import PtyDevice
@@ -55,7 +55,7 @@ class Calls:
     """How batteries and outputs call back."""
 
     changed: Callable[[], None]
-    commander: Callable[[Command], None]
+    commander: Commander
     clock: Clock
 
 

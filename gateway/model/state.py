@@ -39,6 +39,7 @@ class BatteryState:
     remark: str = ""  # why it is not online or not joined, for people
     poll_interval: float = 1.0  # s
     counters: Mapping[str, int] = field(default_factory=dict)  # polls, failures, checksum, foreign, timeout, ...
+    controls: tuple[str, ...] = ()  # what its BMS can be commanded: names of actions
 
     @property
     def contributes(self) -> bool:

@@ -17,6 +17,7 @@ import dbus.connection
 import dbus.lowlevel
 from dbus.mainloop.glib import DBusGMainLoop
 
+from gateway.supervise import Supervisor
 from outputs.venus_dbus.tree import Value
 
 DAEMON, DAEMON_PATH = "org.freedesktop.DBus", "/org/freedesktop/DBus"
@@ -47,8 +48,10 @@ class Bus:
     lost     called once with a reason when the connection cannot be made or has ended, not after `close`
     """
 
-    def __init__(self, ready: Callable[[], None], handler: Handler, lost: Callable[[str], None]) -> None:
-        self._ready, self._handler, self._lost = ready, handler, lost
+    def __init__(
+        self, ready: Callable[[], None], handler: Handler, lost: Callable[[str], None], supervisor: Supervisor
+    ) -> None:
+        self._ready, self._handler, self._lost, self._supervisor = ready, handler, lost, supervisor
         self._connection: Any = None
 
     def open(self, address: str) -> None:
@@ -93,11 +96,13 @@ class Bus:
 
         def on_error(problem: dbus.DBusException) -> None:
             if self._connection is connection:
-                failed(f"{member}: {_words(problem)}")
+                with self._supervisor.trying():
+                    failed(f"{member}: {_words(problem)}")
 
         def on_reply(*values: object) -> None:
             if self._connection is connection:
-                answered(*values)
+                with self._supervisor.trying():
+                    answered(*values)
 
         try:
             connection.call_async(
@@ -129,6 +134,11 @@ class Bus:
         return unread[0] > FULL
 
     def _filter(self, connection: Any, message: Any) -> int:
+        with self._supervisor.trying():
+            return self._filtered(connection, message)
+        return int(dbus.lowlevel.HANDLER_RESULT_NOT_YET_HANDLED)
+
+    def _filtered(self, connection: Any, message: Any) -> int:
         if connection is self._connection:
             if message.get_interface() == LOCAL and message.get_member() == "Disconnected":
                 self._fail("the D-Bus daemon closed the connection")

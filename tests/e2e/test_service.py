@@ -70,6 +70,7 @@ def test_the_log_tells_of_start_bus_and_end(home: House) -> None:
     assert lines[1:] == [
         "INFO virtual service: open",
         "INFO rack-1: starting -> online",
+        "INFO virtual service: soh is not known: 100 is sent",
         "INFO SIGTERM: stopping",
         "INFO stopped; state is saved",
     ]

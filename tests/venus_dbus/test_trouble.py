@@ -203,6 +203,27 @@ def test_a_taken_name_is_said_and_claimed_once_it_is_free(daemon: Daemon) -> Non
     asyncio.run(scenario())
 
 
+def test_a_defect_in_one_service_is_said_once_and_leaves_the_others_alone(
+    daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with gateway(daemon.address, each_battery=True, min_interval=0.1) as (output, _):
+            output.publish(now())
+            await until(lambda: len(output.status()["services"]) == 2)  # type: ignore[arg-type]
+            for soc in (41.0, 42.0, 43.0):
+                members = (make.battery(of=make.reading(soc=soc)),)
+                output.publish(now(bank=make.bank(*members), decision=make.decision(alarms=None)))
+                await asyncio.sleep(0.15)
+            assert output.status()["services"] == [f"{BANK}_rack_1"]
+            assert await off_loop(value, daemon.address, "/Soc", service=f"{BANK}_rack_1") == "double 43"
+
+    asyncio.run(scenario())
+    defects = [line for line in caplog.messages if "a defect, please report it" in line]
+    assert len(defects) == len(set(defects)) <= 2, "a line for each place where no alarms are a defect"
+    assert len([line for line in caplog.messages if "leaves the bus" in line]) == 1
+    assert "Traceback" not in caplog.text
+
+
 def test_a_defect_takes_the_service_off_the_bus_rather_than_keeping_old_limits(daemon: Daemon) -> None:
     async def scenario() -> None:
         async with gateway(daemon.address) as (output, _):
