@@ -131,14 +131,12 @@ def proof(values: kit.Values) -> str:
 
 
 def asked_with(request: bytes) -> kit.Values:
-    """Address and group of a recorded request."""
-    for item in SPLIT(bytearray(request)):
-        if isinstance(item, kit.Frame):
-            told: kit.Values = {"address": item.address}
-            if item.status in (REALTIME, PARAMETERS) and item.payload:
-                told["group"] = item.payload[0]
-            return told
-    return {}
+    """The address of a recorded request, and its group where that is another number."""
+    item = next(SPLIT(bytearray(request)), None)
+    if not isinstance(item, kit.Frame):
+        return {}
+    grouped = item.status in (REALTIME, PARAMETERS) and item.payload not in (b"", bytes((item.address or 0,)))
+    return {"address": item.address, **({"group": item.payload[0]} if grouped else {})}
 
 
 DRIVER: Final = kit.Driver(

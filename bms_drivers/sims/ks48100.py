@@ -18,7 +18,7 @@ class Ks48100(Dr1363):
     """Bytes in, bytes out."""
 
     baud = 9600
-    turnaround = 0.3  # s
+    turnaround = 0.15  # s; readers look after 0.4 s at the shorter answers, after 3 s at real-time data
     start = b">"
     switch_order = ("charge_switch", "discharge_switch")
 

@@ -18,13 +18,16 @@ ROOM: Final = 25.0  # °C
 
 
 def build(pack: Pack, settings: dict[str, Any]) -> "Pace | PaceModbus":
-    """The board at settings["address"] (1); "packs": so many behind it, itself included; "modbus": it speaks that."""
+    """The board at settings["address"] (1); "packs": so many behind it, itself included; "modbus": it speaks that.
+
+    "more": 0, 1, 10 or 14 (default) bytes behind each analog record, as boards differ (sheet section 5).
+    """
     address = settings.get("address", 1)
     address = address if isinstance(address, int) else 1
     if settings.get("modbus"):
         return PaceModbus(pack, address)
     slaves = [Pack.of(n, cells=len(pack.cells), current=pack.current) for n in range(2, settings.get("packs", 1) + 1)]
-    return Pace(pack, address, slaves)
+    return Pace(pack, address, slaves, settings.get("more", 14))
 
 
 def sensors(pack: Pack) -> list[float]:
@@ -45,11 +48,11 @@ class Pace(HexText):
     """Bytes in, bytes out."""
 
     baud = 9600
-    turnaround = 0.1  # s
+    turnaround = 0.06  # s; a whole reply takes 90 to 500 ms (sheet section 2)
     version = 0x25
 
-    def __init__(self, pack: Pack, address: int, slaves: Sequence[Pack] = ()) -> None:
-        self.pack, self.address, self.slaves = pack, address, slaves
+    def __init__(self, pack: Pack, address: int, slaves: Sequence[Pack] = (), more: int = 14) -> None:
+        self.pack, self.address, self.slaves, self.more = pack, address, slaves, more
         self.control = 0
 
     def hears(self, address: int) -> bool:
@@ -79,13 +82,13 @@ class Pace(HexText):
         return 0, b"\0" + info + record(packs[number])
 
     def _analog(self, pack: Pack) -> bytes:
-        soc, celsius = min(pack.soc, 100.0), sensors(pack)
+        soc, celsius, full = min(pack.soc, 100.0), sensors(pack), word(pack.capacity, 0.01)
+        more = bytes((round(soc),)) + full * 4 + bytes((100,)) + word(pack.voltage, 0.001) + bytes(2)
         return b"".join(
             (
                 bytes((len(pack.cells),)), *(word(volts, 0.001) for volts in pack.cells), bytes((len(celsius),)),
                 *(word(2730 + t * 10) for t in celsius), signed(pack.flow, 0.01), word(pack.voltage, 0.001),
-                word(pack.capacity * soc / 100, 0.01), b"\x03", word(pack.capacity, 0.01), word(pack.cycles),
-                word(pack.capacity, 0.01),
+                word(pack.capacity * soc / 100, 0.01), b"\x03", full, word(pack.cycles), full, more[: self.more],
             )
         )  # fmt: skip
 
@@ -94,7 +97,7 @@ class Pace(HexText):
         first, second, fault, low = faults(pack)
         status = pack.charge_switch << 1 | pack.discharge_switch << 2 | (pack.flow < 0) << 3 | (pack.flow > 0) << 5
         control = (not pack.charge_switch) << 1 | (not pack.discharge_switch) << 2
-        tail = bytes((first, second, status, control, fault, pack.balancing, 0, 0, low))
+        tail = bytes((first, second, status, control, fault, pack.balancing, 0, 0, low)) + bytes(self.more > 0)
         return bytes((len(cells),)) + cells + bytes((6,)) + bytes(6) + bytes(3) + tail
 
     def _switch(self, name: str, off: bool) -> tuple[int, bytes]:
@@ -127,7 +130,7 @@ class PaceModbus(Rtu):
     """A board whose RS485 port is set to "Pace Modbus"."""
 
     baud = 9600
-    turnaround = 0.1  # s
+    turnaround = 0.06  # s; a whole reply takes 90 to 500 ms (sheet section 2)
 
     def __init__(self, pack: Pack, unit: int) -> None:
         self.pack, self.unit = pack, unit

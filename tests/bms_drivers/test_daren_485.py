@@ -6,6 +6,7 @@ import pytest
 
 from bms_drivers.daren_485 import DRIVER, asked_with
 from bms_drivers.kit.declare import Frame, Talk, Values
+from bms_drivers.kit.decode import decode
 from bms_drivers.sims.daren_485 import build
 from bms_drivers.sims.pack import Pack
 from gateway.model import BadLength, DeviceRefused, Reading, WrongDevice
@@ -48,12 +49,21 @@ def test_requests_are_those_of_the_sheet(step: str, address: int, request_: str)
 @pytest.mark.parametrize(
     ("request_", "setup"),
     [
-        ("~22024A42E00201FD27", {"address": 2, "group": 1}), ("~22034A47E00203FD1F", {"address": 3, "group": 3}),
+        ("~22024A42E00201FD27", {"address": 2, "group": 1}), ("~22034A47E00203FD1F", {"address": 3}),
         ("~22014A510000FDA0", {"address": 1}), ("", {}),
     ],
 )  # fmt: skip
 def test_a_recorded_request_tells_how_it_was_asked(request_: str, setup: Values) -> None:
     assert asked_with(request_.encode() + b"\r") == setup
+
+
+def test_a_recording_in_which_the_group_was_refused_is_read() -> None:
+    exchanges = [
+        {"tx": frame(0x22, 3, 0x4A, 0x42, b"\3").hex(), "rx": [reply(b"", address=3, code=6).hex()]},
+        {"tx": frame(0x22, 3, 0x4A, 0x42, b"\1").hex(), "rx": [reply(realtime(), address=3).hex()]},
+    ]
+    assert decode(DRIVER, {"exchanges": exchanges}).readings[""].soc == 67.0
+    assert decode(DRIVER, {"exchanges": exchanges}, {"group": None}).readings[""].soc == 67.0
 
 
 def test_nothing_is_written() -> None:
