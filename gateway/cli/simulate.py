@@ -89,7 +89,7 @@ async def _serve(
     driver: str, addresses: tuple[int, ...], seed: int, faults: Faults, link: Path | None, pack: dict[str, Any]
 ) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)  # first: whoever sees the path may end it at once
     device = await simulated(driver, {}, seed=seed, faults=faults, link=link, addresses=addresses, **pack)
     click.echo(link or device.path)

@@ -144,14 +144,19 @@ def test_what_is_wrong_or_needs_a_restart_is_said(home: House) -> None:
     home.wait(is_complete, 5, "frames on the other bus")
 
 
-def on_a_terminal(home: House, *before: str) -> tuple[int, int]:
-    """Run the gateway on a terminal of its own; returns its process and our end of the terminal."""
-    (home.folder / "gateway.yaml").write_text(config("rack-1"))
-    words = [*before, PROGRAM, "run", str(home.folder / "gateway.yaml")]
+def on_a_terminal(home: House, *words: str) -> tuple[int, int]:
+    """Run a command on a terminal of its own; returns its process and our end of the terminal."""
     process, end = pty.fork()
     if process == 0:
         os.chdir(home.folder)  # nohup writes there
         os.execvpe(words[0], words, home.environment)
+    return process, end
+
+
+def gateway_on_a_terminal(home: House, *before: str) -> tuple[int, int]:
+    """The gateway, once it sends."""
+    (home.folder / "gateway.yaml").write_text(config("rack-1"))
+    process, end = on_a_terminal(home, *before, PROGRAM, "run", str(home.folder / "gateway.yaml"))
     home.wait(is_complete, 20, "frames on CAN")
     return process, end
 
@@ -168,7 +173,7 @@ def ended(process: int, seconds: float) -> int | None:
 
 
 def test_closing_the_terminal_is_a_clean_stop(home: House) -> None:
-    process, end = on_a_terminal(home)
+    process, end = gateway_on_a_terminal(home)
     os.kill(process, signal.SIGHUP)  # the terminal is still there: read again
     seen = os.read(end, 65536)
     while b"nothing has changed" not in seen:
@@ -179,8 +184,19 @@ def test_closing_the_terminal_is_a_clean_stop(home: House) -> None:
     assert not (home.folder / "control").exists()
 
 
+def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(home: House) -> None:
+    process, end = on_a_terminal(home, PROGRAM, "demo")
+    seen = b""
+    while b"online" not in seen:
+        seen += os.read(end, 65536)
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    os.close(end)
+    assert ended(process, 10) is not None
+    until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 5, "the end of the private D-Bus")
+
+
 def test_under_nohup_it_outlives_the_terminal(home: House) -> None:
-    process, end = on_a_terminal(home, "nohup")
+    process, end = gateway_on_a_terminal(home, "nohup")
     os.close(end)
     try:
         assert ended(process, 1.0) is None

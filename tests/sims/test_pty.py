@@ -131,7 +131,7 @@ def test_the_end_of_its_input_is_not_its_end() -> None:
         assert process.poll() is None
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_well_and_its_name_goes(number: signal.Signals, tmp_path: Path) -> None:
     link = tmp_path / "battery"
     with device("--link", str(link)) as (process, path):
