@@ -21,6 +21,7 @@ from gateway.config.schema import (
 )
 from gateway.config.tree import NOTHING, Document, Problem, dotted, read
 from gateway.config.tree import Path as KeyPath
+from gateway.limits.sense import Contradiction, told
 from gateway.limits.settings import OF_THE_BANK, LimitSettings
 from gateway.model import ConfigError
 from outputs.registry import PACKAGES, settings_class
@@ -277,11 +278,20 @@ class _Reader:
             path = _within(data, details["loc"], missing=details["type"] == "missing")
             if details["type"] == "value_error" and self._is_known_below((*root, *path)):
                 continue  # of values that do not fit together at least one is wrong already
+            if found := told(details):
+                self._contradict(found, (*root, *path))
+                continue
             if details["type"] == "extra_forbidden" and path:
                 text = explainer.unknown_key(path, self._whole)
             else:
                 text = explainer.explain(details, path)
             self._document.add((*root, *path), text)
+
+    def _contradict(self, found: Sequence[Contradiction], root: KeyPath) -> None:
+        """Keys that do not go together, at the first of them that is in the file."""
+        for one in found:
+            paths = [(*root, *key.split(".")) for key in one.keys]
+            self._document.add(next((path for path in paths if path in self._document.lines), paths[0]), one.text)
 
     def _is_known_below(self, path: KeyPath) -> bool:
         return any(problem.path[: len(path)] == path for problem in self._document.problems)
