@@ -3,19 +3,18 @@
 import logging
 import os
 import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bms_drivers.kit import registry
-from bms_drivers.kit.declare import Driver
 from bms_drivers.kit.detect import detect
 from bms_drivers.links.factory import open_port
 from bms_drivers.links.port import Port
 from gateway.app import Gateway, Plan
 from gateway.battery import STALE_AFTER, STALE_POLLS, Battery, Watch
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, ExternalSensorSettings, Settings, battery_class
+from gateway.config.survey import Survey, survey
+from gateway.config.tree import dotted
 from gateway.guard import Bounds
 from gateway.limits import LimitSettings, Site
 from gateway.limits.correct import correct
@@ -32,13 +31,16 @@ Closing = list[Callable[[], Awaitable[None]]]
 async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Store | None = None) -> Gateway:
     """A Gateway for `settings`; opens no BMS port and no bus yet, but simulators are started.
 
-    Raises ConfigError where drivers that share a port cannot.
+    Raises ConfigError for what `survey` finds wrong; settings that were loaded from a file have passed it.
     """
     gateway: list[Gateway] = []  # batteries and outputs call back to what is built last
     closing: Closing = []
     settings = settings.model_copy(update={"batteries": tuple([await _known(b) for b in settings.batteries])})
-    drivers = {battery.name: registry.load(battery.driver) for battery in settings.batteries}
-    ports = await _ports(settings, drivers, closing)
+    surveyed = survey(settings)
+    if surveyed.mistakes:
+        raise ConfigError(*(f"{dotted(mistake.path)}: {mistake.text}" for mistake in surveyed.mistakes))
+    drivers = surveyed.drivers
+    ports = await _ports(surveyed, closing)
     batteries = [
         Battery(
             _watch(battery, settings.limits_of(battery)),
@@ -81,26 +83,16 @@ async def _known(battery: BatterySettings) -> BatterySettings:
     raise ConfigError(f"{battery.name}: driver auto: nothing on {battery.port} answers as {tried}; name the driver")
 
 
-async def _ports(settings: Settings, drivers: Mapping[str, Driver], closing: Closing) -> dict[str, Port]:
+async def _ports(surveyed: Survey, closing: Closing) -> dict[str, Port]:
     """Each battery's port; batteries on the same one share it."""
-    sharing: dict[str, list[BatterySettings]] = defaultdict(list)
-    for battery in settings.batteries:
-        where = battery.port if battery.port != SIMULATED else await _simulate(battery, closing)
-        sharing[_same_port(where, sharing)].append(battery)
     ports: dict[str, Port] = {}
-    for where, batteries in sharing.items():
-        port = open_port(where, [drivers[battery.name] for battery in batteries])
+    for berth in surveyed.berths:
+        batteries = list(berth.batteries.values())
+        where = berth.where if berth.where != SIMULATED else await _simulate(batteries[0], closing)
+        port = open_port(where, [surveyed.drivers[battery.name] for battery in batteries])
         closing.append(port.close)
         ports |= {battery.name: port for battery in batteries}
     return ports
-
-
-def _same_port(where: str, others: Iterable[str]) -> str:
-    """`where`, or the name under which the same device was already named (ttyUSB0 and its by-id name)."""
-    if not where.startswith("/"):
-        return where
-    device = Path(where).resolve()
-    return next((other for other in others if other.startswith("/") and Path(other).resolve() == device), where)
 
 
 async def _simulate(battery: BatterySettings, closing: Closing) -> str:

@@ -12,7 +12,7 @@ from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Detection, Driver
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
-from bms_drivers.links.factory import open_link
+from bms_drivers.links.factory import open_link, port_kind, reaches
 from gateway.model import DeviceRefused, FrameError, LinkTimeout
 
 ORDER: Final = ("jk", "jk_pb", "jbd", "daly")  # the rest follow by name
@@ -35,6 +35,8 @@ async def detect(where: str, names: Sequence[str] = ()) -> AsyncIterator[Found]:
     """
     for name in names or sorted(registry.names(), key=_place):
         driver = registry.load(name)
+        if not names and not reaches(port_kind(where), driver):
+            continue
         link = open_link(where, driver)
         await link.open()
         try:

@@ -114,7 +114,7 @@ def test_schema_knows_each_driver_and_its_own_settings() -> None:
         for name, node in schema["$defs"].items()
         if name.startswith("Battery_")
     }
-    assert set(drivers) == {"auto", "canbms", "chain", "plain"}
+    assert set(drivers) == {"auto", "canbms", "chain", "fast", "modbus", "plain"}
     assert "cell_count" in drivers["chain"] and "cell_count" not in drivers["plain"]
 
 
