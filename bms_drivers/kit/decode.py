@@ -8,8 +8,8 @@ from typing import Any
 from bms_drivers.kit.declare import Control, Driver, Values
 from bms_drivers.kit.session import Session
 from bms_drivers.links import converse
-from bms_drivers.links.replay import ReplayLink
-from gateway.model import DeviceRefused, FrameError, LinkTimeout, Reading
+from bms_drivers.links.replay import ReplayLink, Torn
+from gateway.model import ConfigError, DeviceRefused, FrameError, LinkTimeout, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +19,29 @@ class Decoded:
     readings: Mapping[str, Reading]
     unanswered: list[str]  # requests of the plan that the recording lacks, hex
     errors: list[str]
+    torn: list[Torn] = field(default_factory=list)  # requests that were answered, but not whole
     writes: Mapping[str, bool] = field(default_factory=dict)  # switch writes it holds, "charge off" -> accepted?
 
 
 def decode(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Decoded:
-    """Poll `recording` once with the whole plan; `settings` override the recording's own "config"."""
+    """Poll `recording` once with the whole plan; `settings` override the recording's own "config".
+
+    Raises ConfigError for a setting that the driver cannot have.
+    """
     settings = {**recording.get("config", {}), **(settings or {})}
+    _refuse_settings(driver, settings)
     return asyncio.run(_decode(driver, recording, settings))
+
+
+def _refuse_settings(driver: Driver, settings: Mapping[str, Any]) -> None:
+    for option in driver.options:
+        value = settings.get(option.name)
+        if value is None:
+            continue
+        sound = type(value) is option.kind or (option.kind is float and type(value) is int)
+        if not sound or not (option.least is None or option.least <= value <= (option.most or value)):
+            least = "" if option.least is None else f" {option.least:g}..{option.most:g}"
+            raise ConfigError(f"config: {option.name}: {value!r}, expected {option.kind.__name__}{least}")
 
 
 async def _decode(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any]) -> Decoded:
@@ -81,4 +97,4 @@ async def _poll_once(driver: Driver, recording: Mapping[str, Any], settings: Map
             readings = session.readings()
         except FrameError as problem:
             errors.append(str(problem))
-    return Decoded(readings, link.unanswered, errors)
+    return Decoded(readings, link.unanswered, errors, list(link.torn.values()))

@@ -1,6 +1,5 @@
 """Which link a port's name means.  Libraries are imported only where the site has such a port."""
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -142,12 +141,7 @@ def _tcp_address(where: str) -> tuple[str, int]:
 
 
 def _replay(where: str) -> Link:
+    from bms_drivers.links.recording import load
     from bms_drivers.links.replay import ReplayLink
 
-    file = Path(where.removeprefix("replay:"))
-    try:
-        return ReplayLink(json.loads(file.read_text(encoding="utf-8")))
-    except OSError as problem:
-        raise ConfigError(f"{where}: {problem.strerror}") from None
-    except (ValueError, KeyError, TypeError) as problem:
-        raise ConfigError(f"{where}: not a recording in the vector format ({problem})") from None
+    return ReplayLink(load(Path(where.removeprefix("replay:"))))

@@ -118,7 +118,7 @@ def test_a_recording_is_a_port(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         open_link(f"replay:{tmp_path}/none.json", JBD)
     (tmp_path / "bad.json").write_text(json.dumps({"exchanges": [{"tx": "zz"}]}))
-    with pytest.raises(ConfigError, match="not a recording"):
+    with pytest.raises(ConfigError, match=r"bad\.json: exchange 1: needs"):
         open_link(f"replay:{tmp_path}/bad.json", JBD)
 
 
