@@ -12,12 +12,13 @@ NETWORK: Final = Path("/sys/class/net")  # Linux: one entry for each network int
 SERIAL: Final = ("/dev/serial/by-id/*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*")
 SHOWN_MOST: Final = 4
 WIDE: Final = 3.0  # V per 16 cells
+LONGEST: Final = 107  # bytes of a Unix socket's name in Linux
 
 
 def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
     """One sentence for each thing that looks unintended; each begins with the key it is about."""
     catalogue = catalogue or installed()
-    found = [*_outputs(settings), *survey(settings, catalogue).lacking, *_bank(settings)]
+    found = [*_outputs(settings), *survey(settings, catalogue).lacking, *_bank(settings), *_socket(settings)]
     found += limit_doubts(settings.limits)
     for battery in settings.batteries:
         found += _battery(battery, catalogue)
@@ -54,6 +55,12 @@ def _bank(settings: Settings) -> Iterator[str]:
     kinds = {battery.port == SIMULATED for battery in settings.batteries}
     if kinds == {True, False}:
         yield "batteries: simulated and real ones in one bank; limits will rest on invented values"
+
+
+def _socket(settings: Settings) -> Iterator[str]:
+    length = len(str(settings.control_socket or "").encode())
+    if length > LONGEST:
+        yield f"control_socket: {length} bytes where {LONGEST} at most are possible: status and explain will not work"
 
 
 def _battery(battery: BatterySettings, catalogue: Catalogue) -> Iterator[str]:

@@ -105,6 +105,8 @@ class ExternalSensorSettings(Model):
     def _something(self) -> Self:
         if not self.paths:
             raise ValueError("current or soc (or both) must say where the value is, as /Dc/0/Current and /Soc")
+        if self.current == self.soc:
+            raise ValueError(f"current and soc are both at {self.soc}, expected a path each, as /Dc/0/Current and /Soc")
         return self
 
     @property
