@@ -347,7 +347,10 @@ DRIVER: Final = kit.Driver(
     line=kit.SerialLine(baud=9600, quiet=0.02, turnaround=0.06),
     options=(
         kit.Option("address", 1, "board number, as set with the maker's PC tool", least=1, most=32),
-        kit.Option("host_address", None, "second byte of requests; default 0x3F + board number; 0x80 as the phone app"),
+        kit.Option(
+            "host_address", None, "second byte of requests; default 0x3F + board number; 0x80 as the phone app",
+            least=0, most=255,
+        ),
         kit.Option("fill", 0, "unused bytes of a request; 0xAA lowers read errors on some UARTs", least=0, most=255),
         kit.Option("invert_current", None, "true = above zero is charging; default: learnt from the board", kind=bool),
     ),

@@ -17,7 +17,7 @@ from gateway.battery import Battery
 from gateway.control import ControlServer
 from gateway.full import FullCharge
 from gateway.limits import Memory, Site, evaluate
-from gateway.limits.checks import protection_doubts, together_doubts
+from gateway.limits.checks import pack_doubts, together_doubts
 from gateway.limits.history import GROUPS, cleared, figures
 from gateway.model import (
     BankState,
@@ -267,14 +267,15 @@ class Gateway:
         return bank if floor is None else replace(bank, discharge_floor=floor)
 
     def _doubt(self, states: Sequence[BatteryState]) -> None:
-        """Say once what is doubtful between the settings and a BMS's own protection, when that is known."""
+        """Say once what is doubtful between the settings and a pack that answers, or its BMS's own protection."""
         for state in states:
-            reading = state.reading
-            if state.name in self._doubted or reading is None or reading.cell_overvoltage_protection is None:
+            if state.reading is None:
                 continue
-            self._doubted.add(state.name)
-            for doubt in protection_doubts(self.plan.site.of(state.name), reading):
-                log.warning("%s: %s", state.name, doubt)
+            for doubt in pack_doubts(self.plan.site.of(state.name), state.reading):
+                about = f"{state.name}: {doubt.partition(':')[0]}"
+                if about not in self._doubted:
+                    self._doubted.add(about)
+                    log.warning("%s: %s", state.name, doubt)
 
     def _doubt_together(self, states: Sequence[BatteryState]) -> None:
         """The same for set-points of batteries that do not fit each other, once their cells are known."""

@@ -4,27 +4,28 @@ import asyncio
 import os
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Driver
 from bms_drivers.kit.detect import UNKNOWN, Found, Search
-from bms_drivers.links.factory import open_port
+from bms_drivers.links.factory import open_port, place
 from bms_drivers.links.port import Port
 from gateway.absent import NoSensor
 from gateway.app import Gateway, Plan
 from gateway.battery import Battery, Watch, silent_after
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, ExternalSensorSettings, Settings
+from gateway.config.survey import survey
+from gateway.config.tree import dotted
 from gateway.extras import needed
 from gateway.guard import Bounds
 from gateway.limits import LimitSettings, Site
 from gateway.limits.correct import correct
-from gateway.model import MissingPart
+from gateway.model import ConfigError, MissingPart
 from gateway.store import Store, default_directory
 from outputs import registry as output_registry
 from outputs.absent import AbsentOutput
@@ -98,7 +99,7 @@ def _driver(battery: BatterySettings) -> Driver:
 async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Store | None = None) -> Gateway:
     """A Gateway for `settings`; opens no BMS port and no bus yet, but simulators are started.
 
-    Raises ConfigError where drivers that share a port cannot.
+    Raises ConfigError for what `survey` finds wrong; settings that were loaded from a file have passed it.
     """
     gateway: list[Gateway] = []  # batteries and outputs call back to what is built last
     calls = Calls(lambda: gateway[0].changed(), lambda command: gateway[0].commander(command), clock)
@@ -120,7 +121,9 @@ async def rebuild(gateway: Gateway, settings: Settings, *, clock: Clock = time.m
 
 
 async def _plan(settings: Settings, calls: Calls, old: Parts) -> Plan:
-    """What to run for `settings`, taken over from `old` where it is the same."""
+    """What to run for `settings`, taken over from `old` where it is the same.  Raises ConfigError as build."""
+    if mistakes := survey(settings).mistakes:
+        raise ConfigError(*(f"{dotted(mistake.path)}: {mistake.text}" for mistake in mistakes))
     given = {battery.name: battery for battery in settings.batteries}
     async with AsyncExitStack() as undo:
         devices = await _devices(settings, old, undo)
@@ -177,20 +180,24 @@ def _plugs(
     sharing: dict[str, list[BatterySettings]] = defaultdict(list)
     for battery in settings.batteries:
         where = str(devices[battery.name].path) if battery.name in devices else battery.port
-        sharing[_same_port(where, sharing)].append(battery)
-    plugs = {where: _plug(where, batteries, old) for where, batteries in sharing.items()}
-    return plugs, {battery.name: plugs[where][1] for where, batteries in sharing.items() for battery in batteries}
+        sharing[place(where)].append(battery)
+    plugs = {at: _plug(at, batteries, devices, old) for at, batteries in sharing.items()}
+    return plugs, {battery.name: plugs[at][1] for at, batteries in sharing.items() for battery in batteries}
 
 
-def _plug(where: str, batteries: Sequence[BatterySettings], old: Parts) -> tuple[set[str], Plug]:
+def _plug(
+    at: str, batteries: Sequence[BatterySettings], devices: Mapping[str, "PtyDevice"], old: Parts
+) -> tuple[set[str], Plug]:
     """One port for all of `batteries`: the running one, unless others used it, for whom it may be set up else.
 
     While no driver on it is known, its line is that of the first to be tried.
     """
     names = {battery.driver for battery in batteries}
-    before = old.plugs.get(where)
+    before = old.plugs.get(at)
     if before is not None and before[0] == names:
         return before
+    first = batteries[0]
+    where = str(devices[first.name].path) if first.name in devices else first.port
     known = [(_driver(battery), battery.setup) for battery in batteries if battery.driver != AUTO]
     search = Search(where, known) if len(known) < len(batteries) else None
     drivers = [driver for driver, _ in known]
@@ -205,14 +212,6 @@ def _battery(battery: BatterySettings, plug: Plug, settings: Settings, calls: Ca
         return before
     watch = _watch(battery, settings.limits_of(battery))
     return Battery(watch, _driver(battery), plug.port, calls.changed, calls.clock, plug.finder(battery))
-
-
-def _same_port(where: str, others: Iterable[str]) -> str:
-    """`where`, or the name under which the same device was already named (ttyUSB0 and its by-id name)."""
-    if not where.startswith("/"):
-        return where
-    device = Path(where).resolve()
-    return next((other for other in others if other.startswith("/") and Path(other).resolve() == device), where)
 
 
 async def _simulate(battery: BatterySettings) -> "PtyDevice":

@@ -2,10 +2,13 @@
 
 An output's package holds `settings.py` (a pydantic model called Settings, importing nothing heavy; its property
 `exclusive` names the bus that no second gateway may use) and `build.py` with
-`build(settings, clock, commander, identity) -> Output`.
+`build(settings, clock, commander, identity) -> Output`.  Where settings can be well-formed and still not work,
+`check.py` holds `problems(settings)`: keys and sentences, found without opening anything.
 """
 
+from collections.abc import Iterable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final
 
 from gateway.extras import missing, needed
@@ -20,6 +23,16 @@ LIBRARIES: Final = {"can_bms": ("can", "cantools"), "venus_dbus": ("dbus", "gi")
 def settings_class(name: str) -> Any:
     """The pydantic model of one output's settings.  Raises KeyError for a name that is none."""
     return import_module(f"{PACKAGES[name]}.settings").Settings
+
+
+def problems(name: str, settings: Any) -> Iterable[tuple[tuple[str, ...], str]]:
+    """What of one output's settings cannot be built or opened: the key below the output, and why.
+
+    Raises ModuleNotFoundError where a library is missing without which nobody can tell.
+    """
+    module = f"{PACKAGES[name]}.check"
+    found: Iterable[tuple[tuple[str, ...], str]] = import_module(module).problems(settings) if find_spec(module) else ()
+    return found
 
 
 def build(name: str, settings: Any, clock: Clock, commander: Commander, identity: str) -> Output:

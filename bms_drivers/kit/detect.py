@@ -13,7 +13,7 @@ from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Ask, Detection, Driver, Frame, Option, Question
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
-from bms_drivers.links.factory import open_link, port_kind
+from bms_drivers.links.factory import open_link, port_kind, reaches
 from bms_drivers.links.port import OneTry, Port
 from gateway.model import ConfigError, DeviceRefused, FrameError, LinkTimeout
 
@@ -45,6 +45,8 @@ async def detect(where: str, names: Sequence[str] = ()) -> AsyncIterator[Found]:
     Raises LinkClosed, LinkBusy when the port cannot be used, ConfigError for what is no port.
     """
     for driver in _in_order(names):
+        if not names and not reaches(port_kind(where), driver):
+            continue
         link = open_link(where, driver)
         await link.open()
         try:

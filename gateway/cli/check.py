@@ -18,7 +18,8 @@ from gateway.model import ConfigError
 def command(file: Path, schema: bool, reference: bool, as_json: bool) -> None:
     """Validate FILE (default gateway.yaml; - = standard input).
 
-    Prints one line for every mistake: FILE:LINE: key: what, expected.  Exit code 1 when there is one.
+    Prints one line for every mistake: FILE:LINE: key: what, expected.  Exit code 1 when there is one.  What passes here
+    can be run: the same questions are asked at start, short of opening ports.  Ports that are not there are a doubt.
     """
     from gateway.config.load import load, parse
 
@@ -37,9 +38,9 @@ def command(file: Path, schema: bool, reference: bool, as_json: bool) -> None:
     except ConfigError as error:
         _refuse(file, error, as_json)
         raise click.exceptions.Exit(1) from None
-    from gateway.config.doubts import doubts
+    from gateway.config.doubts import absent, doubts
 
-    remarks = doubts(settings)
+    remarks = [*doubts(settings), *absent(settings)]
     names = [battery.name for battery in settings.batteries]
     if as_json:
         found = {"batteries": names, "outputs": list(settings.outputs)}

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from gateway.extras import needed
+from gateway.limits.checks import doubts
 from gateway.limits.scenario import Moment, Scenario, differences, load, out, run
 from gateway.model import GatewayError
 
@@ -35,6 +36,8 @@ def command(file: Path, as_json: bool, check: bool, plot: Path | None) -> None:
     if plot is not None and plot.suffix not in (".png", ".svg"):
         raise GatewayError(f"{plot}: cannot be drawn, expected a name that ends in .png or .svg")
     whole = load(file)
+    for doubt in doubts(whole.settings):
+        click.echo(f"{file}: doubt: {doubt}", err=True)
     moments = list(run(whole)) if plot is not None else [moment for moment in run(whole) if moment.row is not None]
     rows = [moment for moment in moments if moment.row is not None]
     if as_json:
