@@ -144,6 +144,25 @@ class Option:
     most: float | None = None
     choices: tuple[Any, ...] = ()  # the only values there are; () = any
 
+    def allows(self, value: Any) -> bool:
+        """Can the setting be this?  None stands for the driver's own choice."""
+        if value is None:
+            return True
+        if self.choices:
+            return value in self.choices
+        kind: Any = type(value)
+        if kind is not self.kind and not (self.kind is float and kind is int):
+            return False
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+    @property
+    def expected(self) -> str:
+        """What it can be, for people."""
+        if self.choices:
+            return f"one of {', '.join(map(str, self.choices))}"
+        bounds = [f"{bound:g}" for bound in (self.least, self.most) if bound is not None]
+        return " ".join((self.kind.__name__, "..".join(bounds))).strip()
+
 
 @dataclass(frozen=True, slots=True)
 class SerialLine:

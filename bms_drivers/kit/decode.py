@@ -44,13 +44,8 @@ def recorded_settings(driver: Driver, recording: Mapping[str, Any]) -> Values:
 
 def _refuse_settings(driver: Driver, settings: Mapping[str, Any]) -> None:
     for option in driver.options:
-        value = settings.get(option.name)
-        if value is None:
-            continue
-        sound = type(value) is option.kind or (option.kind is float and type(value) is int)
-        if not sound or not (option.least is None or option.least <= value <= (option.most or value)):
-            least = "" if option.least is None else f" {option.least:g}..{option.most:g}"
-            raise ConfigError(f"config: {option.name}: {value!r}, expected {option.kind.__name__}{least}")
+        if not option.allows(value := settings.get(option.name)):
+            raise ConfigError(f"config: {option.name}: {value!r}, expected {option.expected}")
 
 
 async def _decode(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any]) -> Decoded:

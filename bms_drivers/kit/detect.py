@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bms_drivers.kit import registry
-from bms_drivers.kit.declare import Ask, Detection, Driver, Frame, Option, Question
+from bms_drivers.kit.declare import Ask, Detection, Driver, Frame, Question
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
 from bms_drivers.links.factory import open_link, port_kind, reaches
@@ -155,17 +155,13 @@ def _suits(where: str, driver: Driver, known: Sequence[Driver]) -> bool:
 def _setups(driver: Driver, given: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The driver's settings to try, each with what the user gave; none where that cannot be."""
     mine = {option.name: given[option.name] for option in driver.options if option.name in given}
-    if not all(_in_range(option, mine[option.name]) for option in driver.options if option.name in mine):
+    if not all(option.allows(mine[option.name]) for option in driver.options if option.name in mine):
         return []
     found: list[dict[str, Any]] = []
     for setup in driver.detection.setups:
         if (merged := {**setup, **mine}) not in found:
             found.append(merged)
     return found
-
-
-def _in_range(option: Option, value: Any) -> bool:
-    return (option.least is None or value >= option.least) and (option.most is None or value <= option.most)
 
 
 def _identity(driver: Driver, setup: Mapping[str, Any]) -> tuple[str, Any]:

@@ -95,7 +95,7 @@ def _print(driver: Driver, found: Decoded, as_json: bool) -> None:
         if len(packs) > 1:
             click.echo(f"pack {key or driver.name}")
         for name, value in values.items():
-            if value not in (None, [], {}):
+            if value not in (None, []):
                 click.echo(f"{name:28} {_shown(value)}")
     for write, accepted in found.writes.items():
         click.echo(f"{'write ' + write:28} {'accepted' if accepted else 'refused'}")
