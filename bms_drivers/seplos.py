@@ -165,6 +165,7 @@ def measured(info: bytes) -> kit.Values:
         values |= CONDITION.read(info, end)
     *values["temperatures"], values["ambient_temperature"], values["mosfet_temperature"] = values["_sensors"]
     values["temperatures"] = tuple(values["temperatures"])
+    values["cell_count"] = len(values["cell_voltages"])
     return values
 
 
@@ -233,14 +234,16 @@ def proof(values: kit.Values) -> str:
 
 
 def asked_with(request: bytes) -> kit.Values:
-    """Address, version and form of a recorded request."""
-    for item in SPLIT(bytearray(request)):
-        if isinstance(item, kit.Frame):
-            told: kit.Values = {"address": item.address, "version": item.kind >> 8}
-            if item.status in (TELEMETRY_COMMAND, STATE_COMMAND):
-                told |= {"bare": not item.payload, "group": item.payload[0] if item.payload else None}
-            return told
-    return {}
+    """Address and version of a recorded request, and what in it is unusual."""
+    item = next(SPLIT(bytearray(request)), None)
+    if not isinstance(item, kit.Frame):
+        return {}
+    told: kit.Values = {"address": item.address, "version": item.kind >> 8}
+    if item.status in (TELEMETRY_COMMAND, STATE_COMMAND) and not item.payload:
+        told["bare"] = True
+    elif item.payload and item.payload[0] != item.address:
+        told["group"] = item.payload[0]
+    return told
 
 
 DRIVER: Final = kit.Driver(

@@ -182,7 +182,7 @@ def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
     count = values.get("_count") or 0
     if not 1 <= count <= CELLS:
         count = max((n for n, volts in enumerate(slots, 1) if volts), default=0)
-    values["cell_voltages"] = slots[:count]
+    values["cell_count"], values["cell_voltages"] = count or None, slots[:count]
     if "_balance" in values:
         values["cell_balancing"] = kit.flags(values["_balance"], count)
     return values

@@ -23,6 +23,8 @@ SETTINGS: Final = (  # SPA of a real SG16S200A, rated capacity and what follows 
     "0032001E03C0005000320032001E80E880E86B400030003C00F0000A00070000000D000001F4012C168000B4FF4C00000008"
 )
 
+CLOCK: Final = [0x1807, 0x1103, 0x1000, 0x0000]  # SCA: eight bytes of date and time; readers ask for them, too
+
 
 def build(pack: Pack, settings: dict[str, Any]) -> "SeplosV3":
     """The pack at settings["address"] (0); "ble": behind the module."""
@@ -92,7 +94,7 @@ class SeplosV3(Rtu):
     def _blocks(self, unit: int) -> dict[int, list[int]]:
         blocks: dict[int, list[int]] = {}
         if unit == self.unit:
-            blocks |= {0x1000: self._pia(), 0x1100: self._pib()}
+            blocks |= {0x1000: self._pia(), 0x1100: self._pib(), 0x1500: CLOCK}
         if unit == (0 if self.ble else self.unit):
             blocks[0x1700] = self._via()
         if unit == (0xE0 if self.ble else self.unit):

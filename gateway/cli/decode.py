@@ -58,15 +58,20 @@ def parse_settings(driver: Driver, given: tuple[str, ...]) -> dict[str, Any]:
         if not separator or name not in options:
             known = ", ".join(options) or "none"
             raise click.UsageError(f"--set {item}: {driver.name} has the settings: {known}")
-        kind = options[name].kind
+        kind, choices = options[name].kind, options[name].choices
+        named = {str(choice): choice for choice in choices}
         try:
-            values[name] = value == "true" if kind is bool else int(value, 0) if kind is int else kind(value)
+            values[name] = named[value] if value in named else _of_kind(kind, value)
         except ValueError:
             raise click.UsageError(f"--set {item}: {name} takes {kind.__name__}") from None
-        choices = options[name].choices
         if choices and values[name] not in choices:
-            raise click.UsageError(f"--set {item}: {name} is one of {', '.join(map(str, choices))}")
+            raise click.UsageError(f"--set {item}: {name} is one of {', '.join(named)}")
     return values
+
+
+def _of_kind(kind: type, value: str) -> Any:
+    """Raises ValueError."""
+    return value == "true" if kind is bool else int(value, 0) if kind is int else kind(value)
 
 
 def _named(recording: dict[str, Any], file: Path) -> str:

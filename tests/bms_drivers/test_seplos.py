@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from bms_drivers.kit.declare import Talk, Values
+from bms_drivers.kit.decode import decode
 from bms_drivers.kit.session import Session
 from bms_drivers.seplos import DRIVER, asked_with
 from gateway.model import DeviceRefused, WrongDevice
@@ -73,9 +74,9 @@ def test_a_form_that_was_set_is_not_changed() -> None:
 @pytest.mark.parametrize(
     ("request_", "setup"),
     [
-        ("~20034642E00203FD31", {"address": 3, "version": 0x20, "bare": False, "group": 3}),
-        ("~20004642E00201FD36", {"address": 0, "version": 0x20, "bare": False, "group": 1}),
-        ("~200046420000FDAE", {"address": 0, "version": 0x20, "bare": True, "group": None}),
+        ("~20034642E00203FD31", {"address": 3, "version": 0x20}),
+        ("~20004642E00201FD36", {"address": 0, "version": 0x20, "group": 1}),
+        ("~200046420000FDAE", {"address": 0, "version": 0x20, "bare": True}),
         ("~2600465100000000", {}),
         ("", {}),
     ],
@@ -84,6 +85,15 @@ def test_a_recorded_request_tells_how_it_was_asked(request_: str, setup: dict[st
     assert asked_with(request_.encode() + b"\r") == setup
     if setup:
         assert sent(next(talk("telemetry", setup))) == request_
+
+
+def test_a_recording_in_which_one_form_was_refused_is_read() -> None:
+    exchanges = [
+        {"tx": b"~20004642E00200FD37\r".hex(), "rx": [reply(b"", code=3).hex()]},
+        {"tx": b"~200046420000FDAE\r".hex(), "rx": [reply(telemetry()).hex()]},
+    ]
+    assert decode(DRIVER, {"exchanges": exchanges}).readings[""].soc == 78.7
+    assert decode(DRIVER, {"exchanges": exchanges}, {"bare": None}).readings[""].soc == 78.7
 
 
 def test_nothing_is_written() -> None:
