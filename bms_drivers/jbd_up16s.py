@@ -180,6 +180,8 @@ def step(name: str, block: Block, decode: kit.Decode, *gives: str, tries: int = 
 
 def status(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:
     """Block 0x1000: everything that changes.  Raises BadLength, WrongDevice."""
+    if setup["direct_only"] and known.get("_own_charge_limit") is None:
+        raise WrongDevice("its own block 0x45 is not answered: this pack is not on the port itself (direct_only)")
     data = frames[0].payload
     values = STATUS_TABLE.read(data)
     cells: int = values["cell_count"]
@@ -312,16 +314,22 @@ DRIVER: Final = kit.Driver(
     name="jbd_up16s",
     title="JBD UP16S rack boards, UP protocol",
     line=kit.SerialLine(baud=9600, quiet=0.1, turnaround=0.2),
-    options=(kit.Option("address", 1, "as the DIP switches say; 1 = the master", least=1, most=HIGHEST_ADDRESS),),
+    options=(
+        kit.Option("address", 1, "as the DIP switches say; 1 = the master", least=1, most=HIGHEST_ADDRESS),
+        kit.Option(
+            "direct_only", False, "true = only the pack on the port itself, where each pack has a port of its own",
+            kind=bool,
+        ),
+    ),
     plan=(
+        step(
+            "own_pack", OWN_PACK, kit.reads(OWN_TABLE), "max_charge_current", "max_discharge_current",
+            give_up=UNANSWERED,
+        ),
         step(
             "status", STATUS, status, *STATUS_TABLE.names, "soc", "cell_voltages", "temperatures", "charge_allowed",
             "discharge_allowed", "heating", "alarms", "cell_balancing", "balancing", "firmware_version",
             tries=2, essential=True,
-        ),
-        step(
-            "own_pack", OWN_PACK, kit.reads(OWN_TABLE), "max_charge_current", "max_discharge_current",
-            give_up=UNANSWERED,
         ),
         step("fine_soc", FINE_SOC, kit.reads(SOC_TABLE), give_up=UNANSWERED),
         step("identity", IDENTITY, identity, "serial_number", "production_date", every=kit.ONCE),

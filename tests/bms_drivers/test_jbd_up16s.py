@@ -126,7 +126,7 @@ def read(changes: dict[int, int], size: int | None = None) -> dict[str, Any]:
     data = bytearray(RECORDED[8:-2])
     for at, value in changes.items():
         data[at : at + 2] = value.to_bytes(2, "big")
-    return status([Frame(kind=0x1000, payload=bytes(data[:size]))], {}, {})
+    return status([Frame(kind=0x1000, payload=bytes(data[:size]))], DRIVER.setup({}), {})
 
 
 @pytest.mark.parametrize(
@@ -193,6 +193,14 @@ def test_blocks_that_never_answer_are_left_in_peace() -> None:
         assert {"own_pack", "fine_soc"} <= {step.name for step in plan.due(second)}
         poll(plan, device)
     assert [step.name for step in plan.due(6.0)] == ["status"]
+
+
+def test_where_each_pack_has_a_port_one_behind_a_master_is_not_read_twice() -> None:
+    linked, direct = build(Pack.of(1), {"address": 2, "linked": True}), build(Pack.of(1), {"address": 2})
+    assert poll(session("jbd_up16s", address=2, direct_only=True), direct).voltage
+    with pytest.raises(WrongDevice, match="not on the port itself"):
+        poll(session("jbd_up16s", address=2, direct_only=True), linked)
+    assert poll(session("jbd_up16s", address=2), linked).voltage
 
 
 # ---- control writes

@@ -7,6 +7,7 @@ import pytest
 
 from bms_drivers.kit import registry
 from bms_drivers.kit.detect import Found, detect, recognised
+from bms_drivers.sims import sim
 from bms_drivers.sims.eg4_ll import build
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.modbus import ModbusDevice
@@ -63,3 +64,16 @@ def test_others_on_the_bus_are_looked_for_where_one_was_found() -> None:
 @pytest.mark.parametrize(("device", "driver"), [("jbd", "daly"), ("daly", "jbd"), ("jbd", "jk"), ("jk", "jbd")])
 def test_no_driver_takes_another_bms_for_its_own(device: str, driver: str) -> None:
     assert found(device, {}, (driver,)) == []
+
+
+@pytest.mark.parametrize("driver", registry.names())
+def test_no_driver_takes_another_simulator_for_its_own(driver: str) -> None:
+    """Every other device, asked every question of the detection, whatever its baud rate."""
+
+    async def found(device: str) -> list[Found]:
+        simulator = sim.build(device, Pack.of(3, cells=cells_of(device)), {})
+        return [one async for one in recognised(Wire(simulator), registry.load(driver))]
+
+    others = [name for name in registry.simulated() if name != driver]
+    assert [name for name in others if asyncio.run(found(name))] == []
+    assert asyncio.run(found(driver)), "and its own it does"

@@ -12,6 +12,7 @@ from bms_drivers.kit.declare import ONCE
 from bms_drivers.kit.session import Session
 from bms_drivers.links import converse
 from bms_drivers.links.factory import open_link
+from bms_drivers.links.port import OneTry
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.pack import Pack, rest_voltage
 from bms_drivers.sims.pty import PtyDevice
@@ -113,7 +114,7 @@ def test_a_spoilt_answer_is_no_answer(name: str, fault: str) -> None:
         device.faults.set(fault)
         essential = next(step for step in session.driver.plan if step.essential)
         with pytest.raises((LinkTimeout, FrameError)):
-            await converse(link, essential.talk(session.setup, session.known))
+            await converse(OneTry(link), essential.talk(session.setup, session.known))
         device.faults.clear(fault)
         await poll(session, link, once=False)
 
@@ -126,7 +127,7 @@ def test_noise_round_an_answer_does_no_harm(name: str) -> None:
         device.faults.set("noise")
         if name in NO_START_MARK:
             with pytest.raises(LinkTimeout):
-                await poll(session, link, once=False)
+                await poll(session, OneTry(link), once=False)
             return
         assert (await poll(session, link, once=False)).voltage == pytest.approx(device.simulator.pack.voltage, abs=0.2)
 
@@ -139,7 +140,7 @@ def test_only_the_address_asked_answers(name: str) -> None:
         assert (await poll(session, link, once=False)).voltage
         other = Session(session.driver, {"address": 4})
         with pytest.raises(LinkTimeout):
-            await poll(other, link, once=False)
+            await poll(other, OneTry(link), once=False)
 
     plugged(name, work, {"address": 3})
 
