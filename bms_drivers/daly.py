@@ -371,7 +371,7 @@ DRIVER: Final = kit.Driver(
         kit.Poll("hardware", texts(0x63, "hardware_version"), gives=("hardware_version",), every=kit.ONCE),
     ),
     assemble=kit.alone(finish),
-    detection=kit.Detection(polls=("counts", "pack"), proof=proof, setups=({}, {"host_address": APP_HOST})),
+    detection=kit.Detection(rank=21, polls=("counts", "pack"), proof=proof, setups=({}, {"host_address": APP_HOST})),
     controls={
         "charge": switch(0xDA, "charge_allowed"),
         "discharge": switch(0xD9, "discharge_allowed"),

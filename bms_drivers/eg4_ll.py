@@ -192,7 +192,7 @@ DRIVER: Final = kit.Driver(
     ),
     assemble=kit.alone(manufacturer="EG4"),
     detection=kit.Detection(
-        polls=("runtime", "identity"),
+        rank=80, polls=("runtime", "identity"),
         proof=proof,
         setups=({"address": 1}, {"address": MASTER}),
         siblings=tuple({"address": unit} for unit in range(2, MASTER)),

@@ -157,7 +157,7 @@ DRIVER: Final = kit.Driver(
         ),
     ),
     assemble=kit.alone(manufacturer="HLPdata"),
-    detection=kit.Detection(polls=("version",), proof=proof),
+    detection=kit.Detection(rank=90, polls=("version",), proof=proof),
     standing=(
         "from documentation only; no capture is public: line ends, the echo and how sensors are spelt are a guess"
     ),

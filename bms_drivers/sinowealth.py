@@ -189,7 +189,9 @@ DRIVER: Final = kit.Driver(
         kit.Poll("sensor_2_fitted", kit.simple(ask(TEMPERATURE_2), is_second_fitted), every=kit.ONCE),
     ),
     assemble=kit.alone(finish),
-    detection=kit.Detection(polls=("config", "voltage", "cells", "soc", "capacity"), proof=proof),
+    detection=kit.Detection(
+        rank=95, never_auto=True, polls=("config", "voltage", "cells", "soc", "capacity"), proof=proof
+    ),
     standing=(
         "cells decoded from captures, all else from documentation only; no capture yet shows "
         "the check byte of four-byte registers or the sign of the current"

@@ -182,6 +182,9 @@ class Detection:
     proof: Callable[[Values], str]  # returns what it found, for people; raises WrongDevice
     setups: tuple[Mapping[str, Any], ...] = ({},)  # settings to try in turn
     siblings: tuple[Mapping[str, Any], ...] = ()  # tried, too, once one of `setups` was found: others on the same bus
+    rank: int = 50  # the lower, the earlier it is tried: quick questions and unmistakable answers first
+    wakes: bool = False  # the first question may only wake it, and is asked twice
+    never_auto: bool = False  # `driver: auto` does not try it, somebody should look at what `scan` says
 
 
 @dataclass(frozen=True, slots=True)

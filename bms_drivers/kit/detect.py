@@ -1,24 +1,25 @@
 """Which BMS is at the other end of a port: each driver asks its own harmless question and proves what it finds, twice.
 
-Only ports that were offered are touched.  The quick 115200-baud questions come first (sheets jk.md and jk_pb.md,
-section 8).
+Only ports that were offered are touched.  A port is listened to first; where something else talks, nothing is asked.
+Then come the questions, the quick and harmless ones before the rest (Detection.rank).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bms_drivers.kit import registry
-from bms_drivers.kit.declare import Ask, Detection, Driver, Frame, Question
+from bms_drivers.kit import registry, talkers
+from bms_drivers.kit.declare import Ask, Detection, Driver, Frame, Question, SerialLine
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
 from bms_drivers.links.factory import open_link, port_kind, reaches
 from bms_drivers.links.port import OneTry, Port
 from gateway.model import ConfigError, DeviceRefused, FrameError, LinkTimeout
 
-ORDER: Final = ("jk", "jk_pb", "jbd", "daly")  # the rest follow by name
 PROOFS: Final = 2  # readings in a row that must prove it
+USUAL: Final = 2  # of a driver's settings, those that are tried at once; the rest take minutes
 
 UNKNOWN: Final = Driver(
     name="auto",
@@ -39,21 +40,67 @@ class Found:
     what: str  # for people: "JBD with 16 cells"
 
 
-async def detect(where: str, names: Sequence[str] = ()) -> AsyncIterator[Found]:
-    """Every device on the port `where` that one of the drivers (default: all) recognises.
+Progress = Callable[[str, int, int], None]
+"""Is told what is done now, its number and how many there are."""
 
-    Raises LinkClosed, LinkBusy when the port cannot be used, ConfigError for what is no port.
+
+async def detect(
+    where: str,
+    names: Sequence[str] = (),
+    *,
+    thorough: bool = False,
+    progress: Progress = lambda what, number, total: None,
+) -> AsyncIterator[Found]:
+    """The devices on the port `where` that one of the drivers (default: all that may be tried) recognises.
+
+    Ends with the first driver that recognises one, and its siblings on the bus; `thorough` asks as every driver, with
+    every address, as is done for drivers that are named.  Raises LinkClosed, LinkBusy when the port cannot be used, TalksByItself when something else talks
+    there, ConfigError for what is no port.
     """
-    for driver in _in_order(names):
-        if not names and not reaches(port_kind(where), driver):
-            continue
-        link = open_link(where, driver)
-        await link.open()
-        try:
-            async for found in recognised(link, driver):
+    drivers = [driver for driver in in_order(names) if names or reaches(port_kind(where), driver)]
+    progress("listening", 0, len(drivers))
+    heard = await _listened(where) if port_kind(where) == "serial" else b""
+    for number, driver in enumerate(drivers, 1):
+        progress(driver.name, number, len(drivers))
+        there = False
+        async with _opened(where, driver) as link:
+            async for found in recognised(
+                link, driver, talking=talkers.too_much(heard), thorough=thorough or bool(names)
+            ):
+                there = True
                 yield found
-        finally:
-            await link.close()
+        if there and not thorough:
+            return
+    talkers.refuse(where, heard)
+
+
+async def recognised(
+    link: Link, driver: Driver, *, talking: bool = False, thorough: bool = False
+) -> AsyncIterator[Found]:
+    """Every device on an open link that `driver` recognises; where it has one there, others on the bus are tried.
+
+    Where somebody is `talking` by itself nothing is asked: only settings with which it listens are tried.
+    """
+    detection, there = driver.detection, False
+    setups = [setup for setup in detection.setups if _listens(driver, setup) is talking]
+    usual, rest = (setups, ()) if thorough else (setups[:USUAL], setups[USUAL:])
+    asked = link if detection.wakes or thorough else OneTry(link)
+    for setup in usual:
+        if what := await _proven(asked, driver, setup):
+            there = True
+            yield Found(driver, setup, what)
+    for setup in (*rest, *detection.siblings) if there else detection.siblings if thorough else ():
+        if what := await _proven(OneTry(link), driver, setup):
+            yield Found(driver, setup, what)
+
+
+def in_order(names: Sequence[str] = ()) -> list[Driver]:
+    """The drivers called so, in that order; default: all that can be recognised, by their rank."""
+    if names:
+        return [registry.load(name) for name in names]
+    drivers = [registry.load(name) for name in registry.names()]
+    able = [driver for driver in drivers if driver.detection.polls]
+    return sorted(able, key=lambda driver: (driver.detection.rank, driver.name))
 
 
 class Search:
@@ -67,7 +114,7 @@ class Search:
 
         Raises ConfigError for what is no port, or one on which no driver can be found out.
         """
-        port_kind(where)
+        self._serial = port_kind(where) == "serial"
         self.where = where
         self._known = [driver for driver, _ in known]
         self._taken = {_identity(driver, setup) for driver, setup in known}
@@ -78,16 +125,17 @@ class Search:
     @property
     def candidates(self) -> list[Driver]:
         """Drivers that can be there, those with the quickest questions first."""
-        able = [driver for driver in _in_order() if driver.detection.polls]
+        able = [driver for driver in in_order() if not driver.detection.never_auto]
         return [driver for driver in able if _suits(self.where, driver, self._known)]
 
     async def find(self, port: Port, name: str, given: Mapping[str, Any]) -> Found | None:
         """Ask once as each candidate, for the battery `name` with the settings `given`; None when none proves itself.
 
-        Raises LinkClosed, LinkBusy while the port cannot be used.
+        Raises LinkClosed, LinkBusy while the port cannot be used, TalksByItself where something else talks.
         """
         async with self._one_at_a_time:
-            for driver, setup in self._questions(given):
+            heard = await self._listen(port, name)
+            for driver, setup in self._questions(given, talkers.too_much(heard)):
                 if not self._known:
                     await port.adopt(open_link(self.where, driver))
                 async with port.turn(name) as link:
@@ -95,15 +143,36 @@ class Search:
                 if what:
                     await self._settle(port, driver, setup)
                     return Found(driver, setup, what)
+        talkers.refuse(self.where, heard)
         return None
 
-    def _questions(self, given: Mapping[str, Any]) -> list[tuple[Driver, dict[str, Any]]]:
+    async def _listen(self, port: Port, name: str) -> bytes:
+        """What is heard before anything is asked; nothing where others are asked here already."""
+        if self._known or not self._serial:
+            return b""
+        heard = b""
+        for rate in talkers.RATES:
+            await port.adopt(open_link(self.where, _listener(rate)))
+            async with port.turn(name) as link:
+                heard += await talkers.listen(link, talkers.AGAIN if heard else talkers.LISTEN)
+            if not heard:
+                return b""
+            if talkers.named(heard):
+                talkers.refuse(self.where, heard)
+        return heard
+
+    def _questions(self, given: Mapping[str, Any], talking: bool) -> list[tuple[Driver, dict[str, Any]]]:
         """Each driver with its likeliest settings first, then the rest: an address that is rare must not keep others
-        waiting.  Devices that are somebody's already are left out."""
+        waiting.  Devices that are somebody's already are left out; where something talks, drivers that only listen."""
         each = [(driver, _setups(driver, given)) for driver in self.candidates]
         first = [(driver, setups[0]) for driver, setups in each if setups]
         rest = [(driver, setup) for driver, setups in each for setup in setups[1:]]
-        return [question for question in (*first, *rest) if _identity(*question) not in self._taken]
+        return [
+            question
+            for question in (*first, *rest)
+            if _identity(*question) not in self._taken
+            and (_listens(*question) if talking else bool(given) or not _listens(*question))
+        ]
 
     async def _settle(self, port: Port, driver: Driver, setup: Mapping[str, Any]) -> None:
         """From now on the port's line suits this driver, too."""
@@ -123,24 +192,32 @@ class Brief(OneTry):
         return await super().exchange(question)
 
 
-def _in_order(names: Sequence[str] = ()) -> list[Driver]:
-    return [registry.load(name) for name in names or sorted(registry.names(), key=_place)]
+@asynccontextmanager
+async def _opened(where: str, driver: Driver) -> AsyncIterator[Link]:
+    link = open_link(where, driver)
+    await link.open()
+    try:
+        yield link
+    finally:
+        await link.close()
 
 
-async def recognised(link: Link, driver: Driver) -> AsyncIterator[Found]:
-    """Every device on an open link that `driver` recognises; its siblings are tried where it has one there at all."""
-    there = False
-    for setup in driver.detection.setups:
-        if what := await _proven(link, driver, setup):
-            there = True
-            yield Found(driver, setup, what)
-    for setup in driver.detection.siblings if there else ():
-        if what := await _proven(link, driver, setup):
-            yield Found(driver, setup, what)
+def _listener(rate: int) -> Driver:
+    """A driver that has nothing to ask."""
+    return replace(UNKNOWN, line=SerialLine(baud=rate))
 
 
-def _place(name: str) -> tuple[int, str]:
-    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+async def _listened(where: str) -> bytes:
+    """What talks on a serial port by itself.  Raises TalksByItself for a talker that is no BMS."""
+    heard = b""
+    for rate in talkers.RATES:
+        async with _opened(where, _listener(rate)) as link:
+            heard += await talkers.listen(link, talkers.AGAIN if heard else talkers.LISTEN)
+        if not heard:
+            return b""
+        if talkers.named(heard):
+            talkers.refuse(where, heard)
+    return heard
 
 
 def _suits(where: str, driver: Driver, known: Sequence[Driver]) -> bool:
@@ -162,6 +239,18 @@ def _setups(driver: Driver, given: Mapping[str, Any]) -> list[dict[str, Any]]:
         if (merged := {**setup, **mine}) not in found:
             found.append(merged)
     return found
+
+
+def _listens(driver: Driver, setup: Mapping[str, Any]) -> bool:
+    """With these settings the driver asks nothing, it waits for what is said."""
+    talk = driver.poll(driver.detection.polls[0]).talk(driver.setup(setup), {})
+    try:
+        question = next(talk)
+    except (StopIteration, LinkTimeout):
+        return False
+    finally:
+        talk.close()
+    return isinstance(question, Ask) and not question.request
 
 
 def _identity(driver: Driver, setup: Mapping[str, Any]) -> tuple[str, Any]:

@@ -17,6 +17,7 @@ from gateway.model.errors import (
     LinkError,
     LinkTimeout,
     MissingPart,
+    TalksByItself,
     WrongDevice,
 )
 from gateway.model.life import Life
@@ -52,6 +53,7 @@ __all__ = [
     "Outcome",
     "Reading",
     "Snapshot",
+    "TalksByItself",
     "WrongDevice",
     "tightest",
     "worst",

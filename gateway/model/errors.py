@@ -2,7 +2,7 @@
 
     GatewayError
       ConfigError        the user's file: file, line, key, what is wrong, what would be right
-      LinkError          the pipe: LinkClosed, LinkTimeout, LinkBusy (all worth a retry)
+      LinkError          the pipe: LinkClosed, LinkTimeout, LinkBusy, TalksByItself (all worth a retry)
       FrameError         the peer's bytes: BadChecksum, BadLength, WrongDevice, Implausible (drop the frame, count it)
       DeviceRefused      the peer understood and said no
       CommandError       a command that nobody may give: which, and what would be right
@@ -38,6 +38,10 @@ class LinkTimeout(LinkError):
 
 class LinkBusy(LinkError):
     """Another program owns the port."""
+
+
+class TalksByItself(LinkError):
+    """Something that is no BMS talks on the line: nothing is asked there."""
 
 
 class FrameError(GatewayError):

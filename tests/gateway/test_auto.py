@@ -112,7 +112,9 @@ def test_each_bms_is_found_and_the_port_then_speaks_its_line(name: str, plug: An
 def test_a_driver_with_many_addresses_keeps_no_other_waiting(plug: Any) -> None:
     bus = plug(("daly", {}))
     looked_for(bus, Search("/dev/ttyUSB0", []), {})
-    assert bus.opened == [115200, 115200, 9600, 9600], "each driver was asked once, none with all its addresses"
+    assert bus.opened == [9600, 115200, 115200, 9600, 9600], (
+        "it was listened to, then each driver was asked once, none with all its addresses"
+    )
 
 
 def test_two_batteries_on_one_port_find_two_devices(plug: Any) -> None:
