@@ -27,6 +27,7 @@ from gateway.model import ConfigError
 
 SENSOR: Final = "EXTERNAL_SENSOR_DBUS"
 THEIRS: Final = "as dbus-serialbattery has it"
+NO_VALUE: Final = "no value, expected a number; or remove the line"
 JUST_ABOVE: Final = 0.1  # % SoC, where the full current begins again
 
 
@@ -45,6 +46,7 @@ def convert(text: str, source: str, catalogue: Catalogue | None = None) -> Impor
     draft = Draft(problems=problems)
     for entry in options.values():
         _take(entry, draft)
+    _rethink(draft)
     batteries(draft, catalogue)
     _limits(draft)
     _external(draft)
@@ -96,7 +98,12 @@ def _take(entry: Entry, draft: Draft) -> None:
         draft.refuse(entry, wrong)
     else:
         draft.values[name] = _READ[kind](entry.text)
-        if entry.name in _RETHINK:
+
+
+def _rethink(draft: Draft) -> None:
+    """Options whose value meant something else, once all others are known."""
+    for name, entry in draft.entries.items():
+        if name in draft.values and entry.name in _RETHINK:
             draft.values[name] = _RETHINK[entry.name](draft.values[name], draft.values)
 
 
@@ -192,7 +199,7 @@ def _limit(draft: Draft, name: str) -> None:
         choices = ", ".join(f"{number} ({word})" for number, word in WORDS[name].items())
         draft.refuse(entry, f"{show(value)}, expected one of {choices}")
     elif value is None and name not in OFF:
-        draft.refuse(entry, "no value, expected a number; or remove the line")
+        draft.refuse(entry, NO_VALUE)
     else:
         draft.put(_path(name), in_our_words(name, value), entry)
 
@@ -221,22 +228,28 @@ def spelled_out(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: Path =
 def _gather(draft: Draft) -> None:
     """Tables by SoC as they were before: three limits and their fractions, in options of their own."""
     for prefix, way in (("CC", "CHARG"), ("DC", "DISCHARG")):
-        mine = [name for name in GATHERED if name.startswith(prefix)]
-        given = [name for name in mine if name in draft.values]
+        given = [name for name in GATHERED if name.startswith(prefix) and name in draft.values]
         today = (f"SOC_WHILE_{way}ING", f"MAX_{way}E_CURRENT_SOC_FRACTION")
-        if not given:
+        empty = [name for name in given if draft.values[name] is None]
+        for name in empty:
+            draft.refuse(draft.entries[name], NO_VALUE)
+        if empty or not given:
             continue
         if both := next((draft.entries[name] for name in today if name in draft.entries), None):
             draft.refuse(
                 draft.entries[given[0]], f"the same table as {both.name} in line {both.line}; keep one of them"
             )
             continue
-        value = {name: float(draft.values.get(name) or GATHERED[name][1]) for name in mine}  # type: ignore[arg-type]
-        limits = [value[f"{prefix}_SOC_LIMIT{n}"] for n in (1, 2, 3)]
-        shares = [value[f"{prefix}_CURRENT_LIMIT{n}_FRACTION"] for n in (1, 2, 3)]
+        limits = [_gathered(draft, f"{prefix}_SOC_LIMIT{n}") for n in (1, 2, 3)]
+        shares = [_gathered(draft, f"{prefix}_CURRENT_LIMIT{n}_FRACTION") for n in (1, 2, 3)]
         points = [100.0, *limits] if prefix == "CC" else [*limits, limits[-1] + JUST_ABOVE]
         for name, numbers in zip(today, (points, [*shares, 1.0]), strict=True):
             draft.values[name], draft.entries[name] = numbers, draft.entries[given[0]]
+
+
+def _gathered(draft: Draft, name: str) -> float:
+    """One of these options, or its default of then."""
+    return float(draft.values.get(name, _number(GATHERED[name][1])))  # type: ignore[arg-type]
 
 
 def _complete_pairs(draft: Draft) -> Iterator[str]:

@@ -502,6 +502,24 @@ def test_tables_by_soc_of_older_releases_mean_the_same(mode: str) -> None:
         assert Curve(tables.discharge.points, tables.discharge.fractions)(soc, side) == pytest.approx(discharge)
 
 
+def test_a_share_of_0_stays_0() -> None:
+    shares = imported("CC_CURRENT_LIMIT1_FRACTION = 0\nDC_CURRENT_LIMIT1_FRACTION = 0.0").limits.by_soc
+    assert shares.charge.fractions == (1, 0.5, 0.3, 0)
+    assert shares.discharge.fractions == (0, 0.3, 0.5, 1)
+    assert refusals("DC_SOC_LIMIT2 =") == [
+        "config.ini:2: DC_SOC_LIMIT2: no value, expected a number; or remove the line"
+    ]
+
+
+def test_the_restart_threshold_is_measured_from_the_balanced_one_wherever_that_stands() -> None:
+    lines = [
+        "CELL_VOLTAGE_DIFF_KEEP_MAX_VOLTAGE_TIME_RESTART = 0.030",
+        "CELL_VOLTAGE_DIFF_KEEP_MAX_VOLTAGE_UNTIL = 0.020",
+    ]
+    for text in ("\n".join(lines), "\n".join(reversed(lines))):
+        assert imported(text).limits.absorption.cell_difference_deviation == pytest.approx(0.010)
+
+
 def test_old_and_new_options_of_one_table_exclude_each_other() -> None:
     assert refusals("CC_SOC_LIMIT1 = 97\nSOC_WHILE_CHARGING = 98, 95, 90, 85") == [
         "config.ini:2: CC_SOC_LIMIT1: the same table as SOC_WHILE_CHARGING in line 3; keep one of them"

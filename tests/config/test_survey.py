@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +247,15 @@ def test_what_a_survey_says_of_a_good_configuration() -> None:
         ("simulated", ["a"]), ("/dev/x", ["b", "c"]), ("/dev/y", ["d"]),
     ]  # fmt: skip
     assert set(found.drivers) == {"a", "b", "c"} and AUTO not in found.drivers
+
+
+def test_an_output_whose_library_is_missing_is_a_doubt_and_no_traceback() -> None:
+    """In a process of its own, as a library that was imported once is there for good."""
+    program = (
+        "import sys; sys.modules['cantools'] = None\n"
+        "from gateway.config.load import parse; from gateway.config.doubts import doubts\n"
+        "print(doubts(parse('batteries: [{name: a, driver: jbd, port: simulated}]\\noutputs: {can_bms: {}}')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "outputs.can_bms: needs the Python library cantools, which is not installed" in done.stdout
