@@ -54,12 +54,13 @@ async def detect(
     """The devices on the port `where` that one of the drivers (default: all that may be tried) recognises.
 
     Ends with the first driver that recognises one, and its siblings on the bus; `thorough` asks as every driver, with
-    every address, as is done for drivers that are named.  Raises LinkClosed, LinkBusy when the port cannot be used, TalksByItself when something else talks
-    there, ConfigError for what is no port.
+    every address, as is done for drivers that are named.  Raises LinkClosed, LinkBusy when the port cannot be used,
+    TalksByItself when something else talks there, ConfigError for what is no port.
     """
     drivers = [driver for driver in in_order(names) if names or reaches(port_kind(where), driver)]
     progress("listening", 0, len(drivers))
     heard = await _listened(where) if port_kind(where) == "serial" else b""
+    talking = talkers.too_much(heard)
     for number, driver in enumerate(drivers, 1):
         progress(driver.name, number, len(drivers))
         there = False
