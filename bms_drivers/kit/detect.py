@@ -65,9 +65,7 @@ async def detect(
         progress(driver.name, number, len(drivers))
         there = False
         async with _opened(where, driver) as link:
-            async for found in recognised(
-                link, driver, talking=talkers.too_much(heard), thorough=thorough or bool(names)
-            ):
+            async for found in recognised(link, driver, talking=talking, thorough=thorough or bool(names)):
                 there = True
                 yield found
         if there and not thorough:
