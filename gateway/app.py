@@ -25,6 +25,7 @@ from gateway.model import (
     Command,
     CommandError,
     Decision,
+    GatewayError,
     Health,
     Outcome,
     Snapshot,
@@ -95,14 +96,17 @@ class Gateway:
     # ---- life
 
     async def run(self, stop: asyncio.Event, control: ControlServer | None = None) -> None:
-        """Read, decide and feed the outputs until `stop` is set; then leave every bus in order."""
+        """Read, decide and feed the outputs until `stop` is set; then leave every bus in order.
+
+        Raises GatewayError when the control socket says that this gateway must not run.
+        """
         try:
             await self._outlets.start()
             for watched in self._watched():
                 with self._supervisor.trying():
                     watched.start()
             if control is not None:
-                with self._supervisor.trying():
+                with self._supervisor.trying(passing=(GatewayError,)):
                     await control.start()
             for battery in self.plan.batteries:
                 self._begin(Supervisor(battery.watch.name).keep(battery.run))
