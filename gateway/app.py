@@ -25,6 +25,7 @@ from gateway.model import (
     Command,
     CommandError,
     Decision,
+    GatewayError,
     Health,
     Outcome,
     Snapshot,
@@ -99,12 +100,15 @@ class Gateway:
     # ---- life
 
     async def run(self, stop: asyncio.Event, control: ControlServer | None = None) -> None:
-        """Read, decide and feed the outputs until `stop` is set; then leave every bus in order."""
+        """Read, decide and feed the outputs until `stop` is set; then leave every bus in order.
+
+        Raises GatewayError when the control socket says that this gateway must not run.
+        """
         try:
             await self._outlets.start()
             self._watch(_watched(self.plan))
             if control is not None:
-                with self._supervisor.trying():
+                with self._supervisor.trying(passing=(GatewayError,)):
                     await control.start()
             self._poll(self.plan.batteries)
             self._wake(0.0)

@@ -28,12 +28,14 @@ class Tries:
 
     def __init__(self) -> None:
         self._results: deque[tuple[float, bool]] = deque()  # s monotonic, was it good
+        self._bad = 0  # of these; counted as they come and go, since every state asks
         self._open: list[float] = []  # failures since the last good read: an outage perhaps
 
     def good(self, now: float) -> None:
         """A good read: what failed before it was no outage."""
         self._results.extend((at, False) for at in self._open)
         self._results.append((now, True))
+        self._bad += len(self._open)
         self._open.clear()
 
     def failed(self, now: float) -> None:
@@ -47,9 +49,9 @@ class Tries:
     def flaky(self, now: float) -> bool:
         """Did too many fail?"""
         while self._results and self._results[0][0] < now - FLAKY_WINDOW:
-            self._results.popleft()
-        failed = sum(not good for _, good in self._results)
-        return len(self._results) >= FLAKY_LEAST and failed > FLAKY_SHARE * len(self._results)
+            _, good = self._results.popleft()
+            self._bad -= not good
+        return len(self._results) >= FLAKY_LEAST and self._bad > FLAKY_SHARE * len(self._results)
 
 
 class Trouble:

@@ -1,13 +1,16 @@
 """All outputs together; what goes wrong in one stays in it."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from gateway.model import Snapshot
+from gateway.model import GatewayError, Snapshot
 from gateway.supervise import Supervisor, words
 from outputs.output import Output
+
+log = logging.getLogger("bms_gateway")
 
 PATIENCE: Final = 10.0  # s for one output to start or to stop
 
@@ -62,8 +65,12 @@ class Outlets:
 
     async def _one(self, name: str, what: str, work: Awaitable[None]) -> None:
         with self._supervisors[name].trying(partial(self._failed, name, what)):
-            async with asyncio.timeout(PATIENCE):
-                await work
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await work
+            except GatewayError as problem:
+                log.error("output %s: %s", name, problem)
+                self._faults[name, what] = str(problem)
 
     def _failed(self, name: str, what: str, fault: Exception) -> None:
         self._faults[name, what] = f"a defect ({what}): {words(fault)}"

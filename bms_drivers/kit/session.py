@@ -23,6 +23,7 @@ class _Step:
     values: Values = field(default_factory=dict)
     misses: int = 0
     at: float = -math.inf  # s, monotonic; when it was answered
+    tells: bool = False  # of values that limits rest on
 
     @property
     def counts_from(self) -> float:
@@ -35,7 +36,7 @@ class _Step:
     @property
     def controls(self) -> bool:
         """Limits rest on what it told."""
-        return bool(self.values) and self.poll.every != math.inf and not CONTROL.isdisjoint(self.poll.gives)
+        return self.tells and bool(self.values)
 
 
 class Session:
@@ -48,7 +49,7 @@ class Session:
     def __init__(self, driver: Driver, settings: Mapping[str, Any] | None = None) -> None:
         self.driver = driver
         self.setup = driver.setup(settings)
-        self._steps = {poll.name: _Step(poll) for poll in driver.plan}
+        self._steps = {poll.name: _Step(poll, tells=_tells(poll)) for poll in driver.plan}
         self.known: Values = {}
         self._told: Values = {}  # what we commanded; outlives every missed answer
 
@@ -125,3 +126,8 @@ class Session:
         self.known.update(self._told)
         for step in self._steps.values():
             self.known.update(step.values)
+
+
+def _tells(poll: Poll) -> bool:
+    """Do limits rest on what it tells, again and again?"""
+    return poll.every != math.inf and not CONTROL.isdisjoint(poll.gives)

@@ -110,6 +110,14 @@ def test_what_is_asked_slowly_on_purpose_does_not_age_a_reading() -> None:
     assert state.health is Health.ONLINE
 
 
+def test_what_is_asked_slowly_and_is_not_there_costs_its_time_outs_once_a_minute() -> None:
+    device = Device()
+    device.silent = {"settings"}
+    pack = battery(device, driver(*PLAN, step("settings", "max_battery_voltage", every=5.0)))
+    rounds(pack, device, 110)
+    assert device.heard.count("settings") == 3, "two tries, and one a minute later"
+
+
 def test_what_is_asked_slowly_but_may_miss_only_once_ages_when_it_is_overdue() -> None:
     slow = step("sensors", "temperatures", every=5.0)
     session = Session(driver(step("volts", "voltage", essential=True), slow))

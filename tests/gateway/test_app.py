@@ -11,11 +11,12 @@ import pytest
 
 from gateway.app import Gateway, Plan
 from gateway.battery import Battery
+from gateway.control import ControlServer
 from gateway.full import FullCharge
 from gateway.guard import Bounds
 from gateway.limits import LimitSettings, Site, evaluate
 from gateway.limits.charge_state import ABSORPTION, BULK, FLOAT, TRANSITION
-from gateway.model import Command, Health, Snapshot
+from gateway.model import Command, GatewayError, Health, Snapshot
 from gateway.store import Store
 from tests.gateway.device import PLAN, Device, driver, step, write
 from tests.gateway.device import battery as on
@@ -127,6 +128,36 @@ def test_one_output_that_fails_neither_starves_nor_skips_the_others(
     if fails != "stop":
         assert status["b"]["problem"] == f"a defect ({fails}): division by zero"
     assert sum("output b: a defect" in record.message for record in caplog.records) == 1, "said once"
+
+
+def test_an_output_that_says_why_it_cannot_start_is_quoted_and_the_others_run(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Lacking(Witness):
+        async def start(self) -> None:
+            raise GatewayError("mqtt: a library is missing; install it with: pip install 'bms-gateway[mqtt]'")
+
+    outputs = {"mqtt": Lacking("mqtt", []), "a": Witness("a", [])}
+    status = lived(plan(on(Device()), outputs=outputs), look=lambda gateway: gateway.state()["outputs"])
+    assert status["mqtt"]["problem"].startswith("mqtt: a library is missing")
+    assert status["a"]["problem"] == "" and outputs["a"].snapshots
+    assert "a defect" not in caplog.text
+
+
+def test_a_control_socket_may_say_that_this_gateway_must_not_run(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    class Taken(ControlServer):
+        async def start(self) -> None:
+            raise GatewayError("another gateway is running here")
+
+    async def run() -> None:
+        gateway = Gateway(plan(on(Device()), outputs={"a": Witness("a", order)}))
+        with pytest.raises(GatewayError, match="another gateway is running here"):
+            await gateway.run(asyncio.Event(), Taken(tmp_path / "control", gateway.answer))
+
+    asyncio.run(run())
+    assert order == ["a start", "a stop"], "it leaves in order"
 
 
 def test_a_fault_that_is_over_is_no_longer_shown(tmp_path: Path) -> None:

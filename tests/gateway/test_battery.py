@@ -356,6 +356,17 @@ def test_what_came_and_was_no_answer_is_said_too(caplog: pytest.LogCaptureFixtur
     assert re.search(r"no whole answer to volts; what came was no answer: \d+ noise$", line)
 
 
+def test_what_came_before_the_last_good_read_is_not_said_again(caplog: pytest.LogCaptureFixture) -> None:
+    device = Device()
+    battery = on(device, connection="/dev/ttyUSB0")
+    device.silent, device.garbage = {"alarms"}, 2
+    silent_for(battery, device, 5)
+    device.silent, device.garbage = {"*"}, 0
+    silent_for(battery, device, 12)
+    (line,) = lines(caplog)
+    assert line.endswith("no whole answer to volts; nothing came)")
+
+
 def test_a_long_outage_is_said_as_stale_as_lost_and_then_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
     device = Device()
     battery = on(device, connection="/dev/ttyUSB0")
