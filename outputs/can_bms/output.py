@@ -136,7 +136,7 @@ class CanOutput:
             self._beat_once(self._clock())
 
     def _defect(self, fault: Exception) -> None:
-        self._nothing(f"a defect: {words(fault)}")
+        self._frames = self._nothing(f"a defect: {words(fault)}")
 
     def _beat_once(self, now: float) -> None:
         frames = self._what_to_send(now)
