@@ -258,4 +258,4 @@ def test_an_output_whose_library_is_missing_is_a_doubt_and_no_traceback() -> Non
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "outputs.can_bms: needs the Python library cantools, which is not installed" in done.stdout
+    assert "outputs.can_bms needs cantools, which is not installed; install it with: " in done.stdout

@@ -29,9 +29,9 @@ def test_a_switch_on_d_bus_works_and_says_what_became_of_it(tmp_path: Path) -> N
         until(lambda: home.dbus("/Soc"), 20, "a SoC on D-Bus", home.folder / "gateway.log")
         assert home.dbus(CHARGE) == 0
         write(home, CHARGE, "int32:1")
-        until(lambda: "charge 0 confirmed" in str(home.dbus("/Settings/Outcome")), 10, "the outcome")
+        until(lambda: "charge off confirmed" in str(home.dbus("/Settings/Outcome")), 10, "the outcome")
         assert (home.dbus(CHARGE), home.dbus("/Io/AllowToCharge")) == (1, 0)
         assert home.dbus("/Info/MaxChargeCurrent") == 0
         write(home, CHARGE, "int32:0")
-        until(lambda: "charge 1 confirmed" in str(home.dbus("/Settings/Outcome")), 10, "the outcome")
+        until(lambda: "charge on confirmed" in str(home.dbus("/Settings/Outcome")), 10, "the outcome")
         assert home.dbus(CHARGE) == 0
