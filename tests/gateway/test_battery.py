@@ -22,8 +22,8 @@ from bms_drivers.links.replay import ReplayLink
 from gateway.bank import aggregate
 from gateway.battery import Battery, Watch
 from gateway.limits import LimitSettings, Memory, Site, evaluate
-from gateway.model import BatteryState, Command, Health, LinkClosed, LinkTimeout
-from tests.gateway.device import PLAN, Device, driver, step
+from gateway.model import BadChecksum, BatteryState, Command, DeviceRefused, Health, LinkClosed, LinkTimeout
+from tests.gateway.device import ANSWER, PLAN, Device, driver, step
 from tests.gateway.device import battery as on
 
 VECTORS = Path(__file__).parent.parent / "vectors"
@@ -265,6 +265,36 @@ def test_nothing_of_the_device_that_was_lost_is_told_of_the_one_that_comes(tries
     assert (after.max_battery_voltage, after.custom_name) == (None, None)
 
 
+def test_what_is_asked_once_comes_one_a_round_and_after_the_reading() -> None:
+    device = Device()
+    battery = on(device, driver(step("volts", "voltage"), *[step(name, every=kit.ONCE) for name in "abc"]))
+    for _ in range(4):
+        asyncio.run(battery.poll())
+    assert device.heard == ["volts", "a", "volts", "b", "volts", "c", "volts"]
+
+
+def test_what_is_asked_slowly_is_due_just_when_its_time_is_over() -> None:
+    device = Device()
+    battery = on(device, driver(step("volts", "voltage"), step("slow", "capacity", every=10.0)))
+    asyncio.run(battery.poll())
+    learnt = device.now
+    for at, asked in ((learnt + 9.9 - ANSWER, 1), (learnt + 10.0 - ANSWER, 1), (learnt + 10.0, 2)):
+        device.now = at
+        asyncio.run(battery.poll())
+        assert device.heard.count("slow") == asked, at - learnt
+
+
+def test_unanswered_and_unusable_steps_are_counted_by_their_kind() -> None:
+    device = Device()
+    device.silent = {"sensors"}
+    device.broken = {"limits": BadChecksum("wrong"), "mosfet": DeviceRefused("no")}
+    battery = on(device)
+    for _ in range(3):
+        asyncio.run(battery.poll())
+    counters = battery.states()[0].counters
+    assert (counters["unanswered"], counters["checksum"], counters["good"]) == (6, 3, 3)
+
+
 # ---- defects
 
 
@@ -408,6 +438,7 @@ def test_a_command_the_driver_lacks_is_refused_at_once() -> None:
         battery = make(Bench(jbd()))
         battery.driver = replace(registry.load("jbd"), controls={})
         outcome = await battery.command(Command("balance", 1.0))
+        assert not outcome.accepted and not outcome.confirmed
         return outcome.note
 
     assert asyncio.run(ask()) == "pack: a jbd cannot do 'balance'"

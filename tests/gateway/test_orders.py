@@ -136,6 +136,21 @@ def test_only_a_reading_that_came_after_the_write_confirms_it() -> None:
     told(work)
 
 
+def test_after_a_write_what_is_asked_seldom_is_asked_at_once() -> None:
+    async def work() -> None:
+        device = Device()
+        slow = step("settings", "capacity", every=180.0)
+        pack = battery(device, driver(*WITH_SOC, slow, controls=CONTROLS))
+        await go_on(pack, device, 2)
+        assert device.heard.count("settings") == 1
+        pack.command(Command("soc", 90.0))
+        await go_on(pack, device, 2)
+        assert device.heard.count("settings") == 2
+        assert device.heard.index("soc 90") < len(device.heard) - 1 - device.heard[::-1].index("settings")
+
+    asyncio.run(work())
+
+
 def test_a_value_kept_from_before_the_write_confirms_nothing() -> None:
     async def work() -> None:
         device = Device()
