@@ -122,7 +122,7 @@ async def rebuild(gateway: Gateway, settings: Settings, *, clock: Clock = time.m
 
 async def _plan(settings: Settings, calls: Calls, old: Parts) -> Plan:
     """What to run for `settings`, taken over from `old` where it is the same.  Raises ConfigError as build."""
-    if mistakes := survey(settings).mistakes:
+    if mistakes := (await asyncio.to_thread(survey, settings)).mistakes:  # it reads files, and frames must go on
         raise ConfigError(*(f"{dotted(mistake.path)}: {mistake.text}" for mistake in mistakes))
     given = {battery.name: battery for battery in settings.batteries}
     async with AsyncExitStack() as undo:
