@@ -25,6 +25,7 @@ SOCKET: Final = "bms-gateway.sock"
 SERVICE_DIRECTORY: Final = Path("/run/bms-gateway")  # RuntimeDirectory= of packaging/bms-gateway.service
 MAX_LINE: Final = 1 << 20  # bytes of one request or answer
 PATIENCE: Final = 10.0  # s a client waits
+ORDER_PATIENCE: Final = 75.0  # s for a command: it may wait 60 s for its turn before it expires
 START_ONE: Final = "start one with `bms-gateway run`, or name its socket with --socket"
 
 
@@ -154,7 +155,7 @@ def _ask_somewhere(request: dict[str, Any]) -> Any:
 def _ask_at(request: dict[str, Any], path: Path) -> Any:
     try:
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(PATIENCE)
+            client.settimeout(ORDER_PATIENCE if request.get("ask") == "command" else PATIENCE)
             client.connect(str(path))
             client.sendall(json.dumps(request).encode() + b"\n")
             with client.makefile("rb") as answers:
