@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway import guard
-from gateway.bank import aggregate, join
+from gateway.bank import Standings, aggregate, join
 from gateway.battery import Battery
 from gateway.control import ControlServer
 from gateway.limits import Memory, Site, evaluate
 from gateway.limits.checks import protection_doubts, together_doubts
 from gateway.limits.history import GROUPS, cleared, figures
-from gateway.model import BankState, BatteryState, Command, Decision, Health, Outcome, Snapshot
+from gateway.model import BankState, BatteryState, Command, Decision, Outcome, Snapshot
 from gateway.report import snapshot_json
 from gateway.store import Store
 from outputs.output import Output
@@ -65,7 +65,7 @@ class Gateway:
         self.states: tuple[BatteryState, ...] = ()
         self._clock, self._wall = clock, wall
         self._memory = self._remembered()
-        self._joined: frozenset[str] = frozenset()
+        self._standings: Standings = {}
         self._started = clock()
         self._complete = False
         self._guarded = ""
@@ -173,8 +173,8 @@ class Gateway:
 
     def _bank(self, now: float) -> BankState:
         states = [state for battery in self.plan.batteries for state in battery.states()]
-        states = join(states, self._joined, self.plan.join_voltage_difference)
-        self._joined = frozenset(s.name for s in states if s.contributes and s.health is not Health.LOST)
+        difference = self.plan.join_voltage_difference
+        states, self._standings = join(states, self._standings if self._complete else {}, difference)
         self._doubt(states)
         self._doubt_together(states)
         self.states = tuple(states)
@@ -182,7 +182,7 @@ class Gateway:
         timed_out = now - self._started >= self.plan.start_timeout
         self._complete = self._complete or (bool(answered) and (all(answered) or (timed_out and any(answered))))
         external = self.plan.external.values() if self.plan.external is not None else None
-        bank = aggregate(states, complete=self._complete, external=external)
+        bank = aggregate(states, complete=self._complete, external=external, difference=difference)
         floor = self.plan.floor.soc() if self.plan.floor is not None else None
         return bank if floor is None else replace(bank, discharge_floor=floor)
 
