@@ -69,6 +69,7 @@ class Gateway:
         self._started = clock()
         self._complete = False
         self._guarded = ""
+        self._known: guard.Memory = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = float("inf")
         self._sequence = 0
@@ -146,6 +147,8 @@ class Gateway:
         bank = self._bank(now)
         events = self._memory.full_events
         decision, self._memory = evaluate(bank, self.plan.site, self._memory, now, wall)
+        for note in decision.notes:
+            log.warning("%s", note)
         decision, problem = self._guard(decision, bank)
         self._sequence += 1
         self.snapshot = Snapshot(
@@ -207,13 +210,16 @@ class Gateway:
             log.warning("bank: %s", doubt)
 
     def _guard(self, decision: Decision, bank: BankState) -> tuple[Decision, str]:
-        problem = guard.broken(decision, bank, self.plan.bounds) if bank.complete else ""
+        self._known = guard.learn(bank, self._known)
+        problem = guard.broken(decision, bank, self.plan.bounds, self._known) if bank.complete else ""
         if problem and problem != self._guarded:
             log.error("guard: %s; emitting the safe state instead", problem)
         elif self._guarded and not problem:
             log.warning("guard: the limits keep all invariants again")
         self._guarded = problem
-        return (guard.safe(decision, bank, self.plan.bounds, problem), problem) if problem else (decision, "")
+        if not problem:
+            return decision, ""
+        return guard.safe(decision, bank, self.plan.bounds, problem, self._known), problem
 
     def _remembered(self) -> Memory:
         data = self.plan.store.load() if self.plan.store is not None else {}
