@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway import guard
-from gateway.bank import aggregate, join
+from gateway.bank import Standings, aggregate, join
 from gateway.battery import Battery
 from gateway.control import ControlServer
 from gateway.full import FullCharge
@@ -26,7 +26,6 @@ from gateway.model import (
     CommandError,
     Decision,
     GatewayError,
-    Health,
     Outcome,
     Snapshot,
 )
@@ -79,10 +78,11 @@ class Gateway:
         self.states: tuple[BatteryState, ...] = ()
         self._clock, self._wall = clock, wall
         self._memory = self._remembered()
-        self._joined: frozenset[str] = frozenset()
+        self._standings: Standings = {}
         self._started = clock()
         self._complete = False
         self._guarded = ""
+        self._known: guard.Memory = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = float("inf")
         self._news = False
@@ -230,6 +230,8 @@ class Gateway:
         bank = self._bank(now)
         events = self._memory.full_events
         decision, self._memory = evaluate(bank, self.plan.site, self._memory, now, wall)
+        for note in decision.notes:
+            log.warning("%s", note)
         decision, problem = self._guard(decision, bank)
         self._sequence += 1
         self.snapshot = Snapshot(
@@ -257,8 +259,8 @@ class Gateway:
 
     def _bank(self, now: float) -> BankState:
         states = [state for battery in self.plan.batteries for state in battery.states()]
-        states = join(states, self._joined, self.plan.join_voltage_difference)
-        self._joined = frozenset(s.name for s in states if s.contributes and s.health is not Health.LOST)
+        difference = self.plan.join_voltage_difference
+        states, self._standings = join(states, self._standings if self._complete else {}, difference)
         self._doubt(states)
         self._doubt_together(states)
         self.states = tuple(states)
@@ -266,7 +268,7 @@ class Gateway:
         timed_out = now - self._started >= self.plan.start_timeout
         self._complete = self._complete or (bool(answered) and (all(answered) or (timed_out and any(answered))))
         external = self.plan.external.values() if self.plan.external is not None else None
-        bank = aggregate(states, complete=self._complete, external=external)
+        bank = aggregate(states, complete=self._complete, external=external, difference=difference)
         floor = self.plan.floor.soc() if self.plan.floor is not None else None
         return bank if floor is None else replace(bank, discharge_floor=floor)
 
@@ -292,13 +294,16 @@ class Gateway:
             log.warning("bank: %s", doubt)
 
     def _guard(self, decision: Decision, bank: BankState) -> tuple[Decision, str]:
-        problem = guard.broken(decision, bank, self.plan.bounds) if bank.complete else ""
+        self._known = guard.learn(bank, self._known)
+        problem = guard.broken(decision, bank, self.plan.bounds, self._known) if bank.complete else ""
         if problem and problem != self._guarded:
             log.error("guard: %s; emitting the safe state instead", problem)
         elif self._guarded and not problem:
             log.warning("guard: the limits keep all invariants again")
         self._guarded = problem
-        return (guard.safe(decision, bank, self.plan.bounds, problem), problem) if problem else (decision, "")
+        if not problem:
+            return decision, ""
+        return guard.safe(decision, bank, self.plan.bounds, problem, self._known), problem
 
     def _remembered(self) -> Memory:
         data = self.plan.store.load() if self.plan.store is not None else {}

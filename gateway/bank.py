@@ -1,28 +1,71 @@
 """N batteries in parallel -> one bank.  Pure: states in, one BankState out.
 
-Voltage is the mean of the contributing members; current, power and capacities are sums; SoC and SoH are weighted by
-capacity; cell and temperature extremes are taken over all, with ids "<battery>:<n>"; alarms are the highest per name.
-A member contributes when it is controlled, joined, and not lost.  Voltage, current and power are those of members that
-answer now; what changes slowly (SoC, capacity, cells) falls back to the last known when nobody answers.
+Voltage is the mean of the contributing members that agree; current, power and capacities are sums; SoC and SoH are
+weighted by capacity; cell and temperature extremes are taken over all, with ids "<battery>:<n>"; alarms are the highest
+per name.  A member contributes when it is controlled, joined, and not lost.  Voltage, current and power are those of
+members that answer now; what changes slowly (SoC, capacity, cells) falls back to the last known when nobody answers.
+
+Who is a member is decided by voltage, but only of batteries that answer now: an old voltage says nothing.
+
+    (new) --agrees with the members that answer, or nobody else does--> MEMBER --lost--> AWAY --answers--> judged anew
+    (new) --differs--> OUT --agrees--> MEMBER
+                        |---- clearly carries current --> CONNECTED --agrees--> MEMBER
+                        '---- every member is merely stale --> STAND_IN --a member answers--> judged anew
+
+While it is silent a battery stays what it was.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+import enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from gateway.model import BankState, BatteryState, External, Extreme, Health, Reading, worst
 
-DEFAULT_CELLS = 16  # the pack that join_voltage_difference speaks of, when the cell count is not known
+DEFAULT_CELLS: Final = 16  # the pack that join_voltage_difference speaks of, when the cell count is not known
+DIFFERENCE: Final = 1.0  # V per 16 cells, where nothing else is configured
+FLOWS_FRACTION: Final = 0.02  # A per Ah of capacity; more is no offset of a sensor: the battery is connected
+FLOWS_LEAST: Final = 2.0  # A, where the capacity is not known: that of 100 Ah, as small as house batteries come
 
 
-def aggregate(states: Sequence[BatteryState], *, complete: bool, external: External | None = None) -> BankState:
-    """The bank that `states` make; `complete` = every battery answered once, or the start time-out passed."""
+class Standing(enum.Enum):
+    """What a battery is to the bank; kept from one look to the next.
+
+    member     answers, or was lately heard, and its voltage is the bank's
+    away       a member that was lost: still counts, and is judged when it answers
+    connected  its voltage is not the bank's, but current flows through it: its limits and alarms count, it adds nothing
+    stand_in   counts likewise, for want of a member that answers
+    out        kept out: its voltage is not the bank's
+    """
+
+    MEMBER = "member"
+    AWAY = "away"
+    CONNECTED = "connected"
+    STAND_IN = "stand_in"
+    OUT = "out"
+
+
+Standings = Mapping[str, Standing]
+
+
+def aggregate(
+    states: Sequence[BatteryState],
+    *,
+    complete: bool,
+    external: External | None = None,
+    difference: float = DIFFERENCE,
+) -> BankState:
+    """The bank that `states` make; `complete` = every battery answered once, or the start time-out passed.
+
+    Members whose voltages are more than `difference` [V per 16 cells] from the commonest do not move the bank's.
+    """
     counting = [state for state in states if state.contributes]
     members = [state for state in counting if state.health is not Health.LOST] or counting
     fresh = [state for state in members if state.health is Health.ONLINE]
     basis = [state.reading for state in (fresh or members) if state.reading is not None]
     now = [state.reading for state in fresh if state.reading is not None]
     named = [(state.name, state.reading) for state in (fresh or members) if state.reading is not None]
-    voltage = _mean(reading.voltage for reading in now)
+    voltage = _agreed([state for state in fresh if state.shares] or fresh, difference)
     current, power = _flow(now, voltage, external)
     return BankState(
         batteries=tuple(states),
@@ -54,32 +97,113 @@ def aggregate(states: Sequence[BatteryState], *, complete: bool, external: Exter
     )
 
 
-def join(states: Sequence[BatteryState], joined: frozenset[str], difference: float) -> list[BatteryState]:
-    """Mark who is part of the bank.
+def join(
+    states: Sequence[BatteryState], before: Standings, difference: float
+) -> tuple[list[BatteryState], dict[str, Standing]]:
+    """Mark who is part of the bank, and say what each battery is from now on.
 
-    Members of `joined` that are not lost stay.  A battery that is new or comes back joins when its voltage is within
-    `difference` [V per 16 cells] of the bank's; otherwise it stays out and says so.  The order of states is irrelevant.
+    `before` is what this said last time, {} at the start.  A battery is judged when its voltage may differ from that of
+    the members that answer by `difference` [V per 16 cells].  The order of states is irrelevant.
     """
-    staying = [s for s in states if s.name in joined and s.contributes_if_joined and s.health is not Health.LOST]
-    reference = _mean(s.reading.voltage for s in staying if s.reading is not None)
-    if reference is None:
-        reference = _commonest([s for s in states if s.contributes_if_joined], difference)
-    kept = {s.name for s in staying}
-    return [s if s.name in kept else _admit(s, reference, difference) for s in states]
+    judging = _Judging.of(states, before, difference)
+    standings = {s.name: judging.standing(s) for s in states if s.contributes_if_joined}
+    marked = [judging.marked(s, standings[s.name]) if s.name in standings else s for s in states]
+    return marked, {**before, **standings}
 
 
-def _admit(state: BatteryState, reference: float | None, difference: float) -> BatteryState:
-    """`state` as part of the bank, or kept out with a remark."""
-    voltage = state.reading.voltage if state.reading is not None else None
-    if reference is None or voltage is None or not state.control:
-        return replace(state, joined=True)
-    allowed = _allowed(state, difference)
-    if abs(voltage - reference) <= allowed:
-        return replace(state, joined=True)
-    remark = (
-        f"kept out of the bank: {voltage:.2f} V differs from the bank's {reference:.2f} V by more than {allowed:.2f} V"
-    )
-    return replace(state, joined=False, remark=remark)
+@dataclass(frozen=True, slots=True)
+class _Judging:
+    """By what batteries are judged now."""
+
+    before: Standings
+    difference: float  # V per 16 cells
+    reference: float | None  # V, of the members that answer; of all that answer when no member does
+    orphaned: bool  # no member answers, but one was heard lately
+
+    @classmethod
+    def of(cls, states: Sequence[BatteryState], before: Standings, difference: float) -> "_Judging":
+        ours = [s for s in states if s.contributes_if_joined]
+        members = [s for s in ours if before.get(s.name) is Standing.MEMBER]
+        answering = [s for s in members if s.health is Health.ONLINE]
+        candidates = answering or [s for s in ours if s.health is Health.ONLINE]
+        orphaned = not answering and any(s.health is Health.STALE for s in members)
+        return cls(before, difference, _agreed(candidates, difference), orphaned)
+
+    def standing(self, state: BatteryState) -> Standing:
+        """What this battery is; one that is silent stays what it was."""
+        was = self.before.get(state.name)
+        if state.health is not Health.ONLINE:
+            return Standing.AWAY if was is Standing.MEMBER and state.health is Health.LOST else was or Standing.MEMBER
+        if was is Standing.MEMBER:
+            return was
+        agrees = self._agrees(state, was)
+        if agrees and not self.orphaned:
+            return Standing.MEMBER
+        if was is Standing.CONNECTED or flows(state):
+            return Standing.CONNECTED
+        if agrees is None and was is not None:
+            return was
+        return Standing.OUT if agrees is False else Standing.STAND_IN
+
+    def _agrees(self, state: BatteryState, was: Standing | None) -> bool | None:
+        """Is its voltage the bank's?  None = one of the two is not known now."""
+        volts = _volts(state)
+        if volts is not None:
+            allowed = _allowed(state, self.difference)
+            return None if self.reference is None else abs(volts - self.reference) <= allowed
+        if was is not None:
+            return None
+        if "voltage" in _rejected(state):
+            return None if self.reference is None else False
+        return True  # a BMS that does not tell its voltage is taken at its word
+
+    def marked(self, state: BatteryState, standing: Standing) -> BatteryState:
+        """`state` as this standing makes it, with a remark where that is not the usual."""
+        joined, shares = standing is not Standing.OUT, standing in (Standing.MEMBER, Standing.AWAY)
+        if shares:
+            return state
+        remark = "; ".join(filter(None, (self._remark(state, standing), state.remark)))
+        return replace(state, joined=joined, shares=False, remark=remark)
+
+    def _remark(self, state: BatteryState, standing: Standing) -> str:
+        if standing is Standing.STAND_IN:
+            return "counts while no member of the bank answers, but adds nothing"
+        what = "counts as connected, but adds nothing" if standing is Standing.CONNECTED else "kept out of the bank"
+        if state.health is not Health.ONLINE:
+            return f"{what} since it last answered"
+        return f"{what}: {self._why(state)}{_flow_words(state) if standing is Standing.CONNECTED else ''}"
+
+    def _why(self, state: BatteryState) -> str:
+        volts = _volts(state)
+        if volts is None or self.reference is None:
+            return "it gives no usable voltage"
+        allowed = _allowed(state, self.difference)
+        return f"{volts:.2f} V differs from the bank's {self.reference:.2f} V by more than {allowed:.2f} V"
+
+
+def flows(state: BatteryState) -> bool:
+    """Does so much current flow through this battery that it must be connected?"""
+    current = state.reading.current if state.reading is not None else None
+    if current is None:
+        return False
+    capacity = state.reading.capacity if state.reading is not None else None
+    return abs(current) > (FLOWS_FRACTION * capacity if capacity else FLOWS_LEAST)
+
+
+def _flow_words(state: BatteryState) -> str:
+    current = state.reading.current if state.reading is not None else None
+    return "" if current is None else f", {current:.1f} A flow"
+
+
+def _volts(state: BatteryState) -> float | None:
+    """Of the pack [V], or what its cells add up to."""
+    if state.reading is None:
+        return None
+    return state.reading.cells_sum if state.reading.voltage is None else state.reading.voltage
+
+
+def _rejected(state: BatteryState) -> Mapping[str, str]:
+    return state.reading.rejected if state.reading is not None else {}
 
 
 def _allowed(state: BatteryState, difference: float) -> float:
@@ -87,15 +211,21 @@ def _allowed(state: BatteryState, difference: float) -> float:
     return difference * cells / DEFAULT_CELLS
 
 
-def _commonest(states: Sequence[BatteryState], difference: float) -> float | None:
-    """The voltage that most batteries agree with; of equals the lowest.  None when no voltage is known."""
-    known = sorted(
-        (s.reading.voltage, _allowed(s, difference)) for s in states if s.reading and s.reading.voltage is not None
-    )
-    if not known:
-        return None
-    agreeing = [(-sum(abs(other - voltage) <= allowed for other, _ in known), voltage) for voltage, allowed in known]
-    return min(agreeing)[1]
+def _agreed(states: Sequence[BatteryState], difference: float) -> float | None:
+    """Mean voltage [V] of those around the one that most agree with.  None: none is known.
+
+    Of equals one that its cells bear out, then the lowest: a lone voltage that is absurd moves nothing.
+    """
+    known = sorted((not _borne_out(s), volts, _allowed(s, difference)) for s in states if (volts := _volts(s)))
+    commonest: list[float] = []
+    for _, volts, allowed in known:
+        agreeing = [other for _, other, _ in known if abs(other - volts) <= allowed]
+        commonest = max(commonest, agreeing, key=len)
+    return _mean(commonest)
+
+
+def _borne_out(state: BatteryState) -> bool:
+    return state.reading is not None and state.reading.cells_sum is not None
 
 
 def _flow(

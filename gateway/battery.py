@@ -147,7 +147,7 @@ class Battery:
             health=self.health_at(pack.dated if pack else None, now),
             good_in_a_row=self._good_in_a_row,
             flaky=self._tries.flaky(now),
-            remark=self._trouble.remark,
+            remark="; ".join(filter(None, (self._trouble.remark, pack.reading.rejections if pack else ""))),
             poll_interval=self.watch.poll_interval,
             counters=dict(self.counters),
             controls=tuple(sorted(self.driver.controls)) if not key else (),
@@ -272,6 +272,7 @@ class Battery:
             raise LinkTimeout("nothing was told that limits could rest on")
         readings = {key: self.watch.correct(plausible(reading)) for key, reading in self.session.readings().items()}
         for key, reading in readings.items():
+            self._tell_rejected(key, reading)
             self._packs[key] = _Pack(reading, min(dated, now))
         self._misses = 0
         self._good_in_a_row += 1
@@ -280,6 +281,19 @@ class Battery:
             self._tries.good(now)
         self.counters["good"] += 1
         self._changed()
+
+    def _tell_rejected(self, key: str, reading: Reading) -> None:
+        """Count readings of which a value cannot be; one log line when it is another value than before."""
+        if reading.rejected:
+            self.counters["rejected"] += 1
+        before = self._packs[key].reading.rejected if key in self._packs else {}
+        if reading.rejected.keys() == before.keys():
+            return
+        name = f"{self.watch.name}/{key}" if key else self.watch.name
+        if reading.rejected:
+            log.warning("%s: rejected: %s", name, reading.rejections)
+        else:
+            log.info("%s: its values agree again", name)
 
     def _failed(self, problem: Exception) -> None:
         """A round, or a search, that gave nothing."""

@@ -2,17 +2,24 @@
 
 A decision that breaks an invariant is not emitted; the safe state is, with an alarm and the name of what broke.
 The deadline of a Snapshot is watched by each output itself, for the case that this very process hangs.
+
+Whom the rules count as part of the bank is not taken on trust: the guard remembers by itself (`learn`) which battery
+took part when it last answered, and whoever took part binds the limits for as long as it is silent.
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
 
-from gateway.model import BankState, BatteryState, Decision
+from gateway.model import BankState, BatteryState, Decision, Health
 
-SLACK = 1e-6  # rounding noise of sums
-ROUNDED = 0.01  # A, rounding of limits
-VOLTS = 0.02  # V, rounding of published voltages
+SLACK: Final = 1e-6  # rounding noise of sums
+ROUNDED: Final = 0.01  # A, rounding of limits
+VOLTS: Final = 0.02  # V, rounding of published voltages
+CONNECTED: Final = 0.02  # A per Ah; a battery through which more flows is connected, whatever its voltage
+CONNECTED_LEAST: Final = 2.0  # A, where no capacity is known
+PROVEN: Final = 3  # good reads in a row after which a battery that was silent counts as living
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +33,112 @@ class Bounds:
     silence: dict[str, float]  # s, how long a silent battery may still count for the currents
     bank_charge_current: float = math.inf  # A, the user's cap for the bank
     bank_discharge_current: float = math.inf  # A
+    float_voltage: Mapping[str, float] = field(default_factory=dict)  # V per cell: no more for one that is silent
+    cable_alarm: frozenset[str] = frozenset()  # those whose loss is to raise the cable alarm
 
 
-def broken(decision: Decision, bank: BankState, bounds: Bounds) -> str:
-    """The first invariant that `decision` breaks, in words with numbers; "" when it keeps all of them."""
-    return next(filter(None, _checks(decision, bank, bounds)), "")
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the guard itself remembers of one battery."""
+
+    took_part: bool = False  # when it last answered it was in the bank, or current flowed through it
+    cells: int = 0  # in series, the most that were seen
+    capacity: float | None = None  # Ah, as last known
+    lost: bool = False  # since then; when it has proven itself again it may be another device
 
 
-def safe(decision: Decision, bank: BankState, bounds: Bounds, why: str) -> Decision:
+Memory = Mapping[str, Known]
+NOTHING: Final = Known()
+
+
+def learn(bank: BankState, memory: Memory) -> dict[str, Known]:
+    """`memory` after another look at the batteries; to be asked of every bank, before `broken`."""
+    return {**memory, **{state.name: _learnt(state, memory.get(state.name, NOTHING)) for state in bank.batteries}}
+
+
+def _learnt(state: BatteryState, known: Known) -> Known:
+    if state.reading is None:
+        return known
+    if state.health is not Health.ONLINE:
+        took_part = state.contributes if known is NOTHING else known.took_part  # never heard: as the rules see it
+        return replace(known, took_part=took_part, lost=known.lost or state.health is Health.LOST)
+    took_part = state.control and (state.joined or _flows(state))
+    cells, capacity = state.reading.cells or 0, state.reading.capacity
+    if known.lost and state.good_in_a_row >= PROVEN:
+        return Known(took_part, cells, capacity)
+    return Known(took_part, max(cells, known.cells), capacity or known.capacity, known.lost)
+
+
+def _flows(state: BatteryState) -> bool:
+    """Current that no offset of a sensor explains."""
+    reading = state.reading
+    if reading is None or reading.current is None:
+        return False
+    return abs(reading.current) > (CONNECTED * reading.capacity if reading.capacity else CONNECTED_LEAST)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Everything one check needs."""
+
+    decision: Decision
+    bank: BankState
+    bounds: Bounds
+    known: Memory
+    connected: tuple[BatteryState, ...]  # may take current: in the bank now, or when last heard
+    silent: tuple[BatteryState, ...]  # those of them that do not answer
+    living: tuple[float, ...]  # s, ages of those of them on which one may count
+
+    @classmethod
+    def at(cls, decision: Decision, bank: BankState, bounds: Bounds, known: Memory | None) -> "Look":
+        """With the guard's own view of who is connected."""
+        known = learn(bank, {}) if known is None else known
+        connected = tuple(
+            state for state in bank.batteries
+            if state.contributes_if_joined and (state.joined or known.get(state.name, NOTHING).took_part)
+        )  # fmt: skip
+        silent = tuple(state for state in connected if state.health is not Health.ONLINE)
+        living = tuple(
+            s.age for s in connected
+            if s.health is Health.ONLINE and s.shares and s.good_in_a_row >= PROVEN and s.age is not None
+        )  # fmt: skip
+        return cls(decision, bank, bounds, known, connected, silent, living)
+
+    def of(self, state: BatteryState) -> Known:
+        """What is remembered of it."""
+        return self.known.get(state.name, NOTHING)
+
+    def cells(self, state: BatteryState) -> int:
+        """In series, the most that were seen; 0 = not known."""
+        return max(self.of(state).cells, (state.reading.cells or 0) if state.reading is not None else 0)
+
+    def capacity(self, state: BatteryState) -> float | None:
+        """Ah, as last known."""
+        return (state.reading.capacity if state.reading is not None else None) or self.of(state).capacity
+
+    def gone(self, state: BatteryState) -> bool:
+        """Silent for longer than it may be, or at all while another one has answered well after it last did."""
+        age = state.age
+        if age is None or age > self.bounds.silence.get(_device(state), 0.0) + SLACK:
+            return True
+        return state.health is not Health.ONLINE and any(other < age / 2 for other in self.living)
+
+
+def broken(decision: Decision, bank: BankState, bounds: Bounds, known: Memory | None = None) -> str:
+    """The first invariant that `decision` breaks, in words with numbers; "" when it keeps all of them.
+
+    `known` is what `learn` made of every bank up to this one.
+    """
+    return next(filter(None, _checks(Look.at(decision, bank, bounds, known))), "")
+
+
+def safe(decision: Decision, bank: BankState, bounds: Bounds, why: str, known: Memory | None = None) -> Decision:
     """The state in which nothing can happen: no current either way, and a charge voltage that forces nothing."""
-    ceiling, cvl = _ceiling(bank, bounds), decision.cvl
+    look = Look.at(decision, bank, bounds, known)
+    ceiling, cvl = min((v for v in (_ceiling(look), _float(look)) if v is not None), default=None), decision.cvl
     if cvl is not None and (_number("CVL", cvl) or ceiling is None or cvl > ceiling):
-        known = [value for value in (bank.voltage, ceiling) if value is not None]
-        cvl = min(known, default=None)
+        known_volts = [value for value in (bank.voltage, ceiling) if value is not None]
+        cvl = min(known_volts, default=None)
     return replace(
         decision,
         cvl=cvl,
@@ -48,23 +148,30 @@ def safe(decision: Decision, bank: BankState, bounds: Bounds, why: str) -> Decis
         allow_discharge=False,
         charge_mode="error",
         waiting=(f"guard: {why}",),
-        alarms={**decision.alarms, "internal_failure": 2},
+        alarms={
+            **decision.alarms,
+            "internal_failure": 2,
+            "bms_cable": max(_cable(look), decision.alarms.get("bms_cable", 0)),
+        },
     )
 
 
-def _checks(decision: Decision, bank: BankState, bounds: Bounds) -> Iterable[str]:
-    members = [state for state in bank.batteries if state.contributes]
+def _checks(look: Look) -> Iterable[str]:
+    decision, bounds = look.decision, look.bounds
     yield _number("CVL", decision.cvl)
     yield _number("CCL", decision.ccl)
     yield _number("DCL", decision.dcl)
-    yield _voltage(decision, bank, bounds)
+    yield _voltage(look)
+    yield _silence(look)
+    yield _counted(look)
     for name, way, most, configured, bank_most in (
         ("CCL", "charge", decision.ccl, bounds.charge_current, bounds.bank_charge_current),
         ("DCL", "discharge", decision.dcl, bounds.discharge_current, bounds.bank_discharge_current),
     ):
-        own = {member.name: _own(member, way, configured, bounds) for member in members}
-        yield _current(name, most, list(own.values()), bank_most)
-        yield _shares(name, most, own, [member for member in members if _carries(member, way, bounds)])
+        own = {state.name: _own(state, way, configured) for state in look.connected}
+        adding = [s for s in look.connected if s.joined and s.shares and not look.gone(s)]
+        yield _current(name, most, [own[state.name] for state in adding], bank_most)
+        yield _shares(look, name, most, own, [state for state in look.connected if _carries(state, way)])
     yield _matched("charge", decision.allow_charge, decision.ccl)
     yield _matched("discharge", decision.allow_discharge, decision.dcl)
 
@@ -77,21 +184,61 @@ def _number(name: str, value: float | None) -> str:
     return f"{name} {value:g} is negative" if value < 0 else ""
 
 
-def _voltage(decision: Decision, bank: BankState, bounds: Bounds) -> str:
-    most = _ceiling(bank, bounds)
-    if decision.cvl is None or most is None or decision.cvl <= most + VOLTS:
+def _voltage(look: Look) -> str:
+    most, cvl = _ceiling(look), look.decision.cvl
+    if cvl is None or most is None or cvl <= most + VOLTS:
         return ""
-    return f"CVL {decision.cvl:.2f} V above {most:.2f} V of the settings"
+    return f"CVL {cvl:.2f} V above {most:.2f} V of the settings"
 
 
-def _ceiling(bank: BankState, bounds: Bounds) -> float | None:
+def _ceiling(look: Look) -> float | None:
     """The highest charge voltage the settings allow for every pack [V]; None while no cell count is known."""
-    known = [
-        bounds.cell_voltage.get(_device(state), 0.0) * state.reading.cells
-        for state in bank.batteries
-        if state.contributes and state.reading is not None and state.reading.cells
-    ]
-    return min(known) + bounds.voltage_drop if known else None
+    return _lowest(look, look.connected, look.bounds.cell_voltage)
+
+
+def _float(look: Look) -> float | None:
+    """The lowest float voltage of those that took part and are silent [V]; None: all answer."""
+    return _lowest(look, [s for s in look.silent if _device(s) in look.bounds.float_voltage], look.bounds.float_voltage)
+
+
+def _lowest(look: Look, states: Iterable[BatteryState], per_cell: Mapping[str, float]) -> float | None:
+    known = [per_cell.get(_device(state), 0.0) * cells for state in states if (cells := look.cells(state))]
+    return min(known) + look.bounds.voltage_drop if known else None
+
+
+def _silence(look: Look) -> str:
+    """Nobody sees the cells of a silent battery: no more than float, and when it is lost an alarm."""
+    most, decision, lost = _float(look), look.decision, _lost(look)
+    if decision.cvl is not None and most is not None and decision.cvl > most + VOLTS:
+        names = ", ".join(state.name for state in look.silent)
+        return f"CVL {decision.cvl:.2f} V above the float voltage of {most:.2f} V while {names} is silent"
+    told = decision.alarms.get("bms_cable", 0) >= _cable(look)
+    return "" if told else f"no cable alarm although {', '.join(lost)} is lost"
+
+
+def _lost(look: Look) -> list[str]:
+    """Those whose loss is to be told."""
+    told = look.bounds.cable_alarm
+    return [state.name for state in look.silent if state.health is Health.LOST and _device(state) in told]
+
+
+def _cable(look: Look) -> int:
+    """The least level of the cable alarm."""
+    return int(bool(_lost(look)))
+
+
+def _counted(look: Look) -> str:
+    """Whoever answers is counted, or at least said; and never do the limits rest on silent ones alone."""
+    answering = [s for s in look.bank.batteries if s.contributes_if_joined and s.health is Health.ONLINE]
+    outside = [state.name for state in answering if not state.joined]
+    if len(outside) == len(answering) > 0:
+        return f"{', '.join(outside)} answers, but does not count, and nobody else does"
+    flowing = [state.name for state in answering if not state.joined and _flows(state)]
+    if flowing:
+        return f"current flows through {', '.join(flowing)}, which does not count"
+    if outside and not look.decision.alarms.get("internal_failure"):
+        return f"{', '.join(outside)} is kept out of the bank without an alarm"
+    return ""
 
 
 def _current(name: str, value: float, members: list[float], bank: float) -> str:
@@ -102,14 +249,16 @@ def _current(name: str, value: float, members: list[float], bank: float) -> str:
     return f"{name} {value:.1f} A above the {most:.1f} A that its members allow" if value > most + SLACK else ""
 
 
-def _shares(name: str, value: float, own: dict[str, float], carrying: list[BatteryState]) -> str:
-    """No battery gets more than its own cap by the share that its capacity takes; nothing where one is not known."""
-    capacities = [state.reading.capacity if state.reading is not None else None for state in carrying]
-    total = sum(capacity or 0.0 for capacity in capacities)
-    if not carrying or not all(capacities):
-        return ""
-    for state, capacity in zip(carrying, capacities, strict=True):
-        part = value * (capacity or 0.0) / total
+def _shares(look: Look, name: str, value: float, own: dict[str, float], carrying: list[BatteryState]) -> str:
+    """No battery gets more than its own cap by the share that its capacity takes, which is all where none is known.
+
+    One that is gone may still be connected: it does not lighten the others' shares, but has one of its own.
+    """
+    total = sum(look.capacity(state) or 0.0 for state in carrying if not look.gone(state))
+    for state in carrying:
+        capacity = look.capacity(state)
+        whole = total + (capacity or 0.0) if look.gone(state) else total
+        part = value * capacity / whole if capacity else value
         if part > own[state.name] + ROUNDED:
             return (
                 f"{name} {value:.1f} A gives {state.name} {part:.1f} A by its share, above its {own[state.name]:.1f} A"
@@ -117,18 +266,16 @@ def _shares(name: str, value: float, own: dict[str, float], carrying: list[Batte
     return ""
 
 
-def _carries(state: BatteryState, way: str, bounds: Bounds) -> bool:
-    """Does current flow through this battery at all: not silent for too long, its switch not open?"""
+def _carries(state: BatteryState, way: str) -> bool:
+    """Its switch is not open."""
     reading = state.reading
-    if reading is None or state.age is None or state.age > bounds.silence.get(_device(state), 0.0):
+    if reading is None:
         return False
     return (reading.charge_allowed if way == "charge" else reading.discharge_allowed) is not False
 
 
-def _own(state: BatteryState, way: str, configured: dict[str, float], bounds: Bounds) -> float:
-    """What this battery may contribute at most [A]: nothing when it has been silent for too long."""
-    if state.age is None or state.age > bounds.silence.get(_device(state), 0.0) + SLACK:
-        return 0.0
+def _own(state: BatteryState, way: str, configured: Mapping[str, float]) -> float:
+    """What this battery may have at most [A], by the settings and by its own BMS."""
     return min(configured.get(_device(state), 0.0), _bms(state, way))
 
 

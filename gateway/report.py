@@ -2,18 +2,20 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from gateway.explain import number, reason_lines
 from gateway.model import BankState, BatteryState, Cap, Decision, External, Extreme, Life, Reading, Snapshot
 
 Json = dict[str, Any]
+VALUES: Final = tuple(name for name in Reading.__dataclass_fields__ if name != "rejected")
+"""What a BMS says; what we make of it is told of the battery."""
 
 
 def reading_json(reading: Reading) -> Json:
     """Canonical names -> values or None, in the order of the model; power is added."""
     values: Json = {}
-    for name in Reading.__dataclass_fields__:
+    for name in VALUES:
         value = getattr(reading, name)
         values[name] = list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
         if name == "current":
@@ -45,8 +47,10 @@ def battery_json(state: BatteryState) -> Json:
         for field in dataclasses.fields(state)
         if field.name not in ("reading", "counters")
     }
-    reading = None if state.reading is None else reading_json(state.reading)
-    return {**link, "counters": dict(state.counters), "reading": reading}
+    if state.reading is None:
+        return {**link, "counters": dict(state.counters), "rejected": {}, "reading": None}
+    rejected, reading = dict(state.reading.rejected), reading_json(state.reading)
+    return {**link, "counters": dict(state.counters), "rejected": rejected, "reading": reading}
 
 
 def decision_json(decision: Decision) -> Json:

@@ -279,6 +279,8 @@ def _bounds(settings: Settings) -> Bounds:
         silence={battery.name: _silence(battery, each[battery.name]) for battery in settings.batteries},
         bank_charge_current=_or(settings.bank.charge_current_limit, infinite),
         bank_discharge_current=_or(settings.bank.discharge_current_limit, infinite),
+        float_voltage={name: limits.cell_voltage.float_ for name, limits in each.items()},
+        cable_alarm=frozenset(name for name, limits in each.items() if limits.on_loss.alarm),
     )
 
 

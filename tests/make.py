@@ -7,7 +7,7 @@ from gateway.model import BankState, BatteryState, Decision, Extreme, Health, Re
 
 
 def reading(**changes: Any) -> Reading:
-    """A healthy 16-cell 280 Ah LFP pack at 60 %, charging with 20 A."""
+    """A healthy 16-cell 280 Ah LFP pack at 60 %, charging with 20 A; another capacity holds as much as its SoC says."""
     usual: dict[str, Any] = {
         "voltage": 53.2, "current": 20.0, "soc": 60.0, "soh": 99.0, "capacity": 280.0, "remaining_capacity": 168.0,
         "charge_cycles": 42, "cell_voltages": tuple(3.320 + 0.001 * (n % 8) for n in range(16)),
@@ -15,6 +15,9 @@ def reading(**changes: Any) -> Reading:
         "discharge_allowed": True, "alarms": {"high_cell_voltage": 0, "low_soc": 0}, "manufacturer": "ACME",
         "model": "P16", "serial_number": "S-0001", "firmware_version": "1.2",
     }  # fmt: skip
+    if capacity := changes.get("capacity"):
+        soc = changes.get("soc", usual["soc"])
+        usual["remaining_capacity"] = None if soc is None else capacity * soc / 100
     return Reading(**{**usual, **changes})
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from gateway.limits.memory import Memory
 from gateway.limits.pack import Pack
 from gateway.limits.settings import LimitSettings, Soc
-from gateway.model import BankState
+from gateway.model import BankState, BatteryState
 
 MUTED: Final = ("high_voltage", "high_cell_voltage")
 MUTED_AFTER: Final = 1800.0  # s after the higher voltage was reached
@@ -33,6 +33,7 @@ def published(
     for name, more in disobeyed.items():
         raised[name] = max(more, raised.get(name, 0))
     raised["bms_cable"] = max(cable(packs, bank, settings), raised.get("bms_cable", 0))
+    raised["internal_failure"] = max(int(bool(strangers(bank))), raised.get("internal_failure", 0))
     return memory, raised
 
 
@@ -52,10 +53,15 @@ def low_soc(soc: float, setting: Soc) -> int:
 def cable(packs: Sequence[Pack], bank: BankState, settings: LimitSettings) -> int:
     """Of the bank: 1 while some member is lost or never answered; more only when none is left."""
     highest = max((pack.loss.cable for pack in packs), default=0)
-    if any(pack.online for pack in packs):
+    if any(pack.counts for pack in packs):
         never = bank.complete and any(state.control and state.reading is None for state in bank.batteries)
         return min(1, max(highest, int(never and settings.on_loss.alarm)))
     return highest
+
+
+def strangers(bank: BankState) -> list[BatteryState]:
+    """Controlled batteries that are no members of the bank although they answered: their voltage is another."""
+    return [state for state in bank.batteries if state.contributes_if_joined and not (state.joined and state.shares)]
 
 
 def imbalance(

@@ -13,20 +13,32 @@ CLIPPED_EXTRA: Final = 0.010  # V above the sum of the clipped cells; sheet: 3.3
 
 
 def target(
-    reading: Reading, settings: LimitSettings, cell_limit: float, u_max: float, before: Voltage, now: float
+    reading: Reading,
+    settings: LimitSettings,
+    cell_limit: float,
+    u_max: float,
+    before: Voltage,
+    now: float,
+    frozen: bool = False,
 ) -> tuple[float, str]:
-    """The voltage that keeps the highest cell of one pack at or under `cell_limit`, and why."""
+    """The voltage that keeps the highest cell of one pack at or under `cell_limit`, and why.
+
+    `frozen`: the reading is an old one, so the voltage is not raised, but not integrated further either.
+    """
     cells = [volts for volts in reading.cell_voltages if volts is not None]
     top = max(cells, default=reading.max_cell)
     u_min = settings.cell_voltage.min * (reading.cells or 0)
     kind = settings.charge_voltage.controller
     if top is None or kind == "off":
         return u_max, ""
+    if kind == "integral" and frozen:
+        volts = u_max if before.volts is None else min(before.volts, u_max)
+        return (volts, f"highest cell was {top:.3f} V") if top > cell_limit else (u_max, "")
     if kind == "integral":
         return _integral(top, settings, cell_limit, u_min, u_max, before, now)
     if top <= cell_limit:
         return u_max, ""
-    total = sum(cells) if cells else reading.voltage  # some BMSs tell only their extremes
+    total = sum(cells) / reading.strings if cells else reading.voltage  # some BMSs tell only their extremes
     if total is None:
         return u_min, f"highest cell {top:.3f} V and the pack voltage is not known"
     over = sum(volts - cell_limit for volts in cells or (top,) if volts > cell_limit)

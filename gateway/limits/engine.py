@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.limits import alarms, charge_state, flow, history, members, voltage
+from gateway.limits.loss import company_of
 from gateway.limits.memory import Memory
 from gateway.limits.pack import NOTHING, Pack, Whole, answering, bank_current, bank_soc, filled, look
 from gateway.limits.settings import LimitSettings
@@ -59,8 +60,9 @@ def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: floa
         cvl_caps=volts.caps,
         ccl_caps=charge_caps,
         dcl_caps=discharge_caps,
-        waiting=(*_silences(packs), *volts.waiting),
+        waiting=(*_silences(packs), *_strangers(bank), *volts.waiting),
         alarms=raised,
+        notes=tuple(pack.note for pack in packs if pack.note),
         blocked_since=memory.blocked_since,
     )
     return decision, memory
@@ -72,7 +74,8 @@ def _look(bank: BankState, site: Site, memory: Memory, now: float) -> list[Pack]
     external = bank.external or NOTHING
     if len(members) > 1:
         external = replace(external, current=None)
-    return [look(state, site, memory, now, external) for state in members]
+    lost = [name for name, battery in memory.batteries.items() if battery.lost]
+    return [look(state, site, memory, now, external, company_of(state, members, lost)) for state in members]
 
 
 def _soc_source(bank: BankState, settings: LimitSettings) -> str:
@@ -109,6 +112,11 @@ def _silences(packs: Sequence[Pack]) -> list[str]:
     return lines
 
 
+def _strangers(bank: BankState) -> list[str]:
+    """Batteries that are no members, and why."""
+    return [f"{state.name}: {state.remark}" for state in alarms.strangers(bank) if state.remark]
+
+
 def _lived(
     memory: Memory,
     packs: Sequence[Pack],
@@ -124,7 +132,7 @@ def _lived(
     average = flow.average(window, current, now)
     memory = replace(memory, window=window, current_average=None if average is None else round(average, 2))
     if settings.history:
-        u_float = min((p.rules.settings.cell_voltage.float_ * (p.reading.cells or 0) for p in packs), default=None)
+        u_float = min((p.rules.settings.cell_voltage.float_ * (p.cells or 0) for p in packs), default=None)
         lived = history.begun(memory.history, bank, u_float)
         full_at = memory.wall if full else None
         memory = replace(memory, history=history.lived(lived, bank, current, average, memory.soc, seconds, full_at))

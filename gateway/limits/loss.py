@@ -3,18 +3,21 @@
 since the last good read   block = true           block = false, cells safe     block = false, cells not safe
 < 10 s (3 polls)           last values            last values                   last values
 offline                    0 A                    kept, never rising, float     as safe, until 60 s
->= 60 s                    cable alarm 2          cable alarm 1                 0 A, cable alarm 2
+lost (60 s)                cable alarm 2          cable alarm 1                 0 A, cable alarm 2
 >= timeout                 -                      0 A, cable alarm 2            -
+
+That is for a battery on which the bank depends.  While another one lives, the share of a silent one goes at once and
+comes back with its third good read; what it was allowed goes on bounding its share, since it may still be connected.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gateway.limits.memory import BatteryMemory
+from gateway.limits.memory import BatteryMemory, Recovery
 from gateway.limits.settings import LimitSettings
-from gateway.model import BatteryState, Health
+from gateway.model import BatteryState, Health, Reading
 
-LOST: Final = 60.0  # s
 GOOD_READS: Final = 3  # consecutive ones that end a loss
 
 
@@ -26,31 +29,88 @@ class Loss:
     blocked: bool = False  # contributes nothing
     cable: int = 0  # level of its cable alarm
     why: str = ""
-    gone: bool = False  # for so long that what it last allowed is no longer asked for
 
 
+@dataclass(frozen=True, slots=True)
+class Company:
+    """The other members of the bank, for one that may have fallen silent."""
+
+    names: frozenset[str] = frozenset()
+    ages: tuple[float, ...] = ()  # s since the last good read, of those that answer and have proven themselves
+
+    def lives(self, age: float | None) -> bool:
+        """Has one of them answered well after this battery, silent for `age` [s], last did?
+
+        Else they may all be silent, and some only do not yet count as stale.
+        """
+        return age is not None and any(other < age / 2 for other in self.ages)
+
+
+ALONE: Final = Company()
 ALL_WELL: Final = Loss()
 
 
-def judge(state: BatteryState, memory: BatteryMemory, settings: LimitSettings) -> tuple[Loss, BatteryMemory]:
+def silent(state: BatteryState) -> bool:
+    """It does not answer now."""
+    return state.health in (Health.STALE, Health.LOST)
+
+
+def judge(
+    state: BatteryState, memory: BatteryMemory, settings: LimitSettings, company: Company = ALONE
+) -> tuple[Loss, BatteryMemory]:
     """Where in the table the battery stands; its memory learns when it went and when it is back."""
-    silent = state.health in (Health.STALE, Health.LOST)
-    if silent and not memory.lost:
-        memory = replace(
-            memory,
-            lost=True,
-            safe=_safe(state, settings),
-            charge_before=memory.charge.target,
-            discharge_before=memory.discharge.target,
-        )
-    elif memory.lost and not silent and state.good_in_a_row >= GOOD_READS:
-        memory = replace(memory, lost=False, blocked=False)
+    if silent(state):
+        memory = memory if memory.silent else _went(state, memory, settings, company)
+        memory = replace(memory, gone=True) if state.health is Health.LOST and not memory.gone else memory
+    else:
+        memory = replace(memory, silent=False) if memory.silent else memory
+        memory = _back(memory) if memory.lost and state.good_in_a_row >= GOOD_READS else memory
     if not memory.lost:
         return (Loss(cable=int(state.flaky and settings.on_loss.alarm)) if state.flaky else ALL_WELL), memory
-    loss = _silent(state, memory, settings) if silent else _returning(state, memory)
+    loss = _silent(state, memory, settings, company) if silent(state) else _returning(state, memory)
     if loss.blocked != memory.blocked:
         memory = replace(memory, blocked=loss.blocked)
     return loss if settings.on_loss.alarm else replace(loss, cable=0), memory
+
+
+def _went(state: BatteryState, memory: BatteryMemory, settings: LimitSettings, company: Company) -> BatteryMemory:
+    """It falls silent, perhaps after only one or two good reads: what it said last counts, and never for more."""
+    memory = replace(memory, silent=True, safe=_safe(state, memory, settings))
+    if memory.blocked:
+        return memory  # what its rules would have allowed meanwhile is in `charge_before`
+    reading = state.reading or Reading()
+    charge, discharge = (
+        _allowed(memory.charge, reading.charge_allowed),
+        _allowed(memory.discharge, reading.discharge_allowed),
+    )
+    return replace(
+        memory,
+        lost=True,
+        charge_before=least(memory.charge_before if memory.lost else None, charge),
+        discharge_before=least(memory.discharge_before if memory.lost else None, discharge),
+        company=memory.company if memory.lost else company.names,
+    )
+
+
+def _allowed(limit: Recovery, switch: bool | None) -> float | None:
+    """A: the limit that bound the bank; of one that was left out and is only rising again, what its rules allow.
+
+    None while its switch is open: it had no share to be bound.
+    """
+    if switch is False:
+        return None
+    return limit.target if limit.apart else limit.amps
+
+
+def least(*known: float | None) -> float | None:
+    """The smallest of what is known."""
+    return min((value for value in known if value is not None), default=None)
+
+
+def _back(memory: BatteryMemory) -> BatteryMemory:
+    """It has proven itself.  After a loss another device may be there: what was seen of the old one counts no more."""
+    memory = replace(memory, lost=False, blocked=False, company=frozenset())
+    return replace(memory, gone=False, seen={}, cells=None, sensors=0, capacity=None) if memory.gone else memory
 
 
 def _range(settings: LimitSettings) -> tuple[float, float]:
@@ -59,30 +119,51 @@ def _range(settings: LimitSettings) -> tuple[float, float]:
     return max(loss.cell_voltage_min, cell.min), min(loss.cell_voltage_max, cell.max)
 
 
-def _safe(state: BatteryState, settings: LimitSettings) -> bool:
+def _safe(state: BatteryState, memory: BatteryMemory, settings: LimitSettings) -> bool:
     """Were all cells far from both ends when it was last seen?"""
-    reading, (least, most) = state.reading, _range(settings)
-    if reading is None or None in reading.cell_voltages or reading.min_cell is None or reading.max_cell is None:
+    reading, (low, high) = state.reading, _range(settings)
+    if reading is None or reading.min_cell is None or reading.max_cell is None:
         return False
-    return reading.min_cell > least and reading.max_cell < most
+    if None in reading.cell_voltages or (reading.cells or 0) < (memory.cells or 0):
+        return False
+    return reading.min_cell > low and reading.max_cell < high
 
 
-def _silent(state: BatteryState, memory: BatteryMemory, settings: LimitSettings) -> Loss:
-    setting, (least, most) = settings.on_loss, _range(settings)
-    age = state.age if state.age is not None else LOST
-    timeout = setting.timeout_minutes * 60
-    said, gone = f"silent for {age:.0f} s", age >= timeout
-    if setting.block or least >= most:
-        return Loss(True, True, 2 if age >= LOST else 0, f"{said}, limits.on_loss.block is set", gone)
+def _silent(state: BatteryState, memory: BatteryMemory, settings: LimitSettings, company: Company) -> Loss:
+    """By the table; what was once blocked stays so until it has proven itself."""
+    loss = _by_table(state, memory, settings)
+    if loss.blocked:
+        return loss
+    if company.lives(state.age):
+        return replace(loss, blocked=True, why=f"{_said(state)}, takes no share while others answer")
+    return replace(loss, blocked=True, why=f"{_said(state)}, takes no share") if memory.blocked else loss
+
+
+def _said(state: BatteryState) -> str:
+    return "silent" if state.age is None else f"silent for {state.age:.0f} s"
+
+
+def _by_table(state: BatteryState, memory: BatteryMemory, settings: LimitSettings) -> Loss:
+    setting, (low, high) = settings.on_loss, _range(settings)
+    said, lost = _said(state), state.health is Health.LOST
+    if setting.block or low >= high:
+        return Loss(True, True, 2 if lost else 0, f"{said}, limits.on_loss.block is set")
     if not memory.safe:
-        why = f"{said}, its cells were not between {least:g} and {most:g} V"
-        return Loss(True, age >= LOST, 2 if age >= LOST else 0, why, gone)
-    if gone:
-        return Loss(True, True, 2, f"{said}, longer than limits.on_loss.timeout_minutes", gone)
-    return Loss(True, False, 1 if age >= LOST else 0, f"{said}, its cells were safe: limits are kept, not raised")
+        return Loss(True, lost, 2 if lost else 0, f"{said}, its cells were not between {low:g} and {high:g} V")
+    if state.age is None or state.age >= setting.timeout_minutes * 60:
+        return Loss(True, True, 2, f"{said}, longer than limits.on_loss.timeout_minutes")
+    return Loss(True, False, 1 if lost else 0, f"{said}, its cells were safe: limits are kept, not raised")
 
 
 def _returning(state: BatteryState, memory: BatteryMemory) -> Loss:
     """It answers again: what it had when it answered stays until it has proven itself."""
     left = GOOD_READS - state.good_in_a_row
     return Loss(True, memory.blocked, 1, f"answers again, {left} more good {'read' if left == 1 else 'reads'} wanted")
+
+
+def company_of(state: BatteryState, members: Sequence[BatteryState], lost: Sequence[str]) -> Company:
+    """The others of `members` that answered about as lately; those in `lost` have not proven themselves yet."""
+    others = [o for o in members if o.name != state.name and o.shares and o.age is not None]
+    heard = frozenset(o.name for o in others if (o.age or 0.0) <= 2 * (state.age or 0.0))
+    proven = [o for o in others if o.name not in lost or o.good_in_a_row >= GOOD_READS]
+    return Company(heard, tuple(o.age for o in proven if o.health is Health.ONLINE and o.age is not None))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from gateway.limits import currents
 from gateway.limits.currents import Way
+from gateway.limits.loss import least
 from gateway.limits.memory import Recovery
 from gateway.limits.pack import Pack
 from gateway.limits.share import Member, bank_caps
@@ -35,28 +36,45 @@ def _member(way: Way, pack: Pack, now: float) -> tuple[Member, Pack]:
         after = replace(after, apart=True)
     elif held:
         caps.append(Cap(after.amps or 0.0, "recovery", held, f"limits.{way}_current.hold"))
+    pack = _remembering(way, pack, after, now, still=switch is not False)
     member = Member(
-        pack.state.name, pack.capacity, after.amps or 0.0, tuple(caps), not left_out, held,
-        _bound(way, pack) if gone and switch is not False else None,
+        pack.state.name, pack.capacity, after.amps or 0.0, tuple(caps), not left_out and pack.state.shares, held,
+        () if switch is False else _bound(way, pack) if gone else tuple(caps),
+        memory.company if gone else None,
     )  # fmt: skip
-    kept = replace(memory, charge=after) if way == "charge" else replace(memory, discharge=after)
-    return member, replace(pack, memory=kept)
+    return member, pack
+
+
+def _remembering(way: Way, pack: Pack, after: Recovery, now: float, still: bool) -> Pack:
+    """`pack` with its limit; one that is left out may want less than it had: by a new answer, or as data grow old.
+
+    `still`: its switch conducts as far as is known; an open one says nothing of its share.
+    """
+    memory = pack.memory
+    memory = replace(memory, charge=after) if way == "charge" else replace(memory, discharge=after)
+    if pack.loss.blocked and still:
+        wanted = tightest(currents.candidates(way, pack.rules, pack.inputs, memory.seen, now)).value
+        if way == "charge":
+            memory = replace(memory, charge_before=least(memory.charge_before, wanted))
+        else:
+            memory = replace(memory, discharge_before=least(memory.discharge_before, wanted))
+    return replace(pack, memory=memory)
 
 
 def _caps(way: Way, pack: Pack, before: Recovery, now: float) -> list[Cap]:
     """What each rule allows one battery."""
     if pack.loss.blocked:
         return [Cap(0.0, "silent", pack.loss.why, "limits.on_loss")]
+    caps = currents.candidates(way, pack.rules, pack.inputs, pack.memory.seen, now)
     if not pack.loss.offline:
-        return currents.candidates(way, pack.rules, pack.inputs, pack.memory.seen, now)
-    kept = Cap(before.amps or 0.0, "silent", pack.loss.why, "limits.on_loss")
-    # one that answers again may want less than it had
-    return [kept, *(currents.candidates(way, pack.rules, pack.inputs, pack.memory.seen, now) if pack.online else ())]
+        return caps
+    return [Cap(before.amps or 0.0, "silent", pack.loss.why, "limits.on_loss"), *caps]
 
 
-def _bound(way: Way, pack: Pack) -> Cap | None:
-    """A blocked battery contributes nothing, but is still connected: what it last allowed bounds its share."""
+def _bound(way: Way, pack: Pack) -> tuple[Cap, ...]:
+    """A blocked battery contributes nothing, but may be connected: what it last allowed bounds its share."""
     before = pack.memory.charge_before if way == "charge" else pack.memory.discharge_before
-    if before is None or pack.loss.gone:
-        return None
-    return Cap(before, "silent", f"{pack.loss.why}; it last allowed {before:g} A for its share", "limits.on_loss")
+    if before is None:
+        return ()
+    why = f"{pack.loss.why}; it last allowed {before:g} A for its share"
+    return (Cap(before, "silent", why, "limits.on_loss"),)

@@ -35,13 +35,17 @@ class BatteryMemory:
     charge: Recovery = Recovery()
     discharge: Recovery = Recovery()
     seen: Mapping[str, Seen] = field(default_factory=dict)  # input -> last known value
-    cells: int | None = None  # in series, as last known
+    cells: int | None = None  # in series, the most that were seen
+    sensors: int = 0  # cell sensors, the most that were seen
     capacity: float | None = None  # Ah, as last known
+    silent: bool = False  # did not answer at the last evaluation
     lost: bool = False  # went stale and has not yet given three good reads
-    blocked: bool = False  # its silence went so far that it contributes nothing
-    safe: bool = True  # its cells were safe when it went
-    charge_before: float | None = None  # A, what the rules allowed it when it went
+    gone: bool = False  # and was lost meanwhile: what comes back may be another device
+    blocked: bool = False  # it contributes nothing until it has given them
+    safe: bool = True  # its cells were safe when it last answered
+    charge_before: float | None = None  # A, what it was allowed when it went, or less as it said since
     discharge_before: float | None = None  # A
+    company: frozenset[str] = frozenset()  # the other members when it went
     stored_soc: float | None = None  # %, the counter of an earlier run
     counted_ah: float | None = None  # Ah, the SoC counter
     counted_soc: float | None = None  # %, the same

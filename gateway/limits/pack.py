@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from gateway.limits import loss, soc
 from gateway.limits.inputs import Inputs, observe, remember
-from gateway.limits.loss import Loss
+from gateway.limits.loss import ALONE, Company, Loss
 from gateway.limits.memory import BatteryMemory, Memory
 from gateway.limits.site import Rules, Site
 from gateway.model import BatteryState, External, Health, Reading
@@ -25,6 +26,7 @@ class Pack:
     loss: Loss
     soc: float | None  # %
     inputs: Inputs
+    note: str = ""  # what was learnt anew of it
 
     @property
     def online(self) -> bool:
@@ -32,34 +34,90 @@ class Pack:
         return self.state.health is Health.ONLINE
 
     @property
+    def counts(self) -> bool:
+        """It answers now, and its voltage is the bank's."""
+        return self.online and self.state.shares
+
+    @property
     def capacity(self) -> float | None:
         """Ah, as last known."""
         return self.reading.capacity or self.memory.capacity
 
+    @property
+    def cells(self) -> int | None:
+        """Cells in series; a battery has no fewer than were seen of it."""
+        return self.memory.cells or self.reading.cells
 
-def look(state: BatteryState, site: Site, memory: Memory, now: float, external: External = NOTHING) -> Pack:
+    @property
+    def whole(self) -> bool:
+        """Every one of its cells is known now, or the lowest and the highest of all."""
+        reading = self.reading
+        return (
+            None not in reading.cell_voltages
+            and reading.min_cell is not None
+            and reading.max_cell is not None
+            and (reading.cells or 0) >= (self.memory.cells or 0)
+        )
+
+    def asked(self, name: Literal["max_battery_voltage", "min_battery_voltage"]) -> float | None:
+        """A voltage that the BMS asks for [V], as last known."""
+        value: float | None = getattr(self.reading, name)
+        return self.memory.seen[name][0] if value is None and name in self.memory.seen else value
+
+
+def look(
+    state: BatteryState,
+    site: Site,
+    memory: Memory,
+    now: float,
+    external: External = NOTHING,
+    company: Company = ALONE,
+) -> Pack:
     """One battery (with a reading) with its loss judged, its SoC counted and its inputs remembered.
 
-    `external` is what a sensor outside says of this very battery.
+    `external` is what a sensor outside says of this very battery, `company` are the other members of the bank.
     """
     rules, reading = site.rules(state.name), state.reading or Reading()
     if external.current is not None:
         reading = replace(reading, current=external.current)
     settings = rules.settings
-    gone, mine = loss.judge(state, memory.batteries.get(state.name, NEW), settings)
+    before = memory.batteries.get(state.name, NEW)
+    gone, mine = loss.judge(state, before, settings, company)
     online = state.health is Health.ONLINE
     if online and settings.soc.source == "counter":
         mine = soc.count(reading, mine, settings, now)
     charge = soc.chosen(reading, mine, settings, external.soc, full=not memory.allow_max)
-    inputs = observe(reading, charge, settings.temperature_sensors, mine.seen)
+    inputs = observe(reading, charge, settings.temperature_sensors, mine)
     if online:
-        mine = replace(
-            mine,
-            seen=remember(inputs, mine.seen, now),
-            cells=reading.cells or mine.cells,
-            capacity=reading.capacity or mine.capacity,
+        mine = _learnt(reading, inputs, mine, now)
+    note = _renewed(before, mine) if before.gone and not mine.gone else ""
+    return Pack(state, reading, rules, mine, gone, charge, inputs, f"{state.name}: {note}" if note else "")
+
+
+def _learnt(reading: Reading, inputs: Inputs, memory: BatteryMemory, now: float) -> BatteryMemory:
+    """What this reading tells of the battery; a longer list of cells is not believed against the pack voltage."""
+    doubtful = memory.cells is not None and "voltage" in reading.rejected
+    return replace(
+        memory,
+        seen=remember(inputs, memory.seen, now),
+        cells=memory.cells if doubtful else max(reading.cells or 0, memory.cells or 0) or None,
+        sensors=max(len(reading.temperatures), memory.sensors),
+        capacity=reading.capacity or memory.capacity,
+    )
+
+
+def _renewed(before: BatteryMemory, after: BatteryMemory) -> str:
+    """What is another battery, or another half of it, than was lost."""
+    changes = [
+        f"{now if now is not None else 'unknown'} {what} instead of {then if then is not None else 'unknown'}"
+        for what, then, now in (
+            ("cells", before.cells, after.cells),
+            ("cell sensors", before.sensors, after.sensors),
+            ("Ah", before.capacity, after.capacity),
         )
-    return Pack(state, reading, rules, mine, gone, charge, inputs)
+        if then != now
+    ]
+    return f"it was lost and is taken as it is now: {', '.join(changes)}" if changes else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +129,8 @@ class Whole:
 
 
 def answering(packs: Sequence[Pack]) -> list[Pack]:
-    """Those that answer now, else all as last known."""
-    return [pack for pack in packs if pack.online] or list(packs)
+    """Those that answer now and are the bank's, else any that answer, else all as last known."""
+    return [pack for pack in packs if pack.counts] or [pack for pack in packs if pack.online] or list(packs)
 
 
 def bank_soc(packs: Sequence[Pack]) -> float | None:

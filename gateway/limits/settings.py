@@ -304,6 +304,9 @@ class TimeToGo(Model):
     points: tuple[float, ...] = Field(default=(), description="more SoC points", json_schema_extra={"unit": "%"})
 
 
+ALL_SENSORS: Final = (1, 2, 3, 4)
+"""Those of them that the BMS has; any other choice names sensors that must be there."""
+
 OF_THE_BANK: Final = (
     "absorption", "float_transition", "rebulk", "charge_voltage.enabled", "charge_voltage.hold", "charge_voltage.rate",
     "soc_reset.after_days", "soc_reset.at_first_start", "soc_reset.write_to_bms", "soc.low_warning", "soc.low_alarm",
@@ -337,7 +340,10 @@ class LimitSettings(Model):
     history: bool = Field(default=True, description="keep counters of the battery's life")
     voltage_drop: float = number(0.0, "V", "added to the published charge voltage, 0.05 V per cell at most", ge=0, le=2)
     use_bms_values: bool = Field(default=False, description="take the charge voltage that the BMS asks for, if lower")
-    temperature_sensors: tuple[int, ...] = Field(default=(1, 2, 3, 4), description="sensors that count, from 1")
+    temperature_sensors: tuple[int, ...] = Field(
+        default=ALL_SENSORS,
+        description="sensors that count, from 1; of the default those there are, of any other choice all must be there",
+    )
 
     temperature_adjust: TemperatureAdjust = TemperatureAdjust()
 

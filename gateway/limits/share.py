@@ -2,8 +2,14 @@
 
 In parallel each battery takes a share that follows its capacity.  So the bank may have no more than the batteries
 together allow, and no more than what brings any of them, by its share, to its own cap.  One whose switch is open takes
-no share.  A lost one contributes nothing, but what it last allowed still bounds its share for a while, since it is
-still connected.  One that was left out and comes back contributes along its hold and ramp, without stopping the others.
+no share.  A silent one contributes nothing, but what it last allowed bounds its share until it answers, since it may
+still be connected; so do the caps of one that answers and is connected at another voltage.  One that was left out and
+comes back contributes along its hold and ramp, without stopping the others.
+
+Where a capacity is not known (not even from earlier), the share may be anything, and the limit must be right for all of
+it: such a battery may be so large that it takes everything, so the bank gets no more than its own cap; and so small
+that the others share the current as if it were not there.  No true capacity brings any of them above its cap then.
+`soc.capacity` in the settings tells the gateway what a BMS does not.
 """
 
 from collections.abc import Sequence
@@ -21,9 +27,10 @@ class Member:
     capacity: float | None  # Ah
     amps: float  # A, its own limit, applied
     caps: tuple[Cap, ...] = ()
-    carries: bool = True  # takes a share; False = lost, or its switch is open
+    carries: bool = True  # takes a share; False = silent, its switch is open, or its voltage is not the bank's
     held: str = ""  # why it contributes less than its rules allow
-    bound: Cap | None = None  # of its share, while it contributes nothing but may still be connected
+    bound: tuple[Cap, ...] = ()  # of its share, while it contributes nothing but may be connected
+    company: frozenset[str] | None = None  # who shared with it when it went; None = whoever does now
 
 
 def bank_caps(
@@ -35,7 +42,7 @@ def bank_caps(
     """
     carrying = [member for member in members if member.carries]
     if carrying:
-        caps = [cap for member in members for cap in _scaled(member, _factor(member, carrying, members))]
+        caps = [cap for member in members for cap in _scaled(member, carrying, members)]
         caps += _together(way, carrying, caps)
     else:
         caps = [replace(cap, battery=member.name) for member in members for cap in member.caps]
@@ -61,14 +68,26 @@ def _together(way: Way, carrying: Sequence[Member], caps: Sequence[Cap]) -> list
 
 
 def _factor(member: Member, carrying: Sequence[Member], members: Sequence[Member]) -> float:
-    """How much the bank may have for each ampere of this member: 1 / its share."""
-    if any(not m.capacity for m in members):
-        return float(len(carrying))  # equal shares, for want of capacities
-    total = sum(m.capacity or 0.0 for m in carrying)
-    return total / (member.capacity or 1.0)
+    """How much the bank may have for each ampere of this member: 1 / its share, at worst."""
+    if not member.capacity:
+        return 1.0  # it may take all
+    if member.carries:
+        return _known(carrying) / member.capacity
+    company = [m for m in carrying if member.company is None or m.name in member.company]
+    if company:
+        return (_known(company) or member.capacity) / member.capacity
+    # of those who shared with it none does any more: it might be alone with the least of them
+    absent = [m.capacity for m in members if m.capacity and m.name in (member.company or ())]
+    return min([1.0, *(capacity / member.capacity for capacity in absent)])
 
 
-def _scaled(member: Member, factor: float) -> list[Cap]:
+def _known(members: Sequence[Member]) -> float:
+    """Ah of those who tell; the others may have next to nothing."""
+    return sum(member.capacity or 0.0 for member in members)
+
+
+def _scaled(member: Member, carrying: Sequence[Member], members: Sequence[Member]) -> list[Cap]:
     """The caps of one member, or its bound, as caps of the bank."""
-    found = member.caps if member.carries else (member.bound,) if member.bound is not None else ()
-    return [Cap(down(cap.value * factor), cap.rule, cap.why, cap.setting, member.name) for cap in found]
+    found, factor = member.caps if member.carries else member.bound, _factor(member, carrying, members)
+    unsure = "" if member.capacity or len(members) == 1 else "; its capacity is not known: it may take all"
+    return [Cap(down(cap.value * factor), cap.rule, cap.why + unsure, cap.setting, member.name) for cap in found]

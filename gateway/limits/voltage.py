@@ -46,7 +46,7 @@ def decide(
     point = set_point(packs, memory.reset_requested)
     if point is None:
         return charge_state.blind(memory, now - memory.now), Volts(None, (), ERROR)
-    fresh = [pack for pack in packs if pack.online]
+    fresh = [pack for pack in packs if pack.counts]
     if not fresh:
         memory = charge_state.blind(memory, now - memory.now)
         return memory, _no_more_than_float(packs, point, _last(memory, point))
@@ -56,7 +56,7 @@ def decide(
     facts = facts_of(fresh, whole, point)
     if isinstance(facts, str):
         return charge_state.blind(memory, now - memory.now), _blind(facts, point, memory)
-    memory, volts = _run(fresh, facts, point, site.limits, memory, now, wall)
+    memory, volts = _run(packs, facts, point, site.limits, memory, now, wall)
     return memory, _no_more_than_float(packs, point, volts)
 
 
@@ -89,7 +89,7 @@ def _run(
 
 def set_point(packs: Sequence[Pack], reset: bool) -> SetPoint | None:
     """U_max and U_float of the bank: the lowest of its packs'.  None while no cell count is known."""
-    known = [(pack, cells) for pack in packs if (cells := pack.reading.cells or pack.memory.cells)]
+    known = [(pack, cells) for pack in packs if (cells := pack.cells)]
     if not known:
         return None
     cap = tightest([_highest(pack, cells, reset) for pack, cells in known])
@@ -104,7 +104,7 @@ def _highest(pack: Pack, cells: int, reset: bool) -> Cap:
     if reset:
         volts, key = max(volts, settings.soc_reset.cell_voltage), "limits.soc_reset.cell_voltage"
     own = Cap(round(volts * cells, 2), "soc_reset" if reset else "config", f"{volts:g} V x {cells} cells", key, name)
-    asked = pack.reading.max_battery_voltage
+    asked = pack.asked("max_battery_voltage")
     if not settings.use_bms_values or asked is None or reset or not asked < own.value:
         return own
     floor = round(settings.cell_voltage.min * cells, 2)  # 0 V would make an inverter drain the battery
@@ -115,8 +115,8 @@ def lowest(packs: Sequence[Pack]) -> float | None:
     """Discharge voltage limit [V]: the highest of the packs' minima."""
     floors = []
     for pack in packs:
-        settings, asked = pack.rules.settings, pack.reading.min_battery_voltage
-        if cells := pack.reading.cells or pack.memory.cells:
+        settings, asked = pack.rules.settings, pack.asked("min_battery_voltage")
+        if cells := pack.cells:
             own = round(settings.cell_voltage.min * cells, 2)
             floors.append(max(own, asked) if settings.use_bms_values and asked is not None else own)
     return max(floors, default=None)
@@ -135,9 +135,9 @@ def facts_of(packs: Sequence[Pack], whole: Whole, point: SetPoint) -> Facts | st
     """What the state machine looks at; a sentence when any of it is not known."""
     total, difference, top = 0.0, 0.0, 0.0
     for pack in packs:
-        cells, low, high = pack.reading.cell_voltages, pack.reading.min_cell, pack.reading.max_cell
-        volts = pack.reading.voltage if not cells or None in cells else sum(cells)  # type: ignore[arg-type]
-        if None in cells or low is None or high is None or volts is None:
+        low, high, volts = pack.reading.min_cell, pack.reading.max_cell, pack.reading.cells_sum
+        volts = pack.reading.voltage if volts is None else volts
+        if not pack.whole or low is None or high is None or volts is None:
             return f"{pack.state.name}: not all of its cell voltages are known"
         total += volts
         difference = max(difference, high - low)
@@ -159,14 +159,15 @@ def _charging(
     facts: Facts,
     now: float,
 ) -> tuple[Memory, Volts]:
-    """Bulk and absorption: the set-point, lowered by whatever single cell is too high."""
+    """Bulk and absorption: the set-point, lowered by whatever single cell is, or last was, too high."""
     phase = BULK if memory.absorbing_since is None else ABSORPTION
     voltage = Voltage() if before.phase in (FLOAT, TRANSITION) else memory.voltage
     wishes = []
     for pack in packs:
         own = pack.rules.settings
         limit = max(own.cell_voltage.max, own.soc_reset.cell_voltage if memory.reset_requested else 0.0)
-        wishes.append(cvl.target(pack.reading, own, limit, facts.u_max, voltage, now))
+        if pack.counts or pack.whole:
+            wishes.append(cvl.target(pack.reading, own, limit, facts.u_max, voltage, now, frozen=not pack.online))
     wished, why = min(wishes)
     voltage, ovp = cvl.apply(wished, facts.u_max, voltage, settings.charge_voltage, now)
     caps = [point.cap]

@@ -44,6 +44,7 @@ class Decision:
     alarms: dict[str, int] = field(
         default_factory=dict
     )  # as published: of the bank, computed ones added, suppressed ones out
+    notes: tuple[str, ...] = ()  # what was learnt anew in this very evaluation, for the log
     blocked_since: float | None = None  # s, monotonic: since when loss of the BMS keeps both limits at 0; None = not so
 
     @property

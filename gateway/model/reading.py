@@ -25,7 +25,7 @@ class Reading:
     capacity: float | None = None  # Ah, installed (full)
     remaining_capacity: float | None = None  # Ah
     charge_cycles: int | None = None
-    cell_count: int | None = None  # where known without single cells; see `cells`
+    cell_count: int | None = None  # in series, as the BMS counts them; see `cells`
     cell_voltages: CellVoltages = ()  # V, in order; None = this cell is not known
     lowest_cell_voltage: float | None = None  # V, as the BMS says, for BMSs without single cells
     highest_cell_voltage: float | None = None  # V, likewise
@@ -52,6 +52,7 @@ class Reading:
     firmware_version: str | None = None
     production_date: str | None = None  # YYYY-MM-DD
     custom_name: str | None = None
+    rejected: Mapping[str, str] = field(default_factory=dict)  # value that cannot be -> why; see gateway.plausible
 
     @property
     def power(self) -> float | None:
@@ -61,19 +62,42 @@ class Reading:
         return self.voltage * self.current
 
     @property
+    def rejections(self) -> str:
+        """Why what of it was rejected, in a line; "" when nothing was."""
+        return "; ".join(dict.fromkeys(self.rejected.values()))
+
+    @property
+    def strings(self) -> int:
+        """Parallel strings that `cell_voltages` lists; more than one where they are a multiple of `cell_count`."""
+        listed, count = len(self.cell_voltages), self.cell_count
+        return listed // count if count and listed and listed % count == 0 else 1
+
+    @property
     def cells(self) -> int | None:
         """Number of cells in series, from the single cells or as the BMS counts them."""
-        return len(self.cell_voltages) or self.cell_count
+        return len(self.cell_voltages) // self.strings or self.cell_count
+
+    @property
+    def cells_sum(self) -> float | None:
+        """What the cells of a string add up to [V]; None unless every single one is known."""
+        cells = self.cell_voltages
+        if not cells or None in cells:
+            return None
+        return sum(volts for volts in cells if volts is not None) / self.strings
 
     @property
     def min_cell(self) -> float | None:
-        """Lowest cell voltage [V], from the single cells, else the BMS's own figure."""
-        return min((v for v in self.cell_voltages if v is not None), default=self.lowest_cell_voltage)
+        """Lowest cell voltage [V] of the single cells; the BMS's own figure counts where one of them is not known."""
+        return min(self._cells_with(self.lowest_cell_voltage), default=None)
 
     @property
     def max_cell(self) -> float | None:
-        """Highest cell voltage [V], from the single cells, else the BMS's own figure."""
-        return max((v for v in self.cell_voltages if v is not None), default=self.highest_cell_voltage)
+        """Highest cell voltage [V] of the single cells; the BMS's own figure counts where one of them is not known."""
+        return max(self._cells_with(self.highest_cell_voltage), default=None)
+
+    def _cells_with(self, own: float | None) -> list[float]:
+        known = [volts for volts in self.cell_voltages if volts is not None]
+        return known if own is None or (known and None not in self.cell_voltages) else [*known, own]
 
     @property
     def coldest(self) -> float | None:

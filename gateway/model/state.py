@@ -36,6 +36,7 @@ class BatteryState:
     good_in_a_row: int = 0  # consecutive good reads; recovery after a loss wants three
     flaky: bool = False  # > 20 % of reads failed within 5 minutes
     joined: bool = True  # False = kept out of the bank because its voltage differs
+    shares: bool = True  # False = its limits and alarms count, but it adds nothing: its voltage is not the bank's
     remark: str = ""  # why it is not online or not joined, for people
     poll_interval: float = 1.0  # s
     counters: Mapping[str, int] = field(default_factory=dict)  # polls, failures, checksum, foreign, timeout, ...
@@ -77,7 +78,7 @@ class BankState:
     complete: bool = False  # all answered once, or start_timeout passed with at least one: outputs may speak
     health: Health = Health.STARTING  # of the bank as a whole: lost when no contributing member is left
     age: float | None = None  # s, of the freshest contributing member
-    voltage: float | None = None  # V, mean
+    voltage: float | None = None  # V, mean of those that agree
     current: float | None = None  # A, sum, or by the external sensor; + = charging
     power: float | None = None  # W
     soc: float | None = None  # %, as the BMSs say, weighted by capacity

@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.guard import Bounds, broken, safe
-from gateway.model import BankState, Decision
+from gateway.guard import Bounds, Memory, broken, learn, safe
+from gateway.model import BankState, BatteryState, Decision, Health
 from tests.make import bank, battery, decision, reading
 
 BOUNDS = Bounds({"rack-1": 3.45}, 0.0, {"rack-1": 50.0}, {"rack-1": 60.0}, {"rack-1": 1800.0})
@@ -78,6 +79,125 @@ def test_an_open_switch_means_no_current() -> None:
 
 def test_a_forbidden_direction_has_a_zero_limit() -> None:
     assert judged(decision(allow_charge=False)) == "charge is forbidden but its limit is 50.0 A"
+
+
+# ---- by itself: who took part, whatever the rules count as part of the bank
+
+PAIR = Bounds(
+    dict.fromkeys("ab", 3.45), 0.0, dict.fromkeys("ab", 50.0), dict.fromkeys("ab", 60.0), dict.fromkeys("ab", 1800.0),
+    float_voltage=dict.fromkeys("ab", 3.375), cable_alarm=frozenset("ab"),
+)  # fmt: skip
+CALM = reading(current=0.0)
+TOLD = {"bms_cable": 1, "internal_failure": 1}
+
+
+def after(*rounds: list[BatteryState]) -> tuple[BankState, Memory]:
+    """The last bank, and what the guard knows by all of them."""
+    known: Memory = {}
+    for states in rounds:
+        known = learn(bank(*states), known)
+    return bank(*rounds[-1]), known
+
+
+def objection(made: Decision, *rounds: list[BatteryState], bounds: Bounds = PAIR) -> str:
+    state, known = after(*rounds)
+    return broken(made, state, bounds, known)
+
+
+def pair(**second: Any) -> list[BatteryState]:
+    return [battery("a", of=CALM), battery("b", **{"of": CALM, **second})]
+
+
+STALE: dict[str, Any] = {"health": Health.STALE, "age": 15.0}
+LOST: dict[str, Any] = {"health": Health.LOST, "age": 100.0}
+
+
+@pytest.mark.parametrize("joined", [True, False])
+@pytest.mark.parametrize("silent", [STALE, LOST])
+def test_one_that_took_part_and_is_silent_means_float_whatever_the_rules_say(
+    joined: bool, silent: dict[str, Any]
+) -> None:
+    rounds = pair(), pair(joined=joined, **silent)
+    assert objection(decision(cvl=54.0, alarms=TOLD), *rounds) == ""
+    said = objection(decision(cvl=55.2, alarms=TOLD), *rounds)
+    assert said == "CVL 55.20 V above the float voltage of 54.00 V while b is silent"
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_one_that_took_part_and_is_lost_means_a_cable_alarm(joined: bool) -> None:
+    rounds = pair(), pair(joined=joined, **LOST)
+    assert objection(decision(cvl=54.0, alarms=TOLD | {"bms_cable": 0}), *rounds) == "no cable alarm although b is lost"
+    assert objection(decision(cvl=54.0, alarms=TOLD | {"bms_cable": 2}), *rounds) == ""
+    quiet = replace(PAIR, cable_alarm=frozenset("a"))
+    assert objection(decision(cvl=54.0, alarms={}), *rounds, bounds=quiet) == "", "limits.on_loss.alarm is off"
+
+
+def test_one_that_was_kept_out_when_it_last_answered_did_not_take_part() -> None:
+    rounds = pair(joined=False, shares=False), pair(joined=False, shares=False, **LOST)
+    assert objection(decision(alarms=TOLD), *rounds) == ""
+
+
+def test_a_watched_one_never_takes_part() -> None:
+    assert objection(decision(), pair(control=False), pair(control=False, **LOST)) == ""
+
+
+def test_the_limits_never_rest_on_a_silent_one_while_one_that_answers_is_kept_out() -> None:
+    rounds = pair(), [battery("a", of=CALM, **LOST), battery("b", of=CALM, joined=False)]
+    said = objection(decision(cvl=54.0, alarms=TOLD), *rounds)
+    assert said == "b answers, but does not count, and nobody else does"
+
+
+def test_current_through_one_that_is_kept_out_is_seen() -> None:
+    flowing = reading(current=30.0, max_charge_current=0.0)
+    said = objection(decision(ccl=50.0, alarms=TOLD), pair(of=flowing, joined=False, shares=False))
+    assert said == "current flows through b, which does not count"
+    counted = pair(of=flowing, shares=False)
+    assert objection(decision(ccl=0.0, allow_charge=False, alarms=TOLD), counted) == ""
+    assert "gives b 25.0 A by its share, above its 0.0 A" in objection(decision(ccl=50.0, alarms=TOLD), counted)
+
+
+def test_one_that_is_kept_out_without_an_alarm_is_seen() -> None:
+    out = pair(joined=False, shares=False)
+    assert objection(decision(alarms={}), out) == "b is kept out of the bank without an alarm"
+
+
+def test_a_silent_one_adds_nothing_while_another_answers() -> None:
+    rounds = pair(), pair(**STALE)
+    assert objection(decision(cvl=54.0, ccl=50.0), *rounds) == ""
+    assert objection(decision(cvl=54.0, ccl=50.1), *rounds) == "CCL 50.1 A above the 50.0 A that its members allow"
+    both = [battery(name, of=CALM, **STALE) for name in "ab"]
+    assert objection(decision(cvl=54.0, ccl=100.0, dcl=120.0), pair(), both) == "", "all together: by the table"
+
+
+def test_a_silent_one_still_has_its_share() -> None:
+    asks = reading(current=0.0, max_charge_current=10.0)
+    rounds = pair(of=asks), pair(of=asks, **LOST)
+    assert objection(decision(cvl=54.0, ccl=20.0, alarms=TOLD), *rounds) == ""
+    assert "gives b 10.5 A by its share" in objection(decision(cvl=54.0, ccl=21.0, alarms=TOLD), *rounds)
+
+
+def test_a_capacity_or_a_cell_that_is_no_longer_told_counts_as_last_known() -> None:
+    small, big, blind = (reading(current=0.0, capacity=c, remaining_capacity=None) for c in (100.0, 300.0, None))
+    rounds = [[battery("a", of=small), battery("b", of=of)] for of in (big, blind)]
+    assert objection(decision(ccl=66.6), *rounds) == ""
+    assert "gives b 52.5 A by its share" in objection(decision(ccl=70.0), *rounds)
+    assert "66.6 A by its share" in objection(decision(ccl=66.6), rounds[1]), "never told: it may be all or nothing"
+    fewer = reading(current=0.0, cell_voltages=(3.3,) * 15)
+    assert objection(decision(cvl=54.0), pair(), pair(of=fewer)) == ""
+
+
+def test_another_battery_after_a_loss_is_taken_as_it_is() -> None:
+    other = reading(current=0.0, cell_voltages=(3.3,) * 15)
+    rounds = pair(), pair(**LOST), pair(of=other, good_in_a_row=3)
+    assert objection(decision(cvl=51.75), *rounds) == ""
+    assert "above 51.75 V of the settings" in objection(decision(cvl=55.2), *rounds)
+
+
+def test_the_safe_state_is_no_more_than_float_and_tells_the_loss() -> None:
+    state, known = after(pair(), pair(joined=False, **LOST))
+    calm = safe(decision(), state, PAIR, "test", known)
+    assert (calm.cvl, calm.ccl, calm.alarms["bms_cable"]) == (53.2, 0.0, 1)
+    assert broken(calm, state, PAIR, known) == ""
 
 
 @given(

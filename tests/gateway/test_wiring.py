@@ -60,6 +60,8 @@ def test_each_battery_has_its_own_settings_in_rules_guard_and_readings(tmp_path:
         assert bounds.cell_voltage == {"plain": 3.45, "special": 3.40}
         assert bounds.charge_current == {"plain": 50.0, "special": 20.0}
         assert bounds.silence == {"plain": 1800.0, "special": 10.0}
+        assert bounds.float_voltage == {"plain": 3.375, "special": 3.35}
+        assert bounds.cable_alarm == {"plain", "special"}
         assert snapshot is not None
         assert snapshot.guard == ""
         assert snapshot.decision.cvl == pytest.approx(54.4), "the lower of both"

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.bank import aggregate
+from gateway import guard
+from gateway.bank import Standings, aggregate, join
 from gateway.limits import LimitSettings, Memory, Site, evaluate
 from gateway.limits.correct import correct
 from gateway.model import BankState, BatteryState, Decision, External, Health, Reading
+from gateway.plausible import plausible
 from tests.make import reading
 
 WALL = 1_750_000_000.0
@@ -28,6 +30,11 @@ WIDE = {"by_cell_voltage": {"charge": {"points": [3.5, 3.55, 3.6, 3.65], "fracti
 """A charge table that does not interfere at 3.45 V."""
 
 
+def _top(limits: LimitSettings) -> float:
+    reset = limits.soc_reset.cell_voltage if limits.soc_reset.after_days else 0.0
+    return max(limits.cell_voltage.max, reset)
+
+
 def cells(volts: float, *others: float, count: int = 16) -> tuple[float, ...]:
     """`count` cells, the first of them `others`, the rest at `volts`."""
     return (*others, *[volts] * (count - len(others)))
@@ -40,9 +47,10 @@ class Silent:
     good_at: float = 0.0
     good_in_a_row: int = 100
     answers: bool = True
+    said: Reading | None = None  # when it last answered
 
 
-@dataclass
+@dataclass(repr=False)
 class Play:
     """Batteries, a site, the time and the memory."""
 
@@ -54,11 +62,21 @@ class Play:
     wall: float = WALL
     complete: bool = True
     external: External | None = None
+    difference: float | None = None  # V per 16 cells, by which members are judged; None = all are members
     decision: Decision | None = None
+    standings: Standings = field(default_factory=dict)
+    guarded: guard.Memory = field(default_factory=dict)
+    objection: str = ""  # of the guard, to the last decision
+    seen: BankState = field(default_factory=BankState)  # by the last evaluation
 
     def __post_init__(self) -> None:
         self.site = Site(limits=self.limits, **self.options)
         self.links = {name: Silent(self.now) for name in self.batteries}
+
+    def __repr__(self) -> str:
+        """Short enough to be read where a law fails."""
+        own = {name: self.site.of(name).charge_current.max for name in self.batteries}
+        return f"Play(at {self.now:g} s, {own}, {self.standings or 'all members'})"
 
     def set(self, battery: str = "", **changes: Any) -> "Play":
         """Change what batteries (all, or one) say; a pack voltage follows its cells."""
@@ -81,15 +99,18 @@ class Play:
     def bank(self) -> BankState:
         """The bank now."""
         states = [self._state(name) for name in self.batteries]
-        return aggregate(states, complete=self.complete, external=self.external)
+        if self.difference is not None:
+            states, self.standings = join(states, self.standings, self.difference)
+        return aggregate(states, complete=self.complete, external=self.external, difference=self.difference or 1.0)
 
     def _state(self, name: str) -> BatteryState:
         link = self.links[name]
+        said = self.batteries[name] if link.answers or link.said is None else link.said
         age = self.now - link.good_at
         health = Health.LOST if age >= 60 else Health.STALE if age >= 10 else Health.ONLINE
         return BatteryState(
             name=name,
-            reading=correct(self.batteries[name], self.site.of(name)),
+            reading=correct(plausible(said), self.site.of(name)),
             age=age,
             health=health,
             good_in_a_row=link.good_in_a_row,
@@ -100,8 +121,28 @@ class Play:
         for link in self.links.values():
             link.good_in_a_row = link.good_in_a_row + 1 if link.answers else 0
             link.good_at = self.now if link.answers else link.good_at
-        self.decision, self.memory = evaluate(self.bank(), self.site, self.memory, self.now, self.wall)
+        for name, link in self.links.items():
+            link.said = self.batteries[name] if link.answers else link.said
+        self.seen = bank = self.bank()
+        self.decision, self.memory = evaluate(bank, self.site, self.memory, self.now, self.wall)
+        self.guarded = guard.learn(bank, self.guarded)
+        self.objection = guard.broken(self.decision, bank, self.bounds(), self.guarded)
         return self.decision
+
+    def bounds(self) -> guard.Bounds:
+        """The guard's own bounds, as the wiring reads them off the settings."""
+        own = {name: self.site.of(name) for name in self.batteries}
+        return guard.Bounds(
+            cell_voltage={name: _top(limits) for name, limits in own.items()},
+            voltage_drop=max(limits.voltage_drop for limits in own.values()),
+            charge_current={name: limits.charge_current.max for name, limits in own.items()},
+            discharge_current={name: limits.discharge_current.max for name, limits in own.items()},
+            silence={
+                n: 10.0 if limits.on_loss.block else limits.on_loss.timeout_minutes * 60 for n, limits in own.items()
+            },
+            float_voltage={name: limits.cell_voltage.float_ for name, limits in own.items()},
+            cable_alarm=frozenset(name for name, limits in own.items() if limits.on_loss.alarm),
+        )
 
     def run(self, seconds: float, dt: float = 1.0) -> Decision:
         """Let `seconds` pass, evaluating every `dt`, and once at the end."""

@@ -34,7 +34,7 @@ def test_chapter_4_2_worked_examples(inputs: dict[str, object], ccl: float, dcl:
 
 
 def test_chapter_4_1_reasons_are_the_rules_with_the_smallest_value() -> None:
-    found = Play().set(temperatures=(3.0,), max_charge_current=30.0, max_discharge_current=100.0).look()
+    found = Play().set(temperatures=(3.0, 25.0), max_charge_current=30.0, max_discharge_current=100.0).look()
     assert found.ccl_reason == ("temperature",)
     assert Play().look().ccl_reason == ("config",)
     found = Play().set(max_charge_current=20.0).look()
@@ -59,7 +59,7 @@ def test_fractions_scale_the_configured_maximum_or_by_option_the_smaller_one() -
 def test_tables_can_be_off() -> None:
     off = {"charge": {"enabled": False}, "discharge": {"enabled": False}}
     limits = settings(by_cell_voltage=off, by_temperature=off, by_mosfet_temperature=off)
-    assert both(Play(limits).set(cell_voltages=cells(3.6), temperatures=(60.0,)).look()) == (50.0, 60.0)
+    assert both(Play(limits).set(cell_voltages=cells(3.6), temperatures=(60.0, 25.0)).look()) == (50.0, 60.0)
 
 
 def test_only_chosen_sensors_count() -> None:
@@ -68,9 +68,16 @@ def test_only_chosen_sensors_count() -> None:
     assert both(Play().set(temperatures=(25.0, 26.0, 70.0)).look()) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize("limit", [math.nan, None])
-def test_a_bms_limit_that_is_no_number_is_none(limit: float | None) -> None:
-    assert both(Play().set(max_charge_current=limit).look()) == (50.0, 60.0)
+def test_a_bms_that_asks_for_no_limit_has_none() -> None:
+    assert both(Play().set(max_charge_current=None).look()) == (50.0, 60.0)
+
+
+@pytest.mark.parametrize("limit", [math.nan, -1.0, 65535.0])
+def test_a_bms_limit_that_cannot_be_is_missing_data(limit: float) -> None:
+    """The BMS asks for something, and nobody knows for what."""
+    found = Play().set(max_charge_current=limit).look()
+    assert both(found) == (0.0, 60.0)
+    assert "charge current limit of the BMS is not known" in str(found.ccl_caps)
 
 
 def test_limits_are_never_rounded_up() -> None:
@@ -83,9 +90,9 @@ def test_limits_are_never_rounded_up() -> None:
 def test_chapter_4_3_worked_example_stop_hold_ramp() -> None:
     play = Play()
     play.look()
-    assert both(play.set(temperatures=(56.0,)).run(1)) == (0.0, 0.0)
+    assert both(play.set(temperatures=(56.0, 25.0)).run(1)) == (0.0, 0.0)
     play.run(59)
-    play.set(temperatures=(39.0,)).run(1)  # t = 120 s in the sheet
+    play.set(temperatures=(39.0, 25.0)).run(1)  # t = 120 s in the sheet
     assert both(play.run(29)) == (0.0, 0.0)
     assert play.decision is not None and play.decision.ccl_reason == ("recovery",)
     assert play.run(1).ccl == 0.0
@@ -118,29 +125,29 @@ def test_q1_every_reduction_is_immediate() -> None:
 
 def test_a_dip_during_the_hold_starts_it_anew() -> None:
     play = Play()
-    play.set(temperatures=(50.0,)).look()
-    play.set(temperatures=(30.0,)).run(25)
-    assert play.set(temperatures=(50.0,)).run(1).ccl == 12.5
-    play.set(temperatures=(30.0,)).run(1)
+    play.set(temperatures=(50.0, 25.0)).look()
+    play.set(temperatures=(30.0, 25.0)).run(25)
+    assert play.set(temperatures=(50.0, 25.0)).run(1).ccl == 12.5
+    play.set(temperatures=(30.0, 25.0)).run(1)
     assert play.run(29).ccl == 12.5
     assert play.run(2).ccl == 17.5
 
 
 def test_a_target_that_falls_below_the_ramp_cancels_it() -> None:
     play = Play()
-    play.set(temperatures=(56.0,)).look()
-    play.set(temperatures=(30.0,)).run(1)
+    play.set(temperatures=(56.0, 25.0)).look()
+    play.set(temperatures=(30.0, 25.0)).run(1)
     assert play.run(33).ccl == 15.0
-    assert play.set(temperatures=(52.5,)).run(1).ccl == 6.25
-    play.set(temperatures=(30.0,)).run(1)
+    assert play.set(temperatures=(52.5, 25.0)).run(1).ccl == 6.25
+    play.set(temperatures=(30.0, 25.0)).run(1)
     assert play.run(29).ccl == 6.25
 
 
 def test_rate_0_and_hold_0_are_immediate() -> None:
     now = {"hold": 0, "rate": 0}
     play = Play(settings(charge_current=now, discharge_current=now))
-    play.set(temperatures=(56.0,)).look()
-    assert both(play.set(temperatures=(30.0,)).run(1)) == (50.0, 60.0)
+    play.set(temperatures=(56.0, 25.0)).look()
+    assert both(play.set(temperatures=(30.0, 25.0)).run(1)) == (50.0, 60.0)
 
 
 # ---- 4.4
@@ -154,7 +161,7 @@ def test_chapter_4_4_allow_flags_q5(switch: bool | None, allowed: bool) -> None:
 
 
 def test_0_amperes_are_no_permission() -> None:
-    found = Play().set(temperatures=(56.0,)).look()
+    found = Play().set(temperatures=(56.0, 25.0)).look()
     assert (found.allow_charge, found.allow_discharge) == (False, False)
 
 
@@ -164,7 +171,9 @@ MISSING = {
     "cell": ({"cell_voltages": (None, *cells(3.42)[1:])}, "cell 1"),
     "cells": ({"cell_voltages": (), "voltage": 54.0}, "highest cell"),
     "sensor": ({"temperatures": (24.5, None)}, "temperature sensor 2"),
-    "sensors": ({"temperatures": ()}, "cell sensors"),
+    "sensors": ({"temperatures": ()}, "temperature sensor 1, 2"),
+    "a shorter list of sensors": ({"temperatures": (24.5,)}, "temperature sensor 2"),
+    "a shorter list of cells": ({"cell_voltages": cells(3.33, count=15)}, "cell 16"),
     "mosfet": ({"mosfet_temperature": None}, "MOSFET"),
     "limit": ({"max_charge_current": None, "max_discharge_current": None}, "limit of the BMS"),
     "nan": ({"max_charge_current": math.nan, "max_discharge_current": math.nan}, "limit of the BMS"),
@@ -193,6 +202,82 @@ def test_chapter_4_5_the_last_value_binds_while_it_is_missing() -> None:
     play = Play()
     assert play.set(temperatures=(24.5, 46.0)).look().ccl == 22.5
     assert play.set(temperatures=(24.5, None)).run(59).ccl == 22.5
+
+
+VANISHED = {  # what was there: full current before, when only its neighbours were looked at
+    "hot sensor": ({"temperatures": (24.5, 52.5)}, {"temperatures": (24.5,)}, 6.25, 7.5),
+    "all sensors": ({"temperatures": (24.5, 52.5)}, {"temperatures": ()}, 6.25, 7.5),
+    "full cell": ({"cell_voltages": cells(3.3, 3.43)[::-1]}, {"cell_voltages": cells(3.3, count=15)}, 2.05, 60.0),
+    "empty cell": ({"cell_voltages": cells(3.3, 3.05)[::-1]}, {"cell_voltages": cells(3.3, count=15)}, 50.0, 9.0),
+    "one of the count": (
+        {"cell_voltages": (), "cell_count": 16, "highest_cell_voltage": 3.43, "lowest_cell_voltage": 3.05},
+        {"cell_voltages": (), "cell_count": 15, "highest_cell_voltage": 3.3, "lowest_cell_voltage": 3.3},
+        2.05, 9.0,
+    ),
+    "both extremes": (
+        {"cell_voltages": (), "voltage": None, "highest_cell_voltage": 3.43, "lowest_cell_voltage": 3.05},
+        {"cell_voltages": (), "voltage": None, "highest_cell_voltage": 0.0, "lowest_cell_voltage": 65.535},
+        2.05, 9.0,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", VANISHED)
+def test_what_vanishes_from_its_list_is_missing_not_fine(what: str) -> None:
+    there, gone, ccl, dcl = VANISHED[what]
+    play = Play()
+    assert both(play.set(**there).look()) == pytest.approx((ccl, dcl))
+    assert both(play.set(**gone).run(59)) == pytest.approx((ccl, dcl)), "as it was last"
+    found = play.run(2)
+    assert 0.0 in both(found)
+    assert "missing data" in str((found.ccl_caps, found.dcl_caps))
+
+
+def test_the_charge_voltage_of_a_battery_that_lacks_a_cell_is_float_by_all_its_cells() -> None:
+    play = Play()
+    play.look()
+    found = play.set(cell_voltages=cells(3.3, count=15)).run(1)
+    assert (found.cvl, found.low_voltage) == (54.0, 46.4)
+    assert found.waiting == ("missing data: a: not all of its cell voltages are known",)
+
+
+def test_a_list_that_grows_against_the_pack_voltage_makes_no_higher_charge_voltage() -> None:
+    play = Play().set(cell_voltages=cells(3.3))
+    play.look()
+    assert play.set(cell_voltages=cells(3.3, count=17), voltage=52.8).run(1).cvl == 55.2
+    assert play.set(cell_voltages=cells(3.3), voltage=52.8).run(100).ccl == 50.0, "nor is the 17th missing afterwards"
+
+
+def test_a_value_that_appears_while_another_vanishes_hides_nothing() -> None:
+    play = Play().set(mosfet_temperature=85.0, max_charge_current=None)
+    assert play.look().ccl == 6.25
+    assert play.set(mosfet_temperature=None, max_charge_current=40.0).run(59).ccl == 6.25
+    assert play.run(2).ccl == 0.0
+
+
+def test_a_chosen_sensor_that_the_bms_does_not_have_is_missing_data() -> None:
+    found = Play(settings(temperature_sensors=[9])).look()
+    assert both(found) == (0.0, 0.0)
+    assert "missing data: temperature sensor 9 is not known" in str(found.ccl_caps)
+    assert both(Play(settings(temperature_sensors=[2, 9])).run(10)) == (0.0, 0.0)
+    assert both(Play(settings(temperature_sensors=[1, 2, 3, 4])).look()) == (50.0, 60.0), "the default: those there are"
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 3.33), (3.32, 65.535), (3.32, 0.0), (65.535, 65.535)])
+def test_extremes_of_the_bms_that_cannot_be_open_no_limit(low: float, high: float) -> None:
+    extremes = {"lowest_cell_voltage": low, "highest_cell_voltage": high}
+    found = Play(batteries={"a": reading(cell_voltages=(), voltage=None, **extremes)}).look()
+    assert (found.ccl == 0.0) or (found.dcl == 0.0)
+    assert found.ccl == 0.0 or 0.5 <= high <= 5.0
+    assert found.dcl == 0.0 or 0.5 <= low <= 5.0
+    assert "cell is not known" in str((found.ccl_caps, found.dcl_caps))
+
+
+def test_a_charge_voltage_that_the_bms_no_longer_tells_counts_as_last_known() -> None:
+    play = Play(settings(use_bms_values=True)).set(max_battery_voltage=54.6, min_battery_voltage=48.0)
+    assert (play.look().cvl, play.run(1).low_voltage) == (54.6, 48.0)
+    found = play.set(max_battery_voltage=None, min_battery_voltage=None).run(3600, dt=60)
+    assert (found.cvl, found.low_voltage, found.ccl) == (54.6, 48.0, 50.0)
 
 
 def test_a_known_sensor_counts_although_another_is_broken() -> None:

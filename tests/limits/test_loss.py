@@ -71,8 +71,8 @@ def test_an_unknown_cell_is_not_safe() -> None:
 
 def test_silent_limits_never_rise() -> None:
     play = Play()
-    play.set(temperatures=(56.0,), cell_voltages=SAFE).run(5)
-    play.set(temperatures=(30.0,)).run(31)  # about to rise
+    play.set(temperatures=(56.0, 25.0), cell_voltages=SAFE).run(5)
+    play.set(temperatures=(30.0, 25.0)).run(31)  # about to rise
     ccl = play.decision.ccl  # type: ignore[union-attr]
     play.silence()
     play.run(10)
@@ -111,7 +111,7 @@ def test_a_lone_good_read_between_failures_resets_the_age_but_ends_no_loss() -> 
 def test_the_first_good_read_may_tighten_at_once() -> None:
     play = lost(False, SAFE)
     play.run(30)
-    found = play.answer().set(temperatures=(52.5,)).run(1)
+    found = play.answer().set(temperatures=(52.5, 25.0)).run(1)
     assert found.ccl == 6.25
     assert play.set(charge_allowed=False).run(1).ccl == 0.0
 
@@ -153,7 +153,79 @@ def test_a_watched_battery_has_no_say() -> None:
     from gateway.bank import aggregate
     from gateway.limits import evaluate
 
-    play = Play(batteries={"a": reading(), "b": reading(temperatures=(60.0,))})
+    play = Play(batteries={"a": reading(), "b": reading(temperatures=(60.0, 25.0))})
     states = [replace(state, control=state.name == "a") for state in play.bank().batteries]
     found, _ = evaluate(aggregate(states, complete=True), play.site, play.memory, play.now, play.wall)
     assert (found.ccl, found.alarms["bms_cable"]) == (50.0, 0)
+
+
+@pytest.mark.parametrize("reads", [1, 2])
+def test_cells_are_judged_anew_each_time_it_falls_silent(reads: int) -> None:
+    """Silent with safe cells, then one or two good reads with unsafe ones: at 60 s it is stopped."""
+    play = lost(False, SAFE)
+    assert not shown(play.run(100))[0]
+    play.answer().set(cell_voltages=UNSAFE).run(reads)
+    play.silence().run(59)
+    assert play.decision is not None and not shown(play.decision)[0]
+    assert shown(play.run(1)) == (True, True, 2)
+    assert play.decision.waiting[0] == "a: silent for 60 s, its cells were not between 3.225 and 3.375 V"
+
+
+def test_and_the_other_way_round() -> None:
+    play = lost(False, UNSAFE)
+    play.run(30)
+    play.answer().set(cell_voltages=SAFE).run(1)
+    assert shown(play.silence().run(120)) == (False, True, 1)
+
+
+def test_what_it_wanted_in_a_lone_good_read_stays_when_it_falls_silent_again() -> None:
+    play = Play(batteries={"a": reading(), "b": reading()})
+    play.run(5)
+    play.silence("b").run(70)
+    assert play.decision is not None and play.decision.ccl == 50.0
+    assert play.answer("b").set("b", temperatures=(58.0, 25.0)).run(1).ccl == 0.0
+    assert play.silence("b").run(300).ccl == 0.0, "it may still be connected, and hot"
+
+
+def test_a_shorter_list_of_cells_is_not_safe() -> None:
+    play = Play(batteries={"a": reading(cell_voltages=SAFE)})
+    play.run(5)
+    play.set(cell_voltages=SAFE[:15]).run(5)
+    assert shown(play.silence().run(60))[0]
+
+
+def test_data_that_were_missing_when_it_fell_silent_stop_it_after_60_s_too() -> None:
+    play = Play(batteries={"a": reading(cell_voltages=SAFE)})
+    play.run(5)
+    play.set(temperatures=(24.5,)).run(20)
+    assert play.silence().run(40).ccl == 50.0
+    assert play.run(2).ccl == 0.0
+
+
+# ---- another device behind the same port
+
+
+def test_what_comes_back_after_a_loss_is_taken_as_it_is_now() -> None:
+    """Never blocked for ever: with its third good read 15 cells and one sensor are what this battery has."""
+    play = Play(batteries={"a": reading(cell_voltages=SAFE, voltage=52.8)})
+    play.run(5)
+    play.silence().run(70)
+    play.answer().set(cell_voltages=SAFE[:15], temperatures=(25.0,))
+    found = play.run(2)
+    assert found.cvl == 54.0
+    found = play.run(1)
+    said = "15 cells instead of 16, 1 cell sensors instead of 2"
+    assert found.notes == (f"a: it was lost and is taken as it is now: {said}",)
+    assert found.cvl == pytest.approx(15 * 3.45)
+    assert play.run(45).ccl == 50.0
+    assert play.decision is not None and play.decision.notes == ()
+
+
+def test_what_comes_back_after_a_short_silence_lacks_what_it_had() -> None:
+    play = Play(batteries={"a": reading(cell_voltages=SAFE, voltage=52.8)})
+    play.run(5)
+    play.silence().run(30)
+    found = play.answer().set(cell_voltages=SAFE[:15]).run(300)
+    assert found.ccl == 0.0
+    assert "missing data: cell 16 is not known" in str(found.ccl_caps)
+    assert play.restart().look().ccl == 50.0, "a restart knows nothing of the old one"
