@@ -21,6 +21,7 @@ LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belong
     "_dbus_glib_bindings": ("dbus-python", "venus"),
     "gi": ("PyGObject", "venus"),
     "bleak": ("bleak", "ble"),
+    "spidev": ("spidev", "spi"),
     "rich": ("rich", "demo"),
     "matplotlib": ("matplotlib", "plot"),
     "serial": ("pyserial", ""),

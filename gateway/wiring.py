@@ -32,7 +32,7 @@ from outputs.absent import AbsentOutput
 from outputs.output import Clock, Commander, Output
 
 if TYPE_CHECKING:
-    from bms_drivers.sims.pty import PtyDevice
+    from bms_drivers.sims.sim import Device
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Parts:
     """What a Plan was built of, so that a later one may take over what is to stay as it is."""
 
     given: Mapping[str, BatterySettings]  # by name
-    devices: Mapping[str, "PtyDevice"]  # simulators, by battery
+    devices: Mapping[str, "Device"]  # simulators, by battery
     plugs: Mapping[str, "tuple[set[str], Plug]"]  # by place: drivers that share it as written, and the plug
     polled: Mapping[str, Battery]  # by name
     outputs: Mapping[str, tuple[Any, Output]]  # by name: settings and output
@@ -156,9 +156,9 @@ def _kept(before: tuple[Any, Any], settings: Any, make: Callable[[], Any]) -> tu
     return before if before[0] == settings else (settings, make())
 
 
-async def _devices(settings: Settings, old: Parts, undo: AsyncExitStack) -> dict[str, "PtyDevice"]:
+async def _devices(settings: Settings, old: Parts, undo: AsyncExitStack) -> dict[str, "Device"]:
     """The simulators of batteries that are simulated, by name; those that are new are started."""
-    devices: dict[str, PtyDevice] = {}
+    devices: dict[str, Device] = {}
     for battery in settings.batteries:
         if battery.port == SIMULATED:
             device = old.devices.get(battery.name)
@@ -174,7 +174,7 @@ def _same_device(one: BatterySettings, other: BatterySettings) -> bool:
 
 
 def _plugs(
-    settings: Settings, devices: Mapping[str, "PtyDevice"], old: Parts
+    settings: Settings, devices: Mapping[str, "Device"], old: Parts
 ) -> tuple[dict[str, tuple[set[str], Plug]], dict[str, Plug]]:
     """The plugs by place and by battery; batteries on one port share it.  Raises ConfigError where they cannot."""
     sharing: dict[str, list[BatterySettings]] = defaultdict(list)
@@ -186,7 +186,7 @@ def _plugs(
 
 
 def _plug(
-    at: str, batteries: Sequence[BatterySettings], devices: Mapping[str, "PtyDevice"], old: Parts
+    at: str, batteries: Sequence[BatterySettings], devices: Mapping[str, "Device"], old: Parts
 ) -> tuple[set[str], Plug]:
     """One port for all of `batteries`: the running one, unless others used it, for whom it may be set up else.
 
@@ -197,10 +197,13 @@ def _plug(
     if before is not None and before[0] == names:
         return before
     first = batteries[0]
-    where = str(devices[first.name].path) if first.name in devices else first.port
+    device = devices.get(first.name)
+    where = first.port if device is None else str(device.path)
     known = [(_driver(battery), battery.setup) for battery in batteries if battery.driver != AUTO]
     search = Search(where, known) if len(known) < len(batteries) else None
     drivers = [driver for driver, _ in known]
+    if device is not None:
+        return names, Plug(Port(where, device.link(*drivers)), search)
     return names, Plug(open_port(where, drivers or (search.candidates[:1] if search else [])), search)
 
 
@@ -214,7 +217,7 @@ def _battery(battery: BatterySettings, plug: Plug, settings: Settings, calls: Ca
     return Battery(watch, _driver(battery), plug.port, calls.changed, calls.clock, plug.finder(battery))
 
 
-async def _simulate(battery: BatterySettings) -> "PtyDevice":
+async def _simulate(battery: BatterySettings) -> "Device":
     """Start the driver's simulator for one battery."""
     from bms_drivers.sims.host import simulated  # only where it is configured
 

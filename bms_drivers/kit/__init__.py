@@ -5,6 +5,7 @@ What runs a driver (session, detect, decode, registry) lies beside them and is i
 
 from bms_drivers.kit.declare import (
     ONCE,
+    UNDETECTABLE,
     Ask,
     Control,
     Decode,
@@ -19,6 +20,7 @@ from bms_drivers.kit.declare import (
     Registers,
     SerialLine,
     Setup,
+    SpiLine,
     Splitter,
     Table,
     Talk,
@@ -42,6 +44,7 @@ from bms_drivers.kit.walk import Next, Walk
 __all__ = [
     "ONCE",
     "RETURN_CODES",
+    "UNDETECTABLE",
     "Ask",
     "Control",
     "Decode",
@@ -57,6 +60,7 @@ __all__ = [
     "Registers",
     "SerialLine",
     "Setup",
+    "SpiLine",
     "Splitter",
     "Table",
     "Talk",

@@ -175,6 +175,19 @@ class SerialLine:
 
 
 @dataclass(frozen=True, slots=True)
+class SpiLine:
+    """How a chip on the computer's own SPI bus is spoken to: each word of a request is one transfer.
+
+    What comes in meanwhile is the answer: it has exactly as many bytes as the request.
+    """
+
+    hertz: int  # clock
+    word: int = 4  # bytes of one transfer
+    mode: int = 0  # clock polarity and phase, 0..3
+    pause: float = 0.01  # s after each transfer
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """How the driver proves that the device is its own."""
 
@@ -185,6 +198,10 @@ class Detection:
     rank: int = 50  # the lower, the earlier it is tried: quick questions and unmistakable answers first
     wakes: bool = False  # the first question may only wake it, and is asked twice
     never_auto: bool = False  # `driver: auto` does not try it, somebody should look at what `scan` says
+
+
+UNDETECTABLE: Final = Detection(polls=(), proof=lambda values: "", setups=())
+"""Nothing proves such a device: it is read only where the configuration names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +215,7 @@ class Driver:
     detection: Detection
     transports: tuple[str, ...] = ("serial",)
     line: SerialLine | None = None
+    spi: SpiLine | None = None
     options: tuple[Option, ...] = ()
     controls: Mapping[str, Control] = field(default_factory=dict)  # by model.Action
     standing: str = "decoded from captures"  # or "proven on hardware (who, firmware)", "from documentation only"

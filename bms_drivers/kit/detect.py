@@ -94,12 +94,21 @@ async def recognised(
 
 
 def in_order(names: Sequence[str] = ()) -> list[Driver]:
-    """The drivers called so, in that order; default: all that can be recognised, by their rank."""
+    """The drivers called so, in that order; default: all that can be recognised, by their rank.
+
+    Raises ConfigError for a name that is none, and for a driver that cannot recognise anything.
+    """
     if names:
-        return [registry.load(name) for name in names]
+        return [_able(registry.load(name)) for name in names]
     drivers = [registry.load(name) for name in registry.names()]
     able = [driver for driver in drivers if driver.detection.polls]
     return sorted(able, key=lambda driver: (driver.detection.rank, driver.name))
+
+
+def _able(driver: Driver) -> Driver:
+    if not driver.detection.polls:
+        raise ConfigError(f"{driver.name}: cannot be found out by asking, expected its name and port in gateway.yaml")
+    return driver
 
 
 class Search:

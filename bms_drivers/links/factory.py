@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bms_drivers.kit.declare import Driver, SerialLine
+from bms_drivers.kit.declare import Driver, SerialLine, SpiLine
 from bms_drivers.links.absent import AbsentLink
 from bms_drivers.links.link import Link
 from bms_drivers.links.port import Port
@@ -21,11 +21,19 @@ FORMS: Final = (  # kind of port, and how its name is written
     ("serial", r"/\S*|(socket|rfc2217|loop)://\S+"),
     ("tcp", r"tcp:(//)?[^\s/:]+(:\d{1,5})?"),
     ("ble", r"ble:([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}"),
+    ("spi", r"spi:\d{1,3}\.\d{1,3}"),
     ("can", r"[a-z]*can[a-z0-9_.-]*\d"),
 )
-USABLE: Final = {"serial": {"serial", "modbus"}, "tcp": {"modbus"}, "can": {"can"}}  # kind of port -> transports
-LIBRARIES: Final = {"serial": ("serial",), "tcp": ("pymodbus",), "can": ("can",)}
-WORDS: Final = {"serial": "a serial port", "tcp": "Modbus TCP", "can": "CAN", "ble": "Bluetooth"}
+USABLE: Final = {
+    "serial": {"serial", "modbus"},
+    "tcp": {"modbus"},
+    "can": {"can"},
+    "spi": {"spi"},
+}  # kind of port -> transports
+LIBRARIES: Final = {"serial": ("serial",), "tcp": ("pymodbus",), "can": ("can",), "spi": ("spidev",)}
+WORDS: Final = {"serial": "a serial port", "tcp": "Modbus TCP", "can": "CAN", "spi": "SPI", "ble": "Bluetooth"}
+
+SPELT: Final = {"serial": " (socket://host:port for a serial port on the network)", "spi": " (spi:0.0: bus, chip)"}
 
 
 def open_port(where: str, drivers: Sequence[Driver]) -> Port:
@@ -63,11 +71,16 @@ def _usable_link(where: str, drivers: Sequence[Driver]) -> Link:
         from bms_drivers.links.can import CanLink
 
         return CanLink(where)
+    if kind == "spi":
+        from bms_drivers.links.spi import SpiLink
+        from bms_drivers.links.spi_bus import open_bus
+
+        return SpiLink(where, spi_line(drivers), open_bus)
     return _tcp(where) if kind == "tcp" else _serial(where, common_line(where, drivers))
 
 
 def kind_of(where: str) -> str:
-    """serial, tcp, can, ble or replay; "" for what is no port."""
+    """serial, tcp, can, spi, ble or replay; "" for what is no port."""
     return next((kind for kind, form in FORMS if re.fullmatch(form, where)), "")
 
 
@@ -77,7 +90,7 @@ def port_kind(where: str) -> str:
         return kind
     raise ConfigError(
         f"{where}: no such kind of port; expected /dev/..., socket://host:port, rfc2217://host:port, "
-        "tcp:host:port, can0 or replay:FILE"
+        "tcp:host:port, can0, spi:0.0 or replay:FILE"
     )
 
 
@@ -111,8 +124,9 @@ def _others() -> str:
 
 
 def _spoken(driver: Driver) -> str:
-    more = " (socket://host:port for a serial port on the network)" if "serial" in driver.transports else ""
-    return " or ".join(driver.transports) + more
+    return " or ".join(driver.transports) + next(
+        (more for kind, more in SPELT.items() if kind in driver.transports), ""
+    )
 
 
 def _lines(drivers: Sequence[Driver]) -> dict[str, SerialLine]:
@@ -141,6 +155,11 @@ def common_line(where: str, drivers: Sequence[Driver]) -> SerialLine:
         quiet=max(line.quiet for line in lines),
         turnaround=max(line.turnaround for line in lines),
     )
+
+
+def spi_line(drivers: Sequence[Driver]) -> SpiLine:
+    """How the chip is spoken to; one driver a chip, since chips have no addresses."""
+    return next((driver.spi for driver in drivers if driver.spi is not None), SpiLine(hertz=500_000))
 
 
 def _serial(where: str, line: SerialLine) -> Link:

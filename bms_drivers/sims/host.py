@@ -8,7 +8,8 @@ from bms_drivers.kit import registry
 from bms_drivers.sims.faults import Faults
 from bms_drivers.sims.pack import Pack
 from bms_drivers.sims.pty import PtyDevice
-from bms_drivers.sims.sim import build, cells_of
+from bms_drivers.sims.sim import Device, build, cells_of
+from bms_drivers.sims.spi import SpiDevice
 from gateway.model import ConfigError
 
 
@@ -22,7 +23,7 @@ async def simulated(
     addresses: Sequence[int] = (),
     cells: int | None = None,
     **pack: Any,
-) -> PtyDevice:
+) -> Device:
     """A started device that answers like `driver`'s BMS, or like several on one line, one at each of `addresses`.
 
     Raises ConfigError for a driver without a simulator, and for a number of cells that the BMS cannot have.
@@ -32,6 +33,7 @@ async def simulated(
     setups = [{**setup, "address": address} for address in addresses] or [dict(setup)]
     count = cells_of(driver, cells)
     first, *others = [build(driver, Pack.of(seed + n, cells=count, **pack), own) for n, own in enumerate(setups)]
-    device = PtyDevice(first, faults, link, *others)
+    on_spi = registry.load(driver).spi is not None
+    device: Device = SpiDevice(first, faults) if on_spi else PtyDevice(first, faults, link, *others)
     await device.start()
     return device

@@ -6,6 +6,9 @@ import tty
 from pathlib import Path
 from typing import Final
 
+from bms_drivers.kit.declare import Driver
+from bms_drivers.links import Link
+from bms_drivers.links.factory import open_link
 from bms_drivers.sims.faults import Faults
 from bms_drivers.sims.sim import Simulator
 from gateway.model import ConfigError
@@ -71,6 +74,10 @@ class PtyDevice:
         os.close(self._master)
         os.close(self._slave)
         self._master = self._slave = -1
+
+    def link(self, *drivers: Driver) -> Link:
+        """A serial link to it.  Raises ConfigError for drivers that cannot share one."""
+        return open_link(str(self.path), *drivers)
 
     async def close(self) -> None:
         """Unplug it."""

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final, Protocol
 
+from bms_drivers.kit.declare import Driver
+from bms_drivers.links import Link
+from bms_drivers.sims.faults import Faults
 from bms_drivers.sims.pack import Pack
 from gateway.model import ConfigError
 
@@ -20,6 +24,30 @@ class Simulator(Protocol):
 
     def answer(self, received: bytearray) -> list[bytes]:
         """Take whole requests off `received` and return the replies, one bytes object each; noise is eaten."""
+
+
+class Device(Protocol):
+    """A simulated device that is plugged in: a pty, a chip on an SPI bus."""
+
+    faults: Faults
+    path: Path  # what its port is called
+
+    @property
+    def simulators(self) -> tuple[Simulator, ...]:
+        """What answers there, mostly one."""
+
+    @property
+    def simulator(self) -> Simulator:
+        """The first of them."""
+
+    async def start(self) -> None:
+        """Plug it in.  Raises ConfigError where that cannot be."""
+
+    async def close(self) -> None:
+        """Unplug it."""
+
+    def link(self, *drivers: Driver) -> Link:
+        """A link to it that suits `drivers`; `open` it before use."""
 
 
 def build(name: str, pack: Pack, settings: Mapping[str, Any] | None = None) -> Simulator:

@@ -16,7 +16,7 @@ from rich.live import Live
 
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.pack import Pack
-from bms_drivers.sims.pty import PtyDevice
+from bms_drivers.sims.sim import Device
 from gateway.app import Gateway
 from gateway.config.load import parse
 from gateway.control import ControlServer, default_path
@@ -58,7 +58,7 @@ class House:
     gateway: Gateway
     inverter: Inverter
     bus: PrivateBus
-    devices: list[PtyDevice]
+    devices: list[Device]
     modes: list[str]  # charge modes in the order they were seen
 
 

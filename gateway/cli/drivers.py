@@ -39,6 +39,7 @@ def row(driver: Driver) -> dict[str, Any]:
         "title": driver.title,
         "transports": list(driver.transports),
         "baud": driver.line.baud if driver.line else None,
+        "hertz": driver.spi.hertz if driver.spi else None,
         "standing": driver.standing,
         "daisy_chain": driver.daisy_chain,
         "features": {name: set(needs) <= gives for name, needs in FEATURES.items()},
@@ -56,7 +57,7 @@ def page(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield "| | " + " | ".join(f"`{entry['driver']}`" for entry in rows) + " |"
     yield "|---|" + "---|" * len(rows)
     yield "| | " + " | ".join(entry["title"] for entry in rows) + " |"
-    yield "| link | " + " | ".join(f"{', '.join(entry['transports'])}, {entry['baud']} baud" for entry in rows) + " |"
+    yield "| link | " + " | ".join(_link(entry) for entry in rows) + " |"
     yield "| several on one cable | " + " | ".join(_yes(entry["daisy_chain"]) for entry in rows) + " |"
     for feature in FEATURES:
         yield f"| {feature} | " + " | ".join(_yes(entry["features"][feature]) for entry in rows) + " |"
@@ -72,6 +73,11 @@ def page(rows: list[dict[str, Any]]) -> Iterator[str]:
             yield "|---|---|---|"
             for name, option in entry["options"].items():
                 yield f"| `{name}` | {option['default']} | {option['help']} |"
+
+
+def _link(entry: dict[str, Any]) -> str:
+    rate = f"{entry['baud']} baud" if entry["hertz"] is None else f"{entry['hertz'] // 1000} kHz"
+    return ", ".join((*entry["transports"], rate))
 
 
 def _yes(there: bool) -> str:
@@ -91,7 +97,7 @@ def command(as_json: bool, markdown: bool) -> None:
         click.echo("\n".join(page(rows)))
         return
     for entry in rows:
-        click.echo(f"{entry['driver']}  {entry['title']}  ({', '.join(entry['transports'])}, {entry['baud']} baud)")
+        click.echo(f"{entry['driver']}  {entry['title']}  ({_link(entry)})")
         features = entry["features"].items()
         click.echo(f"    reads: {', '.join(name for name, there in features if there)}")
         click.echo(f"    lacks: {', '.join(name for name, there in features if not there) or 'nothing'}")

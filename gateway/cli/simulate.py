@@ -14,7 +14,7 @@ from bms_drivers.kit import registry
 from bms_drivers.sims.faults import KINDS, Faults
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.pack import Pack
-from bms_drivers.sims.pty import PtyDevice
+from bms_drivers.sims.sim import Device
 from gateway.locks import Held, Locks
 from gateway.model import ALARMS, GatewayError
 
@@ -59,6 +59,7 @@ def command(
     for fault in given:
         kind, _, value = fault.partition("=")
         _set_fault(faults, kind, value or "on")
+    _check_line(driver)
     _check_addresses(driver, addresses)
     with Locks() as locks:
         _take(link, locks)
@@ -74,6 +75,15 @@ def _take(link: Path | None, locks: Locks) -> None:
         raise GatewayError(
             f"{link}: another simulator{held.holder} answers there; expected a name that is free"
         ) from None
+
+
+def _check_line(driver: str) -> None:
+    """Raises GatewayError for a BMS that is on no line which another program could open."""
+    if registry.load(driver).spi is not None:
+        raise GatewayError(
+            f"{driver}: is a chip on the computer's own SPI bus, no pty leads there;"
+            " expected port: simulated in gateway.yaml"
+        )
 
 
 def _check_addresses(driver: str, addresses: tuple[int, ...]) -> None:
@@ -99,7 +109,7 @@ async def _serve(
     await device.close()
 
 
-def _listen(loop: asyncio.AbstractEventLoop, device: PtyDevice) -> None:
+def _listen(loop: asyncio.AbstractEventLoop, device: Device) -> None:
     """Obey lines on standard input, where there is one that can be waited for."""
 
     def heard() -> None:
@@ -116,7 +126,7 @@ def _listen(loop: asyncio.AbstractEventLoop, device: PtyDevice) -> None:
         return  # /dev/null or a file: nothing will be said
 
 
-def _obeyed(device: PtyDevice, words: list[str]) -> str:
+def _obeyed(device: Device, words: list[str]) -> str:
     """Do what a line says; returns what was done, or what would have been right."""
     try:
         _obey(device, words)
@@ -125,7 +135,7 @@ def _obeyed(device: PtyDevice, words: list[str]) -> str:
     return " ".join(words)
 
 
-def _obey(device: PtyDevice, words: list[str]) -> None:
+def _obey(device: Device, words: list[str]) -> None:
     which = 0
     if words[0].startswith("@"):
         which, words = _index(words[0][1:], len(device.simulators)), words[1:]

@@ -21,7 +21,7 @@ def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
     found = [*missing_parts(settings), *_outputs(settings), *_bank(settings), *_socket(settings)]
     found += limit_doubts(settings.limits)
     for battery in settings.batteries:
-        found += _battery(battery, catalogue)
+        found += [*_battery(battery, catalogue), *_soc(battery, settings, catalogue)]
         if battery.limits is not None:
             found += [f"{battery.name}: {doubt}" for doubt in limit_doubts(battery.limits) if doubt not in found]
     return found
@@ -72,6 +72,19 @@ def _battery(battery: BatterySettings, catalogue: Catalogue) -> Iterator[str]:
         yield f"{battery.name}: address {battery.address} is not used, {battery.driver} has no addresses"
 
 
+def _soc(battery: BatterySettings, settings: Settings, catalogue: Catalogue) -> Iterator[str]:
+    """A BMS that measures the current and tells no SoC needs the gateway's own counter."""
+    gives = catalogue.gives(battery.driver)
+    sensor = settings.bank.external_sensor
+    if "current" not in gives or "soc" in gives or (sensor is not None and sensor.soc is not None):
+        return
+    soc = settings.limits_of(battery).soc
+    if soc.source != "counter":
+        yield f"{battery.name}: a {battery.driver} tells no SoC; expected limits.soc.source: counter"
+    if "capacity" not in gives and soc.capacity is None:
+        yield f"{battery.name}: a {battery.driver} tells no capacity; expected limits.soc.capacity, in Ah"
+
+
 # ---- on this machine, now
 
 
@@ -93,6 +106,8 @@ def _is_there(name: str, kind: str) -> bool:
     """True too for what cannot be looked at from here."""
     if kind == "serial" and name.startswith("/"):
         return Path(name.partition("@")[0]).exists()
+    if kind == "spi":
+        return Path(f"/dev/spidev{name.removeprefix('spi:')}").exists()
     return kind != "can" or (NETWORK / name).exists()
 
 
@@ -100,6 +115,8 @@ def _instead(name: str) -> str:
     """What there is of the same kind."""
     if name.startswith("/"):
         there = [str(path) for form in SERIAL for path in sorted(Path("/").glob(form.lstrip("/")))]
+    elif port_kind(name) == "spi":
+        there = [f"spi:{path.name.removeprefix('spidev')}" for path in sorted(Path("/dev").glob("spidev*"))]
     else:
         there = [path.name for path in sorted(NETWORK.glob("*can*"))]
     return f"; there is {', '.join(there[:SHOWN_MOST])}" if there else ""

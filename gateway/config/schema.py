@@ -21,7 +21,7 @@ AUTO: Final = "auto"  # the driver is found by asking the device
 NAME: Final = r"[^\W_]([\w .+#()-]*[\w.+#)])?"
 SIMULATED: Final = "simulated"  # the port of a battery that its driver's simulator plays
 PORT_FORMS: Final = (
-    "a device such as /dev/ttyUSB0, socket://host:port, rfc2217://host:port, tcp:host:port, can0, "
+    "a device such as /dev/ttyUSB0, socket://host:port, rfc2217://host:port, tcp:host:port, can0, spi:0.0, "
     "ble:AA:BB:CC:DD:EE:FF, or simulated"
 )
 
@@ -168,7 +168,7 @@ class Settings(Model):
 
 
 def port_kind(port: str) -> str:
-    """simulated, serial, tcp, ble or can; "" for what cannot be a battery's port."""
+    """simulated, serial, tcp, ble, can or spi; "" for what cannot be a battery's port."""
     if port == SIMULATED:
         return SIMULATED
     number = re.search(r"^[a-z]\w*:\S*?:(\d+)(\?|$)", port)
@@ -200,6 +200,10 @@ class Catalogue:
     def transports(self, name: str) -> tuple[str, ...]:
         """What a driver can be connected over; () = not known."""
         return self.load(name).transports if name != AUTO else ()
+
+    def gives(self, name: str) -> set[str]:
+        """Names of the values that a driver may deliver; none where the driver is to be found out."""
+        return {given for poll in self.load(name).plan for given in poll.gives} if name != AUTO else set()
 
     def reach(self, kind: str) -> list[str]:
         """Names of the drivers that can be connected over a port of this kind."""

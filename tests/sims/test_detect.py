@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from bms_drivers.kit import registry
-from bms_drivers.kit.detect import Found, detect, recognised
+from bms_drivers.kit.detect import Found, detect, in_order, recognised
 from bms_drivers.sims import sim
 from bms_drivers.sims.eg4_ll import build
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.modbus import ModbusDevice
 from bms_drivers.sims.pack import Pack
 from bms_drivers.sims.sim import cells_of
+from gateway.model import ConfigError
 from tests.sims.wire import Wire
 
 
@@ -29,7 +30,10 @@ def found(name: str, setup: dict[str, Any], names: tuple[str, ...] = ()) -> list
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("name", registry.names())
+DETECTABLE = [driver.name for driver in map(registry.load, registry.names()) if driver.detection.polls]
+
+
+@pytest.mark.parametrize("name", DETECTABLE)
 def test_each_bms_is_recognised(name: str) -> None:
     devices = found(name, {}, (name,))
     assert [device.driver.name for device in devices][:1] == [name]
@@ -66,7 +70,14 @@ def test_no_driver_takes_another_bms_for_its_own(device: str, driver: str) -> No
     assert found(device, {}, (driver,)) == []
 
 
-@pytest.mark.parametrize("driver", registry.names())
+@pytest.mark.parametrize("name", sorted({*registry.names()} - {*DETECTABLE}))
+def test_what_cannot_be_recognised_is_not_looked_for(name: str) -> None:
+    assert name not in [driver.name for driver in in_order()]
+    with pytest.raises(ConfigError, match=f"{name}: cannot be found out by asking"):
+        in_order((name,))
+
+
+@pytest.mark.parametrize("driver", DETECTABLE)
 def test_no_driver_takes_another_simulator_for_its_own(driver: str) -> None:
     """Every other device, asked every question of the detection, whatever its baud rate."""
 

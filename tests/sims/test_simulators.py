@@ -1,4 +1,4 @@
-"""Every simulator answers its driver over a real pty, as a serial port sees it."""
+"""Every simulator answers its driver over a real pty, as a serial port sees it, or over the SPI link."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,23 +11,21 @@ from bms_drivers.kit import registry
 from bms_drivers.kit.declare import ONCE
 from bms_drivers.kit.session import Session
 from bms_drivers.links import converse
-from bms_drivers.links.factory import open_link
 from bms_drivers.links.port import OneTry
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.pack import Pack, rest_voltage
-from bms_drivers.sims.pty import PtyDevice
-from bms_drivers.sims.sim import build
+from bms_drivers.sims.sim import Device, build
 from gateway.model import FrameError, LinkTimeout, Reading
 
-PLUGGED = Callable[[PtyDevice, Session, Any], Awaitable[Any]]
+PLUGGED = Callable[[Device, Session, Any], Awaitable[Any]]
 
 
 def plugged(name: str, work: PLUGGED, setup: dict[str, Any] | None = None, **pack: Any) -> Any:
-    """Do `work` with a simulated device, a session and a serial link to it."""
+    """Do `work` with a simulated device, a session and a link to it."""
 
     async def run() -> Any:
         device = await simulated(name, setup or {}, seed=7, **pack)
-        link = open_link(str(device.path), registry.load(name))
+        link = device.link(registry.load(name))
         await link.open()
         try:
             return await work(device, Session(registry.load(name), setup), link)
@@ -46,7 +44,7 @@ async def poll(session: Session, link: Any, once: bool = True) -> Reading:
 
 
 COARSE_CELLS = {"renogy": 0.051}  # V; steps of the protocol, where they are more than a millivolt
-NO_START_MARK = {"sinowealth"}  # nothing tells where a reply begins, so that noise before it costs it
+NO_START_MARK = {"sinowealth", "mnb"}  # nothing tells where a reply begins, so that noise before it costs it
 
 
 def gives(name: str) -> set[str]:
@@ -56,7 +54,7 @@ def gives(name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", registry.names())
 def test_a_driver_reads_what_the_pack_has(name: str) -> None:
-    async def work(device: PtyDevice, session: Session, link: Any) -> None:
+    async def work(device: Device, session: Session, link: Any) -> None:
         got, pack = await poll(session, link), device.simulator.pack
         wanted = {
             "voltage": pytest.approx(pack.voltage, abs=0.2), "current": pytest.approx(-12.5, abs=0.11),
@@ -76,7 +74,7 @@ def test_a_driver_reads_what_the_pack_has(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in registry.names() if "charge" in registry.load(name).controls])
 def test_switches_are_written_and_read_back(name: str) -> None:
-    async def work(device: PtyDevice, session: Session, link: Any) -> None:
+    async def work(device: Device, session: Session, link: Any) -> None:
         await poll(session, link, once=False)
         for action in ("charge", "discharge"):
             control = session.driver.controls[action]
@@ -91,13 +89,14 @@ def test_switches_are_written_and_read_back(name: str) -> None:
 TWO_ALARMS = {  # of BMSs that have no alarm for a cell
     "ecs": {"low_voltage", "high_charge_current"},
     "hlpdata_bms4s": {"low_voltage"},  # one at a time
+    "mnb": {"low_cell_voltage", "high_charge_temperature"},
     "sinowealth": {"low_voltage", "high_charge_current"},
 }
 
 
 @pytest.mark.parametrize("name", [name for name in registry.names() if "alarms" in gives(name)])
 def test_alarms_arrive(name: str) -> None:
-    async def work(device: PtyDevice, session: Session, link: Any) -> None:
+    async def work(device: Device, session: Session, link: Any) -> None:
         assert not any((await poll(session, link, once=False)).alarms.values())
         raised = TWO_ALARMS.get(name, {"low_cell_voltage", "high_charge_current"})
         device.simulator.pack.alarms = set(raised)
@@ -110,7 +109,7 @@ def test_alarms_arrive(name: str) -> None:
 @pytest.mark.parametrize("fault", ["silent", "torn", "checksum"])
 @pytest.mark.parametrize("name", registry.names())
 def test_a_spoilt_answer_is_no_answer(name: str, fault: str) -> None:
-    async def work(device: PtyDevice, session: Session, link: Any) -> None:
+    async def work(device: Device, session: Session, link: Any) -> None:
         device.faults.set(fault)
         essential = next(step for step in session.driver.plan if step.essential)
         with pytest.raises((LinkTimeout, FrameError)):
@@ -123,7 +122,7 @@ def test_a_spoilt_answer_is_no_answer(name: str, fault: str) -> None:
 
 @pytest.mark.parametrize("name", registry.names())
 def test_noise_round_an_answer_does_no_harm(name: str) -> None:
-    async def work(device: PtyDevice, session: Session, link: Any) -> None:
+    async def work(device: Device, session: Session, link: Any) -> None:
         device.faults.set("noise")
         if name in NO_START_MARK:
             with pytest.raises(LinkTimeout):
@@ -136,7 +135,7 @@ def test_noise_round_an_answer_does_no_harm(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in registry.names() if registry.load(name).daisy_chain])
 def test_only_the_address_asked_answers(name: str) -> None:
-    async def work(device: PtyDevice, session: Session, link: Any) -> None:
+    async def work(device: Device, session: Session, link: Any) -> None:
         assert (await poll(session, link, once=False)).voltage
         other = Session(session.driver, {"address": 4})
         with pytest.raises(LinkTimeout):
