@@ -24,6 +24,8 @@ def decoding(folder: Path, seconds: float) -> Iterator[Row]:
     for name in registry.names():
         driver = registry.load(name)
         cases = [json.loads(file.read_text()) for file in sorted((VECTORS / name).glob("*.json"))]
+        if not cases:
+            continue  # a driver that is being written
         polls, answered = max((measured(driver, case) for case in cases), key=lambda found: found[1])
         yield f"decode: one poll of a {name}, {answered} answers", f"{1000 * polls:.3f} ms", "< 0.3 ms"
 
