@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import decoding, evaluation, latency, processes
+from bench import bus, decoding, evaluation, latency, processes
+from bench.table import Row, table
 
-Row = tuple[str, str, str]  # what, figure, budget
 MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "start": processes.start,
     "cpu": processes.cpu,
@@ -20,6 +20,7 @@ MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "latency": latency.latency,
     "limits": evaluation.evaluation,
     "decode": decoding.decoding,
+    "bus": bus.bus,
 }
 
 
@@ -40,14 +41,6 @@ def main() -> None:
             rows.extend(MEASURES[name](Path(folder), chosen.seconds))
     print(json.dumps([dict(zip(("what", "figure", "budget"), row, strict=True)) for row in rows], indent=1)
           if chosen.json else "\n".join(table(rows)))  # fmt: skip
-
-
-def table(rows: list[Row]) -> Iterator[str]:
-    """Columns as wide as they need to be."""
-    whole: list[Row] = [("figure", "measured", "budget"), *rows]
-    widths = [max(len(row[column]) for row in whole) for column in range(3)]
-    for row in whole:
-        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
 
 
 if __name__ == "__main__":

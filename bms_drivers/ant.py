@@ -346,8 +346,9 @@ DRIVER: Final = kit.Driver(
     assemble=kit.alone(manufacturer="ANT"),
     detection=kit.Detection(polls=("status",), proof=proof),
     controls={action: switch(action) for action in SWITCHES},
-    standing=(
-        "decoded from captures; none yet shows charging, alarms but over-charge, the settings block, "
-        "the discharge and balance commands' acknowledge"
+    standing="decoded from captures",
+    unseen=(
+        "cell_overvoltage_protection", "cell_undervoltage_protection", "set balance", "set discharge", "charging",
+        "an alarm but over-charge",
     ),
 )  # fmt: skip

@@ -383,4 +383,5 @@ DRIVER: Final = kit.Driver(
         ),
     },
     daisy_chain=True,
+    unseen=("capacity", "custom_name", "firmware_version", "production_date", "set discharge"),
 )  # fmt: skip

@@ -171,9 +171,10 @@ DRIVER: Final = kit.Driver(
         polls=("maker", "realtime"), proof=proof, setups=({"address": 1}, {"address": 2}),
         siblings=tuple({"address": address} for address in range(3, 16)),
     ),
-    standing=(
-        "decoded from captures; no capture shows an alarm but low SoC, an open FET (the order of the two is the "
-        "document's), a sound serial number, or other than 16 cells"
+    standing="decoded from captures",
+    unseen=(
+        "production_date", "serial_number", "an alarm but low SoC",
+        "an open FET (the order of the two is the document's)", "other than 16 cells",
     ),
     daisy_chain=True,
     limits_from_bms=True,

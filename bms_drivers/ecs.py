@@ -227,7 +227,8 @@ DRIVER: Final = kit.Driver(
     ),
     assemble=kit.alone(finish, manufacturer="ECS"),
     detection=kit.Detection(polls=("meter", "modules"), proof=proof),
-    standing="from documentation only (one other reader, no capture is public); the sign of the current least of all",
+    standing="from documentation only (one other reader, no capture is public)",
+    unseen=("the sign of the current least of all",),
     limits_from_bms=True,
     asked_with=kit.unit_asked,
 )  # fmt: skip

@@ -252,7 +252,8 @@ DRIVER: Final = kit.Driver(
         setups=({"address": 1}, {"address": 0}),
         siblings=tuple({"address": n} for n in range(2, 16)),
     ),
-    standing="decoded from captures; none yet shows a current, an alarm, sensors without flags, a 7C board",
+    standing="decoded from captures",
+    unseen=("hardware_version", "alarms", "a current", "sensors without flags", "a 7C board"),
     daisy_chain=True,
     asked_with=lambda request: {"address": request[1], "start_byte": request[0]} if len(request) == OVERHEAD else {},
 )  # fmt: skip

@@ -197,9 +197,11 @@ DRIVER: Final = kit.Driver(
         setups=({"address": 1}, {"address": MASTER}),
         siblings=tuple({"address": unit} for unit in range(2, MASTER)),
     ),
-    standing=(
-        "decoded from captures (one, of a 12 V unit over Bluetooth); none yet shows RS485, more than 4 cells, "
-        "the scale of the current, alarms, balancing, identity, settings"
+    standing="decoded from captures (one, of a 12 V unit over Bluetooth)",
+    unseen=(
+        "alarms", "capacity", "cell_overvoltage_protection", "cell_undervoltage_protection", "firmware_version",
+        "max_battery_voltage", "min_battery_voltage", "model", "remaining_capacity", "serial_number", "RS485",
+        "more than 4 cells", "the scale of the current", "a cell being balanced",
     ),
     daisy_chain=True,
     limits_from_bms=True,

@@ -271,10 +271,8 @@ DRIVER: Final = kit.Driver(
     ),
     assemble=kit.alone(manufacturer="Felicity"),
     detection=kit.Detection(polls=("firmware", "serial", "cells", "pack"), proof=proof),
-    standing=(
-        "Bluetooth decoded from captures (one, idle), RS485 from documentation only; no capture yet shows RS485, "
-        "an alarm, the sign of the current"
-    ),
+    standing="decoded from captures over Bluetooth (one, idle), RS485 from documentation only",
+    unseen=("alarms", "charge_allowed", "discharge_allowed", "mosfet_temperature", "RS485", "the sign of the current"),
     daisy_chain=True,
     limits_from_bms=True,
     asked_with=asked_with,

@@ -193,7 +193,7 @@ DRIVER: Final = kit.Driver(
         proof=proof,
         siblings=tuple({"address": unit} for unit in range(2, 16)),
     ),
-    standing="from documentation only; no capture is public, values were checked against one other reader",
+    standing="from documentation only (no capture is public, values were checked against one other reader)",
     daisy_chain=True,
     limits_from_bms=True,
     asked_with=kit.unit_asked,

@@ -158,7 +158,6 @@ DRIVER: Final = kit.Driver(
     ),
     assemble=kit.alone(manufacturer="HLPdata"),
     detection=kit.Detection(rank=90, polls=("version",), proof=proof),
-    standing=(
-        "from documentation only; no capture is public: line ends, the echo and how sensors are spelt are a guess"
-    ),
+    standing="from documentation only (no capture is public)",
+    unseen=("line ends, the echo and how sensors are spelt are a guess",),
 )  # fmt: skip

@@ -271,4 +271,8 @@ DRIVER: Final = kit.Driver(
             by_hand=True,
         ),
     },
+    unseen=(
+        "alarms", "balance_allowed", "cell_overvoltage_protection", "cell_undervoltage_protection", "set balance",
+        "set soc",
+    ),
 )  # fmt: skip

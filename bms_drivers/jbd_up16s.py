@@ -353,10 +353,8 @@ DRIVER: Final = kit.Driver(
             recorded_soc,
         ),
     },
-    standing=(
-        "decoded from captures; none yet shows a slave, discharging, alarms on their own (one was edited in), "
-        "the switches' acknowledge"
-    ),
+    standing="decoded from captures",
+    unseen=("hardware_version", "set charge", "set discharge", "alarms", "a slave", "discharging"),
     daisy_chain=True,
     limits_from_bms=True,
     asked_with=lambda request: {"address": request[0]} if len(request) >= HEADER + CRC else {},

@@ -328,4 +328,5 @@ DRIVER: Final = kit.Driver(
         "balance": write(BALANCE, "balance_allowed"),
     },
     limits_from_bms=True,  # 97 and 99 are listed as limits, unlike 8E and 8F (sheet sections 1 and 5)
+    unseen=("serial_number", "set balance", "set charge", "set discharge"),
 )  # fmt: skip

@@ -344,4 +344,5 @@ DRIVER: Final = kit.Driver(
     daisy_chain=True,
     asked_with=kit.unit_asked,
     limits_from_bms=True,  # the settings record holds "max" currents (sheet sections 1 and 5)
+    unseen=("alarms", "custom_name", "set balance", "set charge", "set discharge"),
 )  # fmt: skip

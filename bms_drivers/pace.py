@@ -434,9 +434,11 @@ DRIVER: Final = kit.Driver(
         siblings=tuple({"address": address} for address in range(2, 16)),
     ),
     controls={"charge": switch(0x9A, "charge_allowed"), "discharge": switch(0x9B, "discharge_allowed")},
-    standing=(
-        "decoded from captures; no capture shows an alarm, a cell being balanced, 8 or 13 cells, 4 or 8 sensors, "
-        "or PACE Modbus (the maker's document only)"
+    standing="decoded from captures",
+    unseen=(
+        "alarms", "cell_overvoltage_protection", "cell_undervoltage_protection", "max_battery_voltage",
+        "max_charge_current", "max_discharge_current", "min_battery_voltage", "a cell being balanced", "8 or 13 cells",
+        "4 or 8 sensors", "PACE Modbus (the maker's document only)",
     ),
     daisy_chain=True,
     asked_with=asked_with,

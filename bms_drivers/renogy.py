@@ -284,9 +284,11 @@ DRIVER: Final = kit.Driver(
         proof=proof,
         setups=({"address": BUILT_IN}, {"address": FACTORY}, *({"address": unit} for unit in RENUMBERED)),
     ),
-    standing=(
-        "decoded from captures; none yet shows an alarm, the registers beyond 5048 on a line (a print-out does), "
-        "48 V batteries, a PRO battery's own unit"
+    standing="decoded from captures",
+    unseen=(
+        "alarms", "ambient_temperature", "hardware_version", "max_battery_voltage", "max_charge_current",
+        "max_discharge_current", "min_battery_voltage", "mosfet_temperature",
+        "registers beyond 5048 on a line (a print-out does)", "48 V batteries", "a PRO battery's own unit",
     ),
     daisy_chain=True,
     limits_from_bms=True,

@@ -140,5 +140,6 @@ DRIVER: Final = kit.Driver(
     ),
     assemble=kit.alone(finish),
     detection=kit.Detection(polls=("model", "data"), proof=proof),
-    standing="from documentation only: nothing of it was ever captured, and the check byte of replies is assumed",
+    standing="from documentation only",
+    unseen=("the check byte of replies is assumed",),
 )  # fmt: skip

@@ -283,9 +283,10 @@ DRIVER: Final = kit.Driver(
         polls=("telemetry", "maker"), proof=proof, setups=({"address": 0}, {"address": 1}),
         siblings=tuple({"address": address} for address in range(2, 16)),
     ),
-    standing=(
-        "decoded from captures; no capture shows a protection (level 2), a temperature, current or SoC alarm, "
-        "a cell being balanced, 8, 13 or 15 cells, or an address other than 0"
+    standing="decoded from captures",
+    unseen=(
+        "a protection (level 2)", "a temperature, current or SoC alarm", "a cell being balanced", "8, 13 or 15 cells",
+        "an address other than 0",
     ),
     daisy_chain=True,
     asked_with=asked_with,

@@ -234,10 +234,8 @@ DRIVER: Final = kit.Driver(
         polls=("identity", "pack", "cells"), proof=proof, setups=({"address": 0}, {"address": 1}),
         siblings=tuple({"address": unit} for unit in range(2, 17)),
     ),
-    standing=(
-        "decoded from captures; no capture shows PIC (alarms, balancing cells: the maker's document only), "
-        "less than 16 cells, or a 300 A board"
-    ),
+    standing="decoded from captures",
+    unseen=("alarms", "balancing", "cell_balancing", "less than 16 cells", "a 300 A board"),
     limits_from_bms=True,
     asked_with=asked_with,
 )  # fmt: skip

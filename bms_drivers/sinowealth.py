@@ -192,8 +192,10 @@ DRIVER: Final = kit.Driver(
     detection=kit.Detection(
         rank=95, never_auto=True, polls=("config", "voltage", "cells", "soc", "capacity"), proof=proof
     ),
-    standing=(
-        "cells decoded from captures, all else from documentation only; no capture yet shows "
-        "the check byte of four-byte registers or the sign of the current"
+    standing="decoded from captures (cells alone), all else from documentation only",
+    unseen=(
+        "alarms", "capacity", "cell_count", "charge_allowed", "charge_cycles", "current", "discharge_allowed",
+        "remaining_capacity", "soc", "temperatures", "voltage", "the check byte of four-byte registers",
+        "the sign of the current",
     ),
-)
+)  # fmt: skip

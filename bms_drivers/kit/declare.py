@@ -219,6 +219,7 @@ class Driver:
     options: tuple[Option, ...] = ()
     controls: Mapping[str, Control] = field(default_factory=dict)  # by model.Action
     standing: str = "decoded from captures"  # or "proven on hardware (who, firmware)", "from documentation only"
+    unseen: tuple[str, ...] = ()  # what no capture shows yet: names of values, "set charge" ..., words for the rest
     daisy_chain: bool = False
     limits_from_bms: bool = False  # max_charge_current and max_discharge_current are limits, not protection values
     asked_with: Callable[[bytes], Values] = lambda request: {}  # the settings that a recorded request tells

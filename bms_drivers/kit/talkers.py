@@ -29,10 +29,11 @@ def named(heard: bytes) -> str:
     return next((name for name, form in FORMS if form.search(heard)), "")
 
 
-async def listen(link: Link, seconds: float) -> bytes:
-    """What is said on `link` without being asked."""
+async def listen(link: Link, seconds: float, request: bytes = b"") -> bytes:
+    """What is said on `link` within so long, without being asked or after `request`; b"" = nothing."""
+    ask = Ask(request, _chunks, complete=lambda frames: False, timeout=seconds, partial=True)
     try:
-        frames = await link.exchange(Ask(b"", _chunks, complete=lambda frames: False, timeout=seconds, partial=True))
+        frames = await link.exchange(ask)
     except LinkTimeout:
         return b""
     return b"".join(frame.payload for frame in frames)

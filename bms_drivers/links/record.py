@@ -16,9 +16,14 @@ NEWEST: Final = 10_000  # exchanges that are kept
 class RecordLink:
     """Passes everything through to `link`; keeps what was said, byte for byte: noise and torn frames too."""
 
-    def __init__(self, link: Link, *, driver: str, transport: str = "serial", limit: int = NEWEST) -> None:
-        """Keeps the newest `limit` exchanges; a question asked again is another exchange."""
-        self._link = link
+    def __init__(
+        self, link: Link, *, driver: str, transport: str = "serial", limit: int = NEWEST, joined: bool = False
+    ) -> None:
+        """Keeps the newest `limit` exchanges; a question asked again is another exchange.
+
+        `joined`: an answer is written in one, whatever pieces the system handed it over in.
+        """
+        self._link, self._joined = link, joined
         self._driver, self._transport = driver, transport
         self._exchanges: deque[dict[str, Any]] = deque(maxlen=limit)
         self._listening: dict[str, Any] | None = None  # the exchange that what is heard belongs to
@@ -74,7 +79,8 @@ class RecordLink:
         if direction == "tx":
             self._begin(data)
         elif self._listening is not None:  # what comes before the first question belongs to none
-            self._listening["rx"].append(data.hex())
+            answer = self._listening["rx"]
+            answer[-1:] = [answer[-1] + data.hex()] if self._joined and answer else [*answer[-1:], data.hex()]
 
     def _begin(self, request: bytes) -> None:
         self._listening = {"tx": request.hex(), "rx": []}

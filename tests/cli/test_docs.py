@@ -9,31 +9,56 @@ from pathlib import Path
 
 import pytest
 
+from bms_drivers.kit import registry
 from gateway.cli.main import COMMANDS
 from gateway.config.load import parse
 from gateway.control import SERVICE_DIRECTORY
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = Path(sys.executable).parent / "bms-gateway"
+PAGE = (ROOT / "docs" / "drivers.md").read_text()
 
 
 def run(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     return subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=seconds, check=False, cwd=ROOT)
 
 
-def test_the_drivers_page_is_what_the_drivers_say() -> None:
-    assert run("drivers", "--markdown").stdout == (ROOT / "docs" / "drivers.md").read_text()
-
-
-def test_the_settings_page_is_what_the_settings_say() -> None:
-    assert run("check", "--settings").stdout == (ROOT / "docs" / "settings.md").read_text()
+@pytest.mark.parametrize(
+    ("page", "words"), [("docs/drivers.md", "drivers --markdown"), ("docs/settings.md", "check --settings")]
+)
+def test_generated_page_is_what_its_command_prints(page: str, words: str) -> None:
+    same = run(*words.split()).stdout == (ROOT / page).read_text()
+    assert same, f"{page} is stale: bms-gateway {words} > {page}"
 
 
 def test_drivers_as_json() -> None:
     rows = {row["driver"]: row for row in json.loads(run("drivers", "--json").stdout)}
-    assert rows["jbd"]["features"]["single cells"] is True
+    assert list(rows) == registry.names()
+    assert rows["jbd"]["features"]["Single cell details"] is True
+    assert rows["pace"]["features"]["Get CCL/DCL from the BMS"] is False, "they are protection values"
     assert rows["daly"]["controls"] == ["charge", "discharge", "soc"], "no public source knows a balance command"
+    assert rows["daly"]["features"]["Disable balancing via driver on BMS"] is False
     assert rows["jk_pb"]["daisy_chain"] is True
+    assert "set soc" in rows["jbd"]["unseen"]
+
+
+def test_features_are_the_same_rows_in_the_page_and_in_json() -> None:
+    heads = re.findall(r"^\| driver \| (Voltage|Min/max cell voltages|Daisy chain|State of Health)(.*) \|$", PAGE, re.M)
+    shown = [name for first, rest in heads for name in f"{first}{rest}".split(" | ")]
+    for row in json.loads(run("drivers", "--json").stdout):
+        assert list(row["features"]) == shown
+        yes = {name for name, there in row["features"].items() if there}
+        assert yes == {name for name, cell in zip(shown, cells_of(row["driver"]), strict=True) if cell == "yes"}
+
+
+def cells_of(driver: str) -> list[str]:
+    """The yes and - of one driver, through all tables of the page."""
+    lines = re.findall(rf"^\| `{driver}` \| ((?:yes|-)(?: \| (?:yes|-))*) \|$", PAGE, re.M)
+    return [cell for line in lines for cell in line.split(" | ")]
+
+
+def test_readme_counts_the_drivers() -> None:
+    assert f"{len(registry.names())} families of BMSs" in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/limits.md"])

@@ -58,5 +58,5 @@ def test_names_that_nobody_knows_are_told_beside_the_yaml(tmp_path: Path) -> Non
     assert done.stderr.splitlines() == [
         f"{file}:1: MAX_BATTERY_DISHARGE_CURRENT: unknown option, left out; did you mean {near}?",
         f"{file}: batteries[0].port: ble:C8:47:8C:00:00:01: this version cannot read Bluetooth yet, expected a serial"
-        " port or Modbus TCP or CAN",
+        " port or Modbus TCP or CAN or SPI",
     ]

@@ -45,10 +45,8 @@ class Case:
 
 
 def cases(driver: str) -> list[Case]:
-    """Every recording of one driver."""
-    files = sorted((HERE / driver).glob("*.json"))
-    assert files or driver in UNRECORDED, f"no vectors for {driver}"
-    return [Case(file.stem, json.loads(file.read_text())) for file in files]
+    """Every recording of one driver; that there is one is a test of its own."""
+    return [Case(file.stem, json.loads(file.read_text())) for file in sorted((HERE / driver).glob("*.json"))]
 
 
 SOME_CELLS = re.compile(r"cell_voltages_1_to_(\d+)")  # of a recording that holds the first cells only
