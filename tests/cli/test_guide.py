@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
+import bms_drivers
 from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Driver
 from bms_drivers.kit.decode import decode
 from bms_drivers.links.recording import load
 from gateway.cli.skeleton import skeleton
+from gateway.model import ConfigError
 from tests.vectors import differences
 
 ROOT = Path(__file__).parent.parent.parent
@@ -96,6 +98,22 @@ def test_skeleton_reads_the_examples_first_answer(tmp_path: Path) -> None:
     (tmp_path / "acme.py").write_text(run("drivers", "--skeleton", "acme").stdout)
     found = decode(loaded(tmp_path / "acme.py"), json.loads(RECORDING))
     assert (found.readings[""].voltage, found.readings[""].soc) == (13.28, 78)
+
+
+def test_skeleton_may_be_printed_into_its_own_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "acme.py").touch()  # as the shell does before the command runs
+    monkeypatch.setattr(bms_drivers, "__path__", [str(tmp_path)])
+    assert 'name="acme"' in skeleton("acme")
+
+
+@pytest.mark.parametrize("text", ["", "from bms_drivers.jbd import DRIVER\n"])
+def test_file_without_its_driver_is_one_line(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "begun.py").write_text(text)
+    monkeypatch.setattr(bms_drivers, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(registry, "names", lambda: ["begun"])
+    with pytest.raises(ConfigError, match=r"bms_drivers/begun.py declares no DRIVER called 'begun'"):
+        registry.load("begun")
+    sys.modules.pop("bms_drivers.begun")
 
 
 @pytest.mark.parametrize("name", ["jbd", "My-BMS", "9volt", ""])
