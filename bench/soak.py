@@ -50,19 +50,15 @@ class Patient:
     faults: int = 0
 
     def look(self, now: float) -> None:
-        """Note a new good reading and the gap before it, unless a fault was in that gap."""
+        """Note a new good reading and the gap before it, as far as no fault was in that gap."""
         good = self.battery.counters["good"]
         if good != self.good:
-            self._gap(now)
+            self.gap(now)
             self.good, self.good_at = good, now
 
-    def end(self, now: float) -> None:
-        """The run is over: what it did not read since the last time is a gap, too."""
-        self._gap(now)
-
-    def _gap(self, now: float) -> None:
-        if self.good_at >= self.ill_until:
-            self.longest = max(self.longest, now - self.good_at)
+    def gap(self, now: float) -> None:
+        """It has not been read since the last time."""
+        self.longest = max(self.longest, now - max(self.good_at, self.ill_until))
 
     @property
     def starved(self) -> bool:
@@ -92,7 +88,7 @@ class Soak:
         can: Mapping[str, Any] = gateway.plan.outputs["can_bms"].status()
         self.can_gap, self.can_frames = can["longest_gap"], can["frames_sent"]
         for patient in self.patients:
-            patient.end(time.monotonic())
+            patient.gap(time.monotonic())
 
     def complaints(self) -> Iterator[str]:
         """What must not be; none = it passed."""
@@ -190,6 +186,7 @@ async def _trouble(result: Soak, rng: random.Random) -> None:
 
 
 def _hurt(patient: Patient, kind: str, now: float) -> None:
+    patient.gap(now)
     patient.device.faults.set(kind, FAULTS[kind])
     patient.ill_until = now + FAULT_LASTS + RECOVERY
     patient.faults += 1

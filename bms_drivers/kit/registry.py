@@ -29,12 +29,14 @@ def simulated() -> list[str]:
 
 
 def load(name: str) -> Driver:
-    """The driver called `name`.  Raises ConfigError with the nearest name."""
+    """The driver called `name`.  Raises ConfigError with the nearest name, or for a file that declares none."""
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(names())}"
         raise ConfigError(f"driver: no driver is called {name!r}, {hint}")
-    driver: Driver = import_module(f"bms_drivers.{name}").DRIVER
+    driver: Driver | None = getattr(import_module(f"bms_drivers.{name}"), "DRIVER", None)
+    if driver is None or driver.name != name:
+        raise ConfigError(f"driver: bms_drivers/{name}.py declares no DRIVER called {name!r}")
     return driver
 
 

@@ -1,9 +1,10 @@
 """The file that a new driver begins with: one question, one table, a splitter for the commonest kind of frame."""
 
 import re
+from pathlib import Path
 from typing import Final
 
-from bms_drivers.kit import registry
+import bms_drivers
 from gateway.model import GatewayError
 
 TEMPLATE: Final = '''"""NAME: which models, which link.
@@ -87,6 +88,7 @@ def skeleton(name: str) -> str:
     """A driver file called `name` to start from.  Raises GatewayError for a name that cannot be, or is taken."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise GatewayError(f"--skeleton {name}: expected a name like my_bms: small letters, digits and _")
-    if name in registry.names():
+    file = Path(bms_drivers.__path__[0]) / f"{name}.py"
+    if file.exists() and file.stat().st_size:  # empty: the shell has just made it for what is printed here
         raise GatewayError(f"--skeleton {name}: there is a driver of that name, bms_drivers/{name}.py")
     return TEMPLATE.replace("NAME", name)

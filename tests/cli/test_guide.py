@@ -1,0 +1,167 @@
+"""docs/add-a-bms.md may be followed literally: its commands, its skeleton and its worked example."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bms_drivers
+from bms_drivers.kit import registry
+from bms_drivers.kit.declare import Driver
+from bms_drivers.kit.decode import decode
+from bms_drivers.links.recording import load
+from gateway.cli.skeleton import skeleton
+from gateway.model import ConfigError
+from tests.vectors import differences
+
+ROOT = Path(__file__).parent.parent.parent
+TOOLS = Path(sys.executable).parent
+PAGE = (ROOT / "docs" / "add-a-bms.md").read_text()
+((EXAMPLE,), (RECORDING,)) = (re.findall(rf"```{kind}\n(.*?)```", PAGE, re.S) for kind in ("python", "json"))
+QUESTIONS = {bytes.fromhex(e["tx"]): bytes.fromhex(e["rx"][0]) for e in json.loads(RECORDING)["exchanges"]}
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([TOOLS / "bms-gateway", *words], capture_output=True, text=True, timeout=60, check=False)
+
+
+def loaded(file: Path) -> Driver:
+    spec = spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    driver: Driver = module.DRIVER
+    return driver
+
+
+@contextmanager
+def device(answers: dict[bytes, bytes], unasked: bytes = b"") -> Iterator[str]:
+    """A device on a pty that knows these questions, or says something again and again; yields its path."""
+    master, slave = os.openpty()
+    ended = threading.Event()
+
+    def answer() -> None:
+        while not ended.wait(0.02 if unasked else 0):
+            if unasked:
+                os.write(master, unasked)
+            elif (asked := os.read(master, 100)) in answers:
+                os.write(master, answers[asked])
+
+    os.set_blocking(master, True)
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        yield os.ttyname(slave)
+    finally:
+        ended.set()
+        os.write(slave, b"end")
+        thread.join()
+        os.close(master)
+        os.close(slave)
+
+
+@pytest.mark.parametrize("text", [skeleton("acme"), EXAMPLE], ids=["skeleton", "example"])
+def test_it_is_clean_and_loads(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "acme.py"
+    file.write_text(text)
+    settings = str(ROOT / "pyproject.toml")
+    for words in (
+        ["ruff", "check", "--no-cache", "--config", settings],
+        ["ruff", "format", "--no-cache", "--check", "--config", settings],
+        ["mypy", "--strict", "--follow-imports=silent", "--config-file", os.devnull],
+    ):
+        done = subprocess.run(
+            [TOOLS / words[0], *words[1:], file], capture_output=True, text=True, check=False, cwd=ROOT
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert loaded(file).name == "acme"
+
+
+def test_example_decodes_its_recording_to_what_is_expected(tmp_path: Path) -> None:
+    (tmp_path / "acme.py").write_text(EXAMPLE)
+    found = decode(loaded(tmp_path / "acme.py"), json.loads(RECORDING))
+    assert (found.errors, found.unanswered) == ([], [])
+    assert differences(found.readings[""], json.loads(RECORDING)["expected"]) == []
+
+
+def test_skeleton_reads_the_examples_first_answer(tmp_path: Path) -> None:
+    (tmp_path / "acme.py").write_text(run("drivers", "--skeleton", "acme").stdout)
+    found = decode(loaded(tmp_path / "acme.py"), json.loads(RECORDING))
+    assert (found.readings[""].voltage, found.readings[""].soc) == (13.28, 78)
+
+
+def test_skeleton_may_be_printed_into_its_own_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "acme.py").touch()  # as the shell does before the command runs
+    monkeypatch.setattr(bms_drivers, "__path__", [str(tmp_path)])
+    assert 'name="acme"' in skeleton("acme")
+
+
+@pytest.mark.parametrize("text", ["", "from bms_drivers.jbd import DRIVER\n"])
+def test_file_without_its_driver_is_one_line(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "begun.py").write_text(text)
+    monkeypatch.setattr(bms_drivers, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(registry, "names", lambda: ["begun"])
+    with pytest.raises(ConfigError, match=r"bms_drivers/begun.py declares no DRIVER called 'begun'"):
+        registry.load("begun")
+    sys.modules.pop("bms_drivers.begun")
+
+
+@pytest.mark.parametrize("name", ["jbd", "My-BMS", "9volt", ""])
+def test_skeleton_wants_a_name_that_is_free(name: str) -> None:
+    done = run("drivers", "--skeleton", name)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+
+
+def test_raw_recording_holds_what_the_page_shows(tmp_path: Path) -> None:
+    file = tmp_path / "first.json"
+    with device(QUESTIONS) as port:
+        words = [word for question in QUESTIONS for word in ("--raw", question.hex())]
+        done = run("record", "--driver", "acme", "--port", port, *words, "--wait", "0.3", "--out", str(file))
+    assert done.returncode == 0, done.stderr
+    recording: dict[str, Any] = load(file)
+    assert recording["exchanges"] == json.loads(RECORDING)["exchanges"]
+    assert (recording["driver"], recording["kind"], recording["expected"]) == ("acme", "captured", {})
+
+
+def test_listening_asks_nothing_and_records_what_is_said(tmp_path: Path) -> None:
+    file, said = tmp_path / "heard.json", next(iter(QUESTIONS.values()))
+    with device({}, unasked=said) as port:
+        done = run("record", "--port", port, "--listen", "0.5", "--baud", "19200", "--out", str(file))
+    assert done.returncode == 0, done.stderr
+    ((exchange),) = load(file)["exchanges"]
+    assert exchange["tx"] == ""
+    (heard,) = exchange["rx"]
+    assert said.hex() in heard
+
+
+def test_silence_is_recorded_and_said(tmp_path: Path) -> None:
+    file = tmp_path / "nothing.json"
+    with device({}) as port:
+        done = run("record", "--port", port, "--raw", "5b01005c", "--wait", "0.1", "--out", str(file))
+    assert done.returncode == 1
+    assert "nothing answered" in done.stderr
+    assert load(file)["exchanges"] == [{"tx": "5b01005c", "rx": []}]
+
+
+@pytest.mark.parametrize("words", [[], ["--raw", "5b0"], ["--driver", "jbd", "--baud", "9600"]])
+def test_recording_needs_to_know_what_to_ask(words: list[str], tmp_path: Path) -> None:
+    done = run("record", "--port", "/dev/null", "--out", str(tmp_path / "x.json"), *words)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_page_shows_commands_that_there_are() -> None:
+    assert "acme" not in registry.names()
+    for words in re.findall(r"bms-gateway ([a-z]+)[^\n]*? (--[a-z]+)", PAGE):
+        assert words[1] in run(words[0], "--help").stdout, words
