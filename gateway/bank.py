@@ -141,8 +141,8 @@ class _Judging:
             return Standing.MEMBER
         if was is Standing.CONNECTED or flows(state):
             return Standing.CONNECTED
-        if agrees is None and was is not None:
-            return was
+        if agrees is None and was is not None:  # where none that answers knows its voltage, whoever answers counts
+            return Standing.STAND_IN if was is Standing.OUT and self.reference is None else was
         return Standing.OUT if agrees is False else Standing.STAND_IN
 
     def _agrees(self, state: BatteryState, was: Standing | None) -> bool | None:

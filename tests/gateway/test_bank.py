@@ -194,6 +194,12 @@ def test_what_cannot_be_compared_now_changes_no_standing() -> None:
     assert club.meet(say("a"), say("b", 3.10, **blind)).counted() == "a"
 
 
+def test_who_alone_answers_counts_although_it_was_kept_out_and_now_tells_no_voltage() -> None:
+    blind: dict[str, object] = {"voltage": None, "cell_voltages": (None, *[3.1] * 15)}
+    club = Club().meet(say("a")).meet(say("a"), say("b", 3.10))
+    assert club.meet(say("a", health=Health.STALE), say("b", 3.10, **blind)).counted() == "ab"
+
+
 def test_the_first_to_answer_rules_nobody_out_before_all_have() -> None:
     """Until then each look judges all that answer anew: the most that agree are the bank."""
     alone, _ = join([say("a", 3.10)], {}, 1.0)
