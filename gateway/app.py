@@ -19,7 +19,7 @@ from gateway.control import ControlServer
 from gateway.limits import Memory, Site, evaluate
 from gateway.limits.checks import protection_doubts, together_doubts
 from gateway.limits.history import GROUPS, cleared, figures
-from gateway.model import BankState, BatteryState, Command, Decision, Health, Outcome, Snapshot
+from gateway.model import BankState, BatteryState, Command, Decision, Health, Life, Outcome, Snapshot
 from gateway.report import snapshot_json
 from gateway.store import Store
 from outputs.output import Output
@@ -152,7 +152,7 @@ class Gateway:
             bank=bank, decision=decision, at=now, wall=wall, valid_until=now + VALID_FOR, sequence=self._sequence,
             time_to_go=self._memory.time_to_go, time_to_soc=self._memory.time_to_soc,
             current_average=self._memory.current_average, guard=problem,
-            life=figures(self._memory.history, bank) if self.plan.site.limits.history else None,
+            life=self._life(bank) if self.plan.site.limits.history else None,
         )  # fmt: skip
         for output in self.plan.outputs.values():
             output.publish(self.snapshot)
@@ -160,6 +160,9 @@ class Gateway:
             self._full()
         self._keep(now)
         return self.snapshot
+
+    def _life(self, bank: BankState) -> Life:
+        return figures(self._memory.history, bank, self._memory.calendar.ahead)
 
     def _keep(self, now: float) -> None:
         """Save what a restart should know, in a thread: a slow disk must not delay a frame."""
@@ -216,8 +219,9 @@ class Gateway:
         return (guard.safe(decision, bank, self.plan.bounds, problem), problem) if problem else (decision, "")
 
     def _remembered(self) -> Memory:
-        data = self.plan.store.load() if self.plan.store is not None else {}
-        return Memory.restore(data, self._clock(), self._wall())
+        store = self.plan.store
+        data, forgotten = (store.load(), store.forgotten) if store is not None else ({}, False)
+        return Memory.restore(data, self._clock(), self._wall(), forgotten=forgotten)
 
     def _full(self) -> None:
         """A full charge was completed: BMSs that can are told that this is 100 %."""
@@ -272,9 +276,10 @@ class Gateway:
     def state(self) -> dict[str, Any]:
         """The whole state as plain data."""
         outputs = {name: dict(output.status()) for name, output in self.plan.outputs.items()}
+        store = self.plan.store.problem if self.plan.store is not None else ""
         if self.snapshot is None:
-            return {"outputs": outputs, "waiting": "starting"}
-        state = snapshot_json(self.snapshot)
+            return {"outputs": outputs, "store": store, "waiting": "starting"}
+        state = snapshot_json(self.snapshot) | {"store": store}
         if not self.snapshot.bank.complete:
             silent = [s.name for s in self.states if s.control and s.reading is None]
             state["waiting"] = f"nothing is emitted yet: waiting for {', '.join(silent)}"

@@ -17,7 +17,7 @@ from gateway.config.options import NO_EQUAL, OPTIONS, PAIRS, RENAMED, RETHOUGHT,
 from gateway.config.schema import AUTO, Catalogue, installed
 from gateway.config.tree import Path, Problem
 from gateway.config.write import Remarks, to_yaml
-from gateway.limits.reference_options import KEYS, WORDS
+from gateway.limits.reference_options import KEYS, PINNED, WORDS
 from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
 
@@ -231,8 +231,10 @@ def _addressed(draft: Draft, driver: str, catalogue: Catalogue) -> list[dict[str
 
 
 def _limits(draft: Draft) -> None:
-    """Every option that concerns limits, under its own key."""
+    """Every option that concerns limits, under its own key; PINNED is what that project does where we do otherwise."""
     _complete_pairs(draft)
+    for pinned, number in PINNED.items():
+        _pin(draft.data, ("limits", *pinned.split(".")), number)
     for name, value in draft.values.items():
         entry = draft.entries.get(name)
         if name not in KEYS or entry is None:
@@ -250,6 +252,13 @@ def _limits(draft: Draft) -> None:
             off, *same = _OFF.get(name, (None,))
             draft.put(path, off if value is None or value in same else value, entry)
     _rising(draft.data.get("limits", {}))
+
+
+def _pin(section: dict[str, Any], path: Path, value: Any) -> None:
+    """Set one key, making the sections around it."""
+    for part in path[:-1]:
+        section = section.setdefault(str(part), {})
+    section[str(path[-1])] = list(value) if isinstance(value, tuple) else value
 
 
 def _external(draft: Draft) -> None:

@@ -7,13 +7,14 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from gateway.cli.import_config import command
 from gateway.config.importer import convert
 from gateway.config.load import parse
 from gateway.config.options import NO_EQUAL, OPTIONS, RENAMED, RETHOUGHT
 from gateway.config.schema import Settings
-from gateway.limits.reference_options import KEYS
+from gateway.limits.reference_options import KEYS, PINNED, from_reference
 from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
 from tests.config.bench import CATALOGUE
@@ -34,7 +35,7 @@ def imported(text: str) -> Settings:
 
 def limits(text: str) -> dict[str, Any]:
     """The limits that `text` becomes, where they differ from the defaults."""
-    got, usual = (flat(tree.model_dump(by_alias=True)) for tree in (imported(text).limits, LimitSettings()))
+    got, usual = (flat(tree.model_dump(by_alias=True)) for tree in (imported(text).limits, from_reference({})))
     return {key: value for key, value in got.items() if value != usual[key]}
 
 
@@ -55,7 +56,17 @@ def refusals(text: str) -> list[str]:
 
 def test_defaults_there_are_defaults_here() -> None:
     text = "\n".join(f"{name} = {default}" for name, (_, default) in OPTIONS.items())
-    assert imported(text).limits == LimitSettings()
+    assert imported(text).limits == from_reference({})
+
+
+def test_what_our_defaults_do_otherwise_is_written_down_as_it_was_there() -> None:
+    written = flat(YAML(typ="safe").load(converted(""))["limits"])
+    assert written == {path: list(v) if isinstance(v, tuple) else v for path, v in PINNED.items()}
+    usual = flat(LimitSettings().model_dump(by_alias=True))
+    assert all(usual[path] != value for path, value in PINNED.items())
+    assert limits("CELL_VOLTAGES_WHILE_CHARGING = 3.5, 3.4\nMAX_CHARGE_CURRENT_CV_FRACTION = 0, 1") == {
+        "by_cell_voltage.charge.points": (3.4, 3.5), "by_cell_voltage.charge.fractions": (1.0, 0.0),
+    }  # fmt: skip
 
 
 def test_every_option_has_its_key_or_a_reason_why_not() -> None:

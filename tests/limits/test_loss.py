@@ -91,7 +91,7 @@ def test_recovery_wants_three_good_reads_then_hold_and_ramp() -> None:
     found = play.run(1)
     assert (found.ccl, found.cvl, found.alarms["bms_cable"]) == (0.0, 55.2, 0)
     assert play.run(30).ccl == 0.0
-    assert play.run(1).ccl == 5.0
+    assert play.run(2).ccl == 10.0
     assert play.run(20).ccl == 50.0
 
 
