@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import evaluation, latency, processes, weather
+from bench import decoding, evaluation, latency, processes, weather
 
 Row = tuple[str, str, str]  # what, figure, budget
 MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
@@ -19,6 +19,7 @@ MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "jitter": processes.jitter,
     "latency": latency.latency,
     "limits": evaluation.evaluation,
+    "decode": decoding.decoding,
     "weather": weather.weather,
 }
 LONG = {"weather"}  # takes minutes; only when it is named

@@ -332,6 +332,8 @@ def recorded_soc(request: bytes) -> tuple[float, kit.Values] | None:
 def set_soc(value: float, setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """0x21: the clock and the SoC go together; known["_wall"] is the time [s since the epoch] (sheet section 7)."""
     now = datetime.fromtimestamp(known["_wall"])
+    if not 2000 <= now.year < 2000 + 256:
+        raise DeviceRefused(f"the board's clock is set with the SoC, and here it is {now.year}; set this clock first")
     clock = bytes((now.year - 2000, now.month, now.day, now.hour, now.minute, now.second))
     reply = yield ask(0x21, setup, data=clock + round(value * 10).to_bytes(2, "big"), tries=1)
     if reply[0].payload[0] != 1:
@@ -345,7 +347,10 @@ DRIVER: Final = kit.Driver(
     line=kit.SerialLine(baud=9600, quiet=0.02, turnaround=0.06),
     options=(
         kit.Option("address", 1, "board number, as set with the maker's PC tool", least=1, most=32),
-        kit.Option("host_address", None, "second byte of requests; default 0x3F + board number; 0x80 as the phone app"),
+        kit.Option(
+            "host_address", None, "second byte of requests; default 0x3F + board number; 0x80 as the phone app",
+            least=0, most=255,
+        ),
         kit.Option("fill", 0, "unused bytes of a request; 0xAA lowers read errors on some UARTs", least=0, most=255),
         kit.Option("invert_current", None, "true = above zero is charging; default: learnt from the board", kind=bool),
     ),
@@ -354,7 +359,7 @@ DRIVER: Final = kit.Driver(
         kit.Poll("pack", one(0x90, pack), gives=("voltage", "soc", "current"), essential=True),
         kit.Poll("switches", one(0x93, switches), gives=("charge_allowed", "discharge_allowed", "remaining_capacity")),
         kit.Poll("extremes", one(0x91, extremes, 2), gives=("highest_cell_voltage", "lowest_cell_voltage")),
-        kit.Poll("extreme_sensors", one(0x92, extreme_sensors, 2)),
+        kit.Poll("extreme_sensors", one(0x92, extreme_sensors, 2), gives=("temperatures",)),
         kit.Poll("cells", cell_voltages, gives=("cell_voltages",)),
         kit.Poll("sensors", sensors, gives=("temperatures",)),
         kit.Poll("balancing", one(0x97, balancing, 2), gives=("balancing", "cell_balancing")),
@@ -366,7 +371,7 @@ DRIVER: Final = kit.Driver(
         kit.Poll("hardware", texts(0x63, "hardware_version"), gives=("hardware_version",), every=kit.ONCE),
     ),
     assemble=kit.alone(finish),
-    detection=kit.Detection(polls=("counts", "pack"), proof=proof, setups=({}, {"host_address": APP_HOST})),
+    detection=kit.Detection(rank=21, polls=("counts", "pack"), proof=proof, setups=({}, {"host_address": APP_HOST})),
     controls={
         "charge": switch(0xDA, "charge_allowed"),
         "discharge": switch(0xD9, "discharge_allowed"),

@@ -321,7 +321,7 @@ DRIVER: Final = kit.Driver(
         ),
     ),
     assemble=kit.alone(finish),
-    detection=kit.Detection(polls=("status",), proof=proof),
+    detection=kit.Detection(rank=10, polls=("status",), proof=proof),
     controls={
         "charge": write(CHARGE, "charge_allowed"),
         "discharge": write(DISCHARGE, "discharge_allowed"),

@@ -338,9 +338,10 @@ DRIVER: Final = kit.Driver(
     ),
     assemble=kit.alone(finish),
     detection=kit.Detection(
-        polls=("status",), proof=proof, setups=tuple({"address": n} for n in (*range(1, 16), MASTER))
+        rank=11, polls=("status",), proof=proof, setups=tuple({"address": n} for n in (*range(1, 16), MASTER))
     ),
     controls={action: switch(action) for action in SWITCHES},
     daisy_chain=True,
+    asked_with=kit.unit_asked,
     limits_from_bms=True,  # the settings record holds "max" currents (sheet sections 1 and 5)
 )  # fmt: skip

@@ -1,14 +1,13 @@
 """The roof: the only file that knows drivers, limits and outputs together.
 
 batteries --changed--> evaluate (coalesced) --> bank --> limits --> guard --> Snapshot --> outputs
-                          ^ at least once a second, so that ages and timers move on when nobody answers
+                          ^ once a second when nobody answers, so that ages and timers move on
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,12 +15,26 @@ from gateway import guard
 from gateway.bank import aggregate, join
 from gateway.battery import Battery
 from gateway.control import ControlServer
+from gateway.full import FullCharge
 from gateway.limits import Memory, Site, evaluate
-from gateway.limits.checks import protection_doubts, together_doubts
+from gateway.limits.checks import pack_doubts, together_doubts
 from gateway.limits.history import GROUPS, cleared, figures
-from gateway.model import BankState, BatteryState, Command, Decision, Health, Life, Outcome, Snapshot
+from gateway.model import (
+    BankState,
+    BatteryState,
+    Command,
+    CommandError,
+    Decision,
+    GatewayError,
+    Health,
+    Life,
+    Outcome,
+    Snapshot,
+)
+from gateway.outlets import PATIENCE, Outlets
 from gateway.report import snapshot_json
 from gateway.store import Store
+from gateway.supervise import Supervisor
 from outputs.output import Output
 
 if TYPE_CHECKING:
@@ -30,7 +43,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("bms_gateway")
 
 COALESCE: Final = 0.02  # s; readings that arrive together make one Snapshot
-HEARTBEAT: Final = 1.0  # s between Snapshots at the longest
+HEARTBEAT: Final = 1.0  # s between Snapshots while nothing arrives
+AFTER_NEWS: Final = 1.25  # s from news to the next Snapshot at the longest: what is polled each second comes before it
 VALID_FOR: Final = 5.0  # s; an output that hears nothing for so long goes to its safe state
 
 
@@ -48,6 +62,7 @@ class Plan:
     external: "ExternalSensor | None" = None
     floor: "EssFloor | None" = None
     closing: Sequence[Callable[[], Any]] = field(default_factory=tuple)  # awaited at the end: ports, simulators
+    parts: Any = None  # what it was built of; the wiring's own business
 
 
 class Gateway:
@@ -71,59 +86,127 @@ class Gateway:
         self._guarded = ""
         self._timer: asyncio.TimerHandle | None = None
         self._due = float("inf")
+        self._news = False
         self._sequence = 0
         self._saving: asyncio.Future[bool] | None = None
         self._doubted: set[str] = set()
         self._compared: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._polling: dict[Battery, asyncio.Task[None]] = {}
+        self._leaving = False
+        self._outlets = Outlets(plan.outputs)
+        self._supervisor = Supervisor("gateway")
+        self._charge = FullCharge()
 
     # ---- life
 
     async def run(self, stop: asyncio.Event, control: ControlServer | None = None) -> None:
-        """Read, decide and feed the outputs until `stop` is set; then leave every bus in order."""
-        for output in self.plan.outputs.values():
-            await output.start()
-        for watched in self._watched():
-            watched.start()
-        if control is not None:
-            await control.start()
-        polling = [asyncio.create_task(battery.run(), name=battery.watch.name) for battery in self.plan.batteries]
-        for task in polling:
-            task.add_done_callback(_report_crash)
-        self._wake(0.0)
+        """Read, decide and feed the outputs until `stop` is set; then leave every bus in order.
+
+        Raises GatewayError when the control socket says that this gateway must not run.
+        """
         try:
+            await self._outlets.start()
+            self._watch(_watched(self.plan))
+            if control is not None:
+                with self._supervisor.trying(passing=(GatewayError,)):
+                    await control.start()
+            self._poll(self.plan.batteries)
+            self._wake(0.0)
             await stop.wait()
         finally:
-            await self._leave(polling, control)
+            await self._leave(control)
 
-    async def _leave(self, polling: list[asyncio.Task[None]], control: ControlServer | None) -> None:
+    def _poll(self, batteries: Iterable[Battery]) -> None:
+        """Begin to read these batteries."""
+        for battery in batteries:
+            work = Supervisor(battery.watch.name).keep(battery.run)
+            self._polling[battery] = asyncio.create_task(work, name=battery.watch.name)
+
+    async def adopt(self, plan: Plan) -> None:
+        """Go on with another Plan; batteries and outputs that are in both run on without a gap."""
+        old, self.plan = self.plan, plan
+        self._doubted, self._compared = set(), set()
+        if not self._polling.keys() & set(plan.batteries):  # nothing that is known can be gone on with
+            self._started, self._complete = self._clock(), False
+        await self._unpoll([battery for battery in old.batteries if battery not in plan.batteries])
+        await self._close(close for close in old.closing if close not in plan.closing)
+        self._poll(battery for battery in plan.batteries if battery not in self._polling)
+        await self._outlets.change(plan.outputs)
+        for watched in _watched(old):
+            if watched not in _watched(plan):
+                with self._supervisor.trying():
+                    watched.stop()
+        self._watch(watched for watched in _watched(plan) if watched not in _watched(old))
+        self._wake(0.0)
+
+    async def _unpoll(self, batteries: Iterable[Battery]) -> None:
+        """Read these batteries no more."""
+        gone = [self._polling.pop(battery) for battery in batteries if battery in self._polling]
+        for task in gone:
+            task.cancel()
+        if gone:
+            await asyncio.wait(gone, timeout=PATIENCE)
+
+    def _watch(self, watched: "Iterable[ExternalSensor | EssFloor]") -> None:
+        for one in watched:
+            with self._supervisor.trying():
+                one.start()
+
+    async def _close(self, closing: Iterable[Callable[[], Any]]) -> None:
+        """Each in a step of its own, so that none keeps another from leaving in order."""
+        for close in closing:
+            with self._supervisor.trying():
+                async with asyncio.timeout(PATIENCE):
+                    await close()
+
+    async def _leave(self, control: ControlServer | None) -> None:
+        """Save first; then each in a step of its own."""
+        self._leaving = True
         if self._timer is not None:
             self._timer.cancel()
-        for task in (*polling, *self._tasks):
+        with self._supervisor.trying():
+            await self._save_last()
+        await self._unpoll(list(self._polling))
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*polling, *self._tasks, return_exceptions=True)
-        for output in self.plan.outputs.values():
-            await output.stop()
-        if control is not None:
-            await control.stop()
-        for watched in self._watched():
-            watched.stop()
-        for close in self.plan.closing:
-            await close()
-        if self._saving is not None:
-            await asyncio.wait([self._saving])
-        if self.plan.store is not None:
-            self.plan.store.save(self._memory.persisted())
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=PATIENCE)
+        await self._outlets.stop()
+        for watched in _watched(self.plan):
+            with self._supervisor.trying():
+                watched.stop()
+        await self._close((*([control.stop] if control is not None else []), *self.plan.closing))
 
-    def _watched(self) -> "list[ExternalSensor | EssFloor]":
-        """Those who are asked on D-Bus."""
-        return [watched for watched in (self.plan.external, self.plan.floor) if watched is not None]
+    async def _save_last(self) -> None:
+        """In a thread, after a save that is under way: the last frames need not wait for the disk."""
+        if self.plan.store is not None:
+            data = self._memory.persisted()
+            saving = asyncio.get_running_loop().run_in_executor(None, self.plan.store.save, data)
+            await asyncio.wait([saving], timeout=PATIENCE)
+            if saving.done():
+                saving.result()
+            else:
+                log.error("the last state is not saved yet: the disk takes longer than %g s", PATIENCE)
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Let `work` go on beside the rest."""
+        task = asyncio.create_task(self._tried(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tried(self, work: Awaitable[Any]) -> None:
+        with self._supervisor.trying():
+            await work
 
     def changed(self) -> None:
         """A battery has news: decide soon, together with what else arrives now."""
+        self._news = True
         self._wake(COALESCE if len(self.plan.batteries) > 1 else 0.0)
 
     def _wake(self, delay: float) -> None:
+        if self._leaving:
+            return
         loop = asyncio.get_running_loop()
         due = loop.time() + delay
         if self._timer is not None:
@@ -135,8 +218,10 @@ class Gateway:
 
     def _tick(self) -> None:
         self._timer = None
-        self._wake(HEARTBEAT)  # first: no fault below can stop the heartbeat
-        self.decide()
+        news, self._news = self._news, False
+        self._wake(AFTER_NEWS if news else HEARTBEAT)  # first: no fault below can stop the heartbeat
+        with self._supervisor.trying():
+            self.decide()
 
     # ---- one decision
 
@@ -154,11 +239,11 @@ class Gateway:
             current_average=self._memory.current_average, guard=problem,
             life=self._life(bank) if self.plan.site.limits.history else None,
         )  # fmt: skip
-        for output in self.plan.outputs.values():
-            output.publish(self.snapshot)
-        if self._memory.full_events > events:
-            self._full()
-        self._keep(now)
+        self._outlets.publish(self.snapshot)
+        with self._supervisor.trying():
+            self._full(bank, events)
+        with self._supervisor.trying():
+            self._keep(now)
         return self.snapshot
 
     def _life(self, bank: BankState) -> Life:
@@ -190,14 +275,15 @@ class Gateway:
         return bank if floor is None else replace(bank, discharge_floor=floor)
 
     def _doubt(self, states: Sequence[BatteryState]) -> None:
-        """Say once what is doubtful between the settings and a BMS's own protection, when that is known."""
+        """Say once what is doubtful between the settings and a pack that answers, or its BMS's own protection."""
         for state in states:
-            reading = state.reading
-            if state.name in self._doubted or reading is None or reading.cell_overvoltage_protection is None:
+            if state.reading is None:
                 continue
-            self._doubted.add(state.name)
-            for doubt in protection_doubts(self.plan.site.of(state.name), reading):
-                log.warning("%s: %s", state.name, doubt)
+            for doubt in pack_doubts(self.plan.site.of(state.name), state.reading):
+                about = f"{state.name}: {doubt.partition(':')[0]}"
+                if about not in self._doubted:
+                    self._doubted.add(about)
+                    log.warning("%s: %s", state.name, doubt)
 
     def _doubt_together(self, states: Sequence[BatteryState]) -> None:
         """The same for set-points of batteries that do not fit each other, once their cells are known."""
@@ -223,13 +309,13 @@ class Gateway:
         data, forgotten = (store.load(), store.forgotten) if store is not None else ({}, False)
         return Memory.restore(data, self._clock(), self._wall(), forgotten=forgotten)
 
-    def _full(self) -> None:
-        """A full charge was completed: BMSs that can are told that this is 100 %."""
-        if self.plan.site.limits.soc_reset.write_to_bms:
-            able = [battery for battery in self.plan.batteries if _takes_full(battery)]
-            task = asyncio.create_task(self._perform(Command("soc", 100.0), able))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def _full(self, bank: BankState, events: int) -> None:
+        """When a full charge was completed, BMSs that can, and were full themselves, are told that this is 100 %."""
+        paused = self._memory.fallen_since is not None
+        full = self._charge.look(bank.batteries, self._memory.phase, self.plan.site, paused)
+        if self._memory.full_events > events and self.plan.site.limits.soc_reset.write_to_bms:
+            able = [battery for battery in self.plan.batteries if _takes_full(battery) and _all_full(battery, full)]
+            self._begin(self._perform(Command("soc", 100.0), able))
 
     # ---- questions and commands
 
@@ -248,34 +334,45 @@ class Gateway:
 
     def _clear(self, what: float) -> Outcome:
         """Begin a group of the history's figures anew."""
-        if what not in GROUPS:
-            return Outcome(False, False, f"history: {what:g} is no group of figures, expected 1 (all) to {len(GROUPS)}")
         self._memory = replace(self._memory, history=cleared(self._memory.history, int(what)))
         log.info("history: %s cleared", GROUPS[int(what)])
         return Outcome(True, True, f"history: {GROUPS[int(what)]} cleared")
 
-    def commander(self, command: Command) -> None:
-        """For outputs: perform `command` and only log what became of it."""
-        task = asyncio.create_task(self.command(command))
+    def commander(self, command: Command) -> "asyncio.Task[list[Outcome]]":
+        """For outputs: have `command` performed; the task holds what became of it, for each battery."""
+        task = asyncio.create_task(self._obeyed(command))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _obeyed(self, command: Command) -> list[Outcome]:
+        with self._supervisor.trying():
+            return await self.command(command)
+        return [Outcome(False, False, f"{command.words}: not done, a defect of the gateway; see the log")]
 
     async def _perform(self, command: Command, batteries: Iterable[Battery]) -> list[Outcome]:
         return list(await asyncio.gather(*(battery.command(command) for battery in batteries)))
 
     async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """What the control socket asks: {"ask": "state"} or {"ask": "command", ...}."""
+        """What the control socket asks: {"ask": "state"} or {"ask": "command", ...}.  Always has an answer."""
+        with self._supervisor.trying():
+            return await self._answer(request)
+        return {"error": "the gateway failed at this request; its log says why"}
+
+    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         if request.get("ask") == "state":
             return self.state()
-        if request.get("ask") == "command":
-            with suppress(KeyError, TypeError, ValueError):
-                command = Command(request["action"], float(request["value"]), str(request.get("battery", "")))
-                return {"outcomes": [_outcome_json(outcome) for outcome in await self.command(command)]}
+        if request.get("ask") == "command" and request.keys() >= {"action", "value"}:
+            try:
+                command = Command(request["action"], request["value"], str(request.get("battery", "")))
+            except CommandError as problem:
+                return {"outcomes": [_outcome_json(Outcome(False, False, str(problem)))]}
+            return {"outcomes": [_outcome_json(outcome) for outcome in await self.command(command)]}
         return {"error": 'unknown request: {"ask": "state"} or {"ask": "command", "action", "value", "battery"}'}
 
     def state(self) -> dict[str, Any]:
         """The whole state as plain data."""
-        outputs = {name: dict(output.status()) for name, output in self.plan.outputs.items()}
+        outputs = self._outlets.status()
         store = self.plan.store.problem if self.plan.store is not None else ""
         if self.snapshot is None:
             return {"outputs": outputs, "store": store, "waiting": "starting"}
@@ -292,11 +389,15 @@ def _takes_full(battery: Battery) -> bool:
     return battery.watch.control and control is not None and not control.by_hand
 
 
+def _all_full(battery: Battery, full: frozenset[str]) -> bool:
+    """Was it full itself, with every pack that it speaks for?"""
+    return all(state.name in full for state in battery.states())
+
+
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:
     return {"accepted": outcome.accepted, "confirmed": outcome.confirmed, "note": outcome.note}
 
 
-def _report_crash(task: "asyncio.Task[None]") -> None:
-    """A supervisor must not end; if a defect ends one, its battery ages into stale and lost, and the log says why."""
-    if not task.cancelled() and (crash := task.exception()) is not None:
-        log.critical("%s: its supervisor failed", task.get_name(), exc_info=crash)
+def _watched(plan: Plan) -> "list[ExternalSensor | EssFloor]":
+    """Those who are asked on D-Bus."""
+    return [watched for watched in (plan.external, plan.floor) if watched is not None]

@@ -3,43 +3,52 @@
     starting --good read--> online --silent 10 s (3 polls)--> stale --silent 60 s--> lost
                               ^------------------good read------'-----------------------'
 
+Silent counts from the oldest answer that the reading's control values rest on, whatever has answered since.
 A device may speak for several packs (a master); each becomes a battery of its own, named "<name>/<pack>".
 """
 
 import asyncio
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Protocol
 
-from bms_drivers.kit.declare import ONCE, Driver, Poll, Talk, Values
+from bms_drivers.kit.declare import ONCE, Driver, Poll
+from bms_drivers.kit.detect import UNKNOWN, Found
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
 from gateway.model import (
     BatteryState,
     Command,
-    DeviceRefused,
-    FrameError,
+    GatewayError,
     Health,
     LinkClosed,
-    LinkError,
+    LinkTimeout,
     Outcome,
     Reading,
 )
+from gateway.orders import Order, Orders
+from gateway.outage import Tries, Trouble
 from gateway.plausible import plausible
+from gateway.supervise import Supervisor, words
 
 log = logging.getLogger("bms_gateway.battery")
 
 STALE_AFTER: Final = 10.0  # s since the last good read; limits.md 8.2
 STALE_POLLS: Final = 3  # and at least so many poll intervals
-LOST_AFTER: Final = 60.0  # s
-FLAKY_WINDOW: Final = 300.0  # s
-FLAKY_SHARE: Final = 0.2  # of the reads in the window
-FLAKY_LEAST: Final = 20  # reads before a share means anything
-CONFIRM_WITHIN: Final = 3  # polls after which a command must show in the reading
+LOST_AFTER: Final = 60.0  # s; no poll interval is so long that a battery would be lost before it is stale
+SILENT_STEPS: Final = 2  # steps in a row that used to answer and time out: the link is dying
+SEARCH_FIRST: Final = 2.0  # s from one search for a driver to the next
+SEARCH_MOST: Final = 60.0  # s
+
+
+def silent_after(poll_interval: float) -> float:
+    """s without an answer after which a battery is stale, and its limits are withdrawn."""
+    return max(STALE_AFTER, STALE_POLLS * poll_interval)
 
 
 class Turns(Protocol):
@@ -52,22 +61,22 @@ class Turns(Protocol):
         """s until this battery's next try after `misses` unanswered ones in a row."""
 
 
+class Finder(Protocol):
+    """Finds out what a battery whose driver is not known is."""
+
+    async def __call__(self) -> Found | None:
+        """Ask once as each driver; None when none proves itself.  Raises LinkError while the port is away."""
+
+    def __str__(self) -> str:
+        """What was tried, for people: "jk, jbd on /dev/ttyUSB0"."""
+
+
 @dataclass(slots=True)
 class _Pack:
     """The newest reading of one pack behind the device."""
 
     reading: Reading
-    at: float  # s, monotonic
-
-
-@dataclass(slots=True)
-class _Asked:
-    """A command on its way to the device."""
-
-    command: Command
-    done: asyncio.Future[Outcome]
-    polls_left: int = CONFIRM_WITHIN
-    sent: bool = False
+    dated: float  # s, monotonic: its oldest control answer
 
 
 @dataclass(slots=True)
@@ -92,37 +101,40 @@ class Battery:
         port: Turns,
         changed: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
+        finder: Finder | None = None,
     ) -> None:
+        """`finder` where the driver is UNKNOWN."""
         self.watch, self.driver = watch, driver
         self.session = Session(driver, watch.settings)
         self.counters: Counter[str] = Counter()
-        self._port, self._changed, self._clock = port, changed, clock
+        self._port, self._changed, self._clock, self._finder = port, changed, clock, finder
+        self._supervisor = Supervisor(watch.name)
         self._packs: dict[str, _Pack] = {}
         self._misses = 0
         self._good_in_a_row = 0
-        self._results: deque[tuple[float, bool]] = deque()
+        self._tries = Tries()
+        self._trouble = Trouble()
         self._health = Health.STARTING
-        self._remark = "no answer yet"
-        self._asked: deque[_Asked] = deque()
+        self._searches = 0  # in a row, the port being there
+        self._orders = Orders(watch.name, watch.poll_interval)
 
     # ---- what is known
 
     def states(self) -> tuple[BatteryState, ...]:
         """The battery, or each pack it speaks for, as of now."""
-        self._watch_health()
+        self._look()
         now = self._clock()
         packs: Mapping[str, _Pack | None] = self._packs or {"": None}
         return tuple(self._state(key, pack, now) for key, pack in packs.items())
 
-    def health_at(self, last_good: float | None, now: float) -> Health:
-        """By the age of the last good read, never by the errors since."""
-        if last_good is None:
+    def health_at(self, dated: float | None, now: float) -> Health:
+        """By the age of the oldest control answer, never by the errors since."""
+        if dated is None:
             return Health.STARTING
-        age = now - last_good
+        age = now - dated
         if age >= LOST_AFTER:
             return Health.LOST
-        stale = age >= max(STALE_AFTER, STALE_POLLS * self.watch.poll_interval)
-        return Health.STALE if stale else Health.ONLINE
+        return Health.STALE if age >= silent_after(self.watch.poll_interval) else Health.ONLINE
 
     def _state(self, key: str, pack: _Pack | None, now: float) -> BatteryState:
         return BatteryState(
@@ -131,25 +143,46 @@ class Battery:
             connection=self.watch.connection,
             control=self.watch.control,
             reading=pack.reading if pack else None,
-            age=now - pack.at if pack else None,
-            health=self.health_at(pack.at if pack else None, now),
+            age=max(0.0, now - pack.dated) if pack else None,
+            health=self.health_at(pack.dated if pack else None, now),
             good_in_a_row=self._good_in_a_row,
-            flaky=self._flaky(now),
-            remark=self._remark,
+            flaky=self._tries.flaky(now),
+            remark=self._trouble.remark,
             poll_interval=self.watch.poll_interval,
             counters=dict(self.counters),
+            controls=tuple(sorted(self.driver.controls)) if not key else (),
         )
 
-    def _flaky(self, now: float) -> bool:
-        while self._results and self._results[0][0] < now - FLAKY_WINDOW:
-            self._results.popleft()
-        failed = sum(not good for _, good in self._results)
-        return len(self._results) >= FLAKY_LEAST and failed > FLAKY_SHARE * len(self._results)
+    def _last_dated(self) -> float | None:
+        """s, monotonic; None = it never answered."""
+        return max((pack.dated for pack in self._packs.values()), default=None)
+
+    def _dated_health(self, now: float) -> Health:
+        """The device's: that of the pack that answered last."""
+        return self.health_at(self._last_dated(), now)
+
+    def _look(self) -> None:
+        """What time alone changes: commands expire, and health falls, one log line per change."""
+        now = self._clock()
+        self._orders.expire(now)
+        health = self._dated_health(now)
+        if health is self._health:
+            return
+        before, self._health = self._health, health
+        say = log.info if health is Health.ONLINE else log.warning
+        why = f" ({self._trouble})" if self._trouble.remark else ""
+        say("%s: %s -> %s%s", self.watch.name, before.value, health.value, why)
+        if health is not Health.ONLINE:
+            self._tries.outage()
+            self._trouble.told(self._last_dated() or now, now)
+            self._changed()
 
     # ---- polling
 
     async def run(self) -> None:
-        """Poll until cancelled."""
+        """Find out what it is, where that is not known; then poll until cancelled."""
+        while self.driver is UNKNOWN and not await self.recognise():
+            await asyncio.sleep(min(SEARCH_MOST, SEARCH_FIRST * 2.0 ** min(self._searches - 1, 16)))
         next_poll = self._clock()
         while True:
             await self.poll()
@@ -159,122 +192,188 @@ class Battery:
 
     async def poll(self) -> None:
         """One round of the plan; a good one is published through `changed`, a bad one counted."""
+        self._look()
         self.counters["polls"] += 1
-        try:
-            async with self._port.turn(self.watch.name) as link:
-                await self._send_commands(link)
-                await self._ask_plan(link, start_up=False)
-                self._take()
-                await self._ask_plan(link, start_up=True)
-        except (LinkError, FrameError, DeviceRefused) as problem:
-            self._failed(problem)
-        self._settle_commands()
-        self._watch_health()
-
-    async def _ask_plan(self, link: Link, *, start_up: bool) -> None:
-        """Ask what is due.  Start-up questions wait for the first reading, one a round, so that none delays it."""
-        due = [poll for poll in self.session.due(self._clock()) if (poll.every == ONCE) is start_up]
-        for poll in due[:1] if start_up else due:
+        self._trouble.asked(self._clock())
+        with self._supervisor.trying(self._failed):
             try:
-                self.session.learnt(poll, await self._converse(link, poll), self._clock())
+                async with self._port.turn(self.watch.name) as link:
+                    await self._round(link)
+            except GatewayError as problem:
+                self._failed(problem)
+        self._look()
+        self._remind()
+
+    async def _round(self, link: Link) -> None:
+        """Commands, what is due, and one question of those that are asked once.  Raises what spoils the round."""
+        with self._trouble.counting(link.counters):
+            if self._health is Health.LOST:  # now, and not while a round is under way: see Session.forget
+                self.session.forget()
+            await self._send_commands(link)
+            await self._ask_plan(link)
+        self._take()
+        self._compare_commands()
+        await self._ask_once(link)
+
+    async def _ask_plan(self, link: Link) -> None:
+        """Ask what is due, in order.  Raises LinkError, FrameError, DeviceRefused when that makes no round.
+
+        It makes none without an essential step, without any, or when the link is dying: then the rest of it would
+        only cost time-outs.
+        """
+        answered, silent, problem = 0, 0, None
+        for poll in self._due(once=False):
+            used_to_answer = self.session.answers(poll)
+            problem = await self._ask(link, poll)
+            answered += problem is None
+            silent = 0 if problem is None else silent + (used_to_answer and isinstance(problem, LinkTimeout))
+            if problem is not None and (poll.essential or silent >= SILENT_STEPS):
+                raise problem
+        if problem is not None and not answered:
+            raise problem
+
+    async def _ask_once(self, link: Link) -> None:
+        """One question a round of those for which the first reading did not wait, so that none delays another."""
+        for poll in self._due(once=True)[:1]:
+            await self._ask(link, poll)
+
+    def _due(self, *, once: bool) -> list[Poll]:
+        return [poll for poll in self.session.due(self._clock()) if (poll.every == ONCE) is once]
+
+    async def _ask(self, link: Link, poll: Poll) -> GatewayError | None:
+        """One step of the plan: None when it was answered, else why not.  Raises LinkClosed."""
+        answers: list[float] = []
+        problems: list[Exception] = []
+        with self._supervisor.trying(problems.append, passing=(LinkClosed,)):
+            try:
+                talk = poll.talk(self.session.setup, self.session.known)
+                values = await converse(link, talk, lambda: answers.append(self._clock()))
+                self.session.learnt(poll, values, answers[0] if answers else self._clock())
+                return None
             except LinkClosed:
                 raise
-            except (LinkError, FrameError, DeviceRefused) as problem:
-                self.counters[getattr(problem, "kind", "unanswered")] += 1
-                self.session.missed(poll, self._clock())
-                if poll.essential:
-                    raise
-
-    async def _converse(self, link: Link, poll: Poll) -> Values:
-        return await converse(link, poll.talk(self.session.setup, self.session.known))
+            except GatewayError as refusal:
+                problems.append(refusal)
+        problem = problems[0]
+        self.session.missed(poll, self._clock())
+        if isinstance(problem, GatewayError):
+            self.counters[getattr(problem, "kind", "unanswered")] += 1
+            return problem
+        self.counters["defect"] += 1
+        return GatewayError(f"a defect: {poll.name}: {words(problem)}")
 
     def _take(self) -> None:
-        """Turn what was learnt into readings.  Raises FrameError for what cannot be."""
-        readings = {key: self.watch.correct(plausible(reading)) for key, reading in self.session.readings().items()}
+        """Turn what was learnt into readings.  Raises FrameError for what cannot be, LinkTimeout for nothing."""
         now = self._clock()
+        interval = self.watch.poll_interval
+        self.session.expire(now - silent_after(interval) + interval)  # what would be too old before the next round
+        dated = self.session.dated()
+        if dated is None:
+            raise LinkTimeout("nothing was told that limits could rest on")
+        readings = {key: self.watch.correct(plausible(reading)) for key, reading in self.session.readings().items()}
         for key, reading in readings.items():
-            self._packs[key] = _Pack(reading, now)
+            self._packs[key] = _Pack(reading, min(dated, now))
         self._misses = 0
         self._good_in_a_row += 1
-        self._remark = ""
-        self._results.append((now, True))
+        self._trouble.over()
+        if self._health is Health.ONLINE:
+            self._tries.good(now)
         self.counters["good"] += 1
         self._changed()
 
     def _failed(self, problem: Exception) -> None:
+        """A round, or a search, that gave nothing."""
         self._misses += 1
         self._good_in_a_row = 0
-        self._remark = str(problem)
-        self._results.append((self._clock(), False))
+        self._trouble.failed(problem)
         self.counters["failures"] += 1
-        log.debug("%s: %s", self.watch.name, problem)
+        if self._health is Health.ONLINE:
+            self._tries.failed(self._clock())
+        log.debug("%s: %s", self.watch.name, self._trouble.remark)
 
-    def _watch_health(self) -> None:
-        """One log line per change of state."""
-        last = max((pack.at for pack in self._packs.values()), default=None)
-        health = self.health_at(last, self._clock())
-        if health is self._health:
+    def _remind(self) -> None:
+        """While it does not answer, say so again now and then."""
+        if self._health is Health.ONLINE or not self._misses:
             return
-        say = log.info if health is Health.ONLINE else log.warning
-        say(
-            "%s: %s -> %s%s",
-            self.watch.name,
-            self._health.value,
-            health.value,
-            f" ({self._remark})" if self._remark else "",
-        )
-        self._health = health
-        if health is Health.LOST:
-            self.session.forget()  # when it is back, it may be another device
-        if health is not Health.ONLINE:
-            self._changed()
+        seconds = self._trouble.due(self._clock())
+        if seconds is not None:
+            who = f"{self.watch.name} ({self.driver.name}, {self.watch.connection})"
+            log.warning("%s: no good answer for %.0f s, %d tries: %s", who, seconds, self._misses, self._trouble)
+
+    # ---- finding out what it is
+
+    async def recognise(self) -> bool:
+        """Search once for the driver that the device answers to; says whether it was found."""
+        assert self._finder is not None
+        self._trouble.asked(self._clock())
+        self._searches += 1
+        with self._supervisor.trying(self._failed):
+            try:
+                self._become(await self._finder())
+            except GatewayError as problem:
+                self._failed(problem)
+                self._searches = 1
+        self._remind()
+        return self.driver is not UNKNOWN
+
+    def _become(self, found: Found | None) -> None:
+        """Go on as what was found."""
+        if found is None:
+            self._failed(LinkTimeout(f"looking for a BMS: nothing answers as {self._finder}"))
+            return
+        self.driver = found.driver
+        self.watch = replace(self.watch, settings={**self.watch.settings, **found.setup})
+        self.session = Session(found.driver, self.watch.settings)
+        self._misses = 0
+        shown = "".join(f", {name}: {value}" for name, value in found.setup.items())
+        log.info("%s: found a %s on %s (driver: %s%s)",
+                 self.watch.name, found.what, self.watch.connection, found.driver.name, shown)  # fmt: skip
 
     # ---- commands
 
     def command(self, command: Command) -> "asyncio.Future[Outcome]":
-        """Have `command` performed at the next turn, then confirmed by reading back."""
+        """Have `command` performed at the next turn, then confirmed by reading back; it expires, see Orders."""
+        if command.action in self.driver.controls:
+            return self._orders.add(command, self._clock())
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        if command.action not in self.driver.controls:
-            done.set_result(
-                Outcome(False, False, f"{self.watch.name}: a {self.driver.name} cannot do {command.action!r}")
-            )
-        else:
-            self._asked.append(_Asked(command, done))
+        who = "its BMS is not found yet, so it" if self.driver is UNKNOWN else f"a {self.driver.name}"
+        done.set_result(Outcome(False, False, f"{self.watch.name}: {who} cannot do {command.action!r}"))
         return done
 
     async def _send_commands(self, link: Link) -> None:
-        for asked in [asked for asked in self._asked if not asked.sent]:
-            control = self.driver.controls[asked.command.action]
-            self.session.known["_wall"] = time.time()  # a driver has no clock; some devices want the time with a write
-            talk: Talk = control.talk(asked.command.value, self.session.setup, self.session.known)
+        for order in self._orders.waiting(self._clock()):
+            if not order.done.done():
+                await self._send(link, order)
+
+    async def _send(self, link: Link, order: Order) -> None:
+        """Perform one command; a talk that fails, with whatever, is a refusal.  Raises LinkClosed: it waits on."""
+        with self._supervisor.trying(partial(self._defect, order), passing=(LinkClosed,)):
             try:
-                self.session.told(await converse(link, talk))
+                await self._perform(link, order)
             except LinkClosed:
                 raise
-            except (LinkError, FrameError, DeviceRefused) as problem:
-                self._settle(
-                    asked, Outcome(False, False, f"{self.watch.name}: {asked.command.action} refused: {problem}")
-                )
-            else:
-                asked.sent = True
-                for poll in self.driver.plan:
-                    if poll.every:
-                        self.session.ask_again(poll.name)
+            except GatewayError as problem:
+                self._orders.refused(order, str(problem))
 
-    def _settle_commands(self) -> None:
-        """Confirm what was sent by the newest reading; give up after a few polls."""
+    async def _perform(self, link: Link, order: Order) -> None:
+        command, session = order.command, self.session
+        session.known["_wall"] = time.time()  # a driver has no clock; some devices want the time with a write
+        talk = self.driver.controls[command.action].talk(command.value, session.setup, session.known)
+        session.told(await converse(link, talk))
+        self._orders.sent(order, self._clock())
+        for poll in self.driver.plan:
+            if poll.every:
+                session.ask_again(poll.name)
+
+    def _compare_commands(self) -> None:
+        """Does the newest reading show what was sent?"""
         pack = self._packs.get("")
-        for asked in [asked for asked in self._asked if asked.sent and pack is not None]:
-            confirmed = self.driver.controls[asked.command.action].confirmed(asked.command.value, pack.reading)  # type: ignore[union-attr]
-            asked.polls_left -= 1
-            what = f"{self.watch.name}: {asked.command.action} {asked.command.value:g}"
-            if confirmed:
-                self._settle(asked, Outcome(True, True, f"{what} confirmed by reading back"))
-            elif asked.polls_left <= 0:
-                self._settle(asked, Outcome(True, False, f"{what} accepted, but the readings do not show it"))
+        if pack is None:
+            return
+        for order in self._orders.unconfirmed():
+            with self._supervisor.trying(partial(self._defect, order)):
+                control = self.driver.controls[order.command.action]
+                self._orders.compare(order, control, pack.reading, pack.dated)
 
-    def _settle(self, asked: _Asked, outcome: Outcome) -> None:
-        self._asked.remove(asked)
-        log.info("%s", outcome.note)
-        if not asked.done.done():
-            asked.done.set_result(outcome)
+    def _defect(self, order: Order, fault: Exception) -> None:
+        self._orders.refused(order, f"a defect: {words(fault)}")

@@ -1,9 +1,10 @@
 """The gateway's state as plain data (for scripts, `status --json`, `explain --json`) and as text for people."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gateway.explain import number, reason_lines
 from gateway.model import BankState, BatteryState, Cap, Decision, External, Extreme, Life, Reading, Snapshot
 
 Json = dict[str, Any]
@@ -66,46 +67,6 @@ def _plain(value: Any) -> Any:
     return getattr(value, "value", value)  # enums by their value
 
 
-def explain_lines(state: Json) -> Iterable[str]:
-    """Every rule's cap, the winner first, with the settings key behind it, and what the machine waits for."""
-    if not state.get("decision"):
-        yield "no decision yet: " + (state.get("waiting") or "no battery has answered so far")
-        return
-    decision = state["decision"]
-    yield f"charge mode: {decision['charge_mode']}"
-    for name, unit, value, caps in (
-        ("CVL", "V", decision["cvl"], decision["cvl_caps"]),
-        ("CCL", "A", decision["ccl"], decision["ccl_caps"]),
-        ("DCL", "A", decision["dcl"], decision["dcl_caps"]),
-    ):
-        yield ""
-        yield f"{name} {number(value, unit)}"
-        yield from _cap_lines(caps, unit)
-    if len({cap["battery"] for cap in decision["ccl_caps"] if cap["battery"]}) > 1:
-        yield ""
-        yield "a battery's cap is shown as what the bank may have: its own limit divided by its share of the capacity"
-    if decision["waiting"]:
-        yield ""
-        yield "waiting for"
-        yield from (f"  {line}" for line in decision["waiting"])
-    if state.get("guard"):
-        yield f"GUARD: {state['guard']}"
-
-
-def _cap_lines(caps: Sequence[Json], unit: str) -> Iterable[str]:
-    least = min((cap["value"] for cap in caps), default=None)
-    for cap in sorted(caps, key=lambda cap: (cap["value"], cap["rule"])):
-        mark = "->" if cap["value"] == least else "  "
-        about = f" [{cap['battery']}]" if cap["battery"] else ""
-        setting = f"  ({cap['setting']})" if cap["setting"] else ""
-        yield f"  {mark} {number(cap['value'], unit):>10}  {cap['rule']}{about}: {cap['why']}{setting}"
-
-
-def number(value: float | None, unit: str, digits: int = 2) -> str:
-    """A figure with its unit; "not known" for None."""
-    return "not known" if value is None else f"{value:.{digits}f} {unit}"
-
-
 def status_lines(state: Json) -> Iterable[str]:
     """The whole state on a screen."""
     bank, decision = state.get("bank"), state.get("decision")
@@ -118,11 +79,13 @@ def status_lines(state: Json) -> Iterable[str]:
         external = bank.get("external")
         if external and external["fault"]:
             yield f"external sensor: {external['fault']}; the BMSs' own values are used"
+        if state.get("guard"):
+            yield f"GUARD: {state['guard']}"
         yield (
-            f"limits: CVL {number(decision['cvl'], 'V')}, CCL {number(decision['ccl'], 'A', 1)}"
-            f" ({', '.join(decision['ccl_reason'])}), DCL {number(decision['dcl'], 'A', 1)}"
-            f" ({', '.join(decision['dcl_reason'])}), {decision['charge_mode']}"
+            f"limits: CVL {number(decision['cvl'], 'V')}, CCL {number(decision['ccl'], 'A', 1)},"
+            f" DCL {number(decision['dcl'], 'A', 1)}, {decision['charge_mode']}"
         )
+        yield from reason_lines(decision)
         raised = {name: level for name, level in decision["alarms"].items() if level}
         if raised:
             words = {1: "warning", 2: "ALARM"}
@@ -136,6 +99,8 @@ def status_lines(state: Json) -> Iterable[str]:
     for name, output in state.get("outputs", {}).items():
         problem = f", {output['problem']}" if output.get("problem") else ""
         yield f"output {name}: {'connected' if output.get('connected') else 'not connected'}{problem}"
+    if dropped := state.get("service", {}).get("log_lines_dropped"):
+        yield f"log: {dropped} lines dropped, they could not be written in time"
 
 
 def _battery_line(battery: Json) -> str:

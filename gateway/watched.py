@@ -12,6 +12,8 @@ from typing import Any, Final
 import dbus
 import dbus.bus
 
+from gateway.supervise import Supervisor, words
+
 PATIENCE: Final = 2.0  # s for one answer
 ITEM: Final = "com.victronenergy.BusItem"
 SLOW: Final = frozenset({"org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.Timeout"})
@@ -44,6 +46,7 @@ class Watched:
         self._every, self._stale_after = every, stale_after
         self._known: dict[str, tuple[float, float]] = {}  # value, when it was told [s, monotonic]
         self._faults = dict.fromkeys(wanted, "has not answered yet")
+        self._bus: Any = None
         self._end = threading.Event()
         self._after: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="watched", daemon=True)
@@ -71,18 +74,29 @@ class Watched:
     # ---- on the thread
 
     def _run(self) -> None:
-        bus: Any = None
+        supervisor = Supervisor(f"reader of {self.service}")
         while not self._end.is_set():
-            try:
-                bus = bus or dbus.bus.BusConnection(self._address)
-                for name in self._wanted:
-                    self._ask(bus, name)
-            except dbus.DBusException as problem:
-                bus = None
-                for name in self._wanted:
-                    self._lose(name, f"cannot be asked ({problem.get_dbus_message() or problem})")
-            self._after()
+            with supervisor.trying(lambda fault: self._disconnect(words(fault))):
+                self._ask_all()
+            with supervisor.trying():
+                self._after()
             self._end.wait(self._every)
+        with supervisor.trying():
+            self._disconnect("is no longer asked")
+
+    def _ask_all(self) -> None:
+        try:
+            self._bus = self._bus or dbus.bus.BusConnection(self._address)
+            for name in self._wanted:
+                self._ask(self._bus, name)
+        except dbus.DBusException as problem:
+            self._disconnect(problem.get_dbus_message() or str(problem))
+
+    def _disconnect(self, why: str) -> None:
+        """Nothing is known any more; the next round connects anew."""
+        for name in self._wanted:
+            self._lose(name, f"cannot be asked ({why})")
+        bus, self._bus = self._bus, None
         if bus is not None:
             bus.close()
 

@@ -1,115 +1,224 @@
 """From settings to a Gateway that can run: the roof's carpentry."""
 
-import logging
+import asyncio
 import os
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Driver
-from bms_drivers.kit.detect import detect
-from bms_drivers.links.factory import open_port
+from bms_drivers.kit.detect import UNKNOWN, Found, Search
+from bms_drivers.links.factory import open_port, place
 from bms_drivers.links.port import Port
+from gateway.absent import NoSensor
 from gateway.app import Gateway, Plan
-from gateway.battery import STALE_AFTER, STALE_POLLS, Battery, Watch
-from gateway.config.schema import AUTO, SIMULATED, BatterySettings, ExternalSensorSettings, Settings, battery_class
+from gateway.battery import Battery, Watch, silent_after
+from gateway.config.schema import AUTO, SIMULATED, BatterySettings, ExternalSensorSettings, Settings
+from gateway.config.survey import survey
+from gateway.config.tree import dotted
+from gateway.extras import needed
 from gateway.guard import Bounds
 from gateway.limits import LimitSettings, Site
 from gateway.limits.correct import correct
-from gateway.model import Command, ConfigError, LinkError
+from gateway.model import ConfigError, MissingPart
 from gateway.store import Store, default_directory
 from outputs import registry as output_registry
-from outputs.output import Clock, Output
+from outputs.absent import AbsentOutput
+from outputs.output import Clock, Commander, Output
 
-log = logging.getLogger("bms_gateway")
+if TYPE_CHECKING:
+    from bms_drivers.sims.pty import PtyDevice
 
-Closing = list[Callable[[], Awaitable[None]]]
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a Plan was built of, so that a later one may take over what is to stay as it is."""
+
+    given: Mapping[str, BatterySettings]  # by name
+    devices: Mapping[str, "PtyDevice"]  # simulators, by battery
+    plugs: Mapping[str, "tuple[set[str], Plug]"]  # by place: drivers that share it as written, and the plug
+    polled: Mapping[str, Battery]  # by name
+    outputs: Mapping[str, tuple[Any, Output]]  # by name: settings and output
+    external: tuple[Any, Any] = (None, None)  # settings and sensor
+    floor: tuple[Any, Any] = (None, None)  # settings and floor
+
+
+NOTHING: Final = Parts({}, {}, {}, {}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How batteries and outputs call back."""
+
+    changed: Callable[[], None]
+    commander: Commander
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Plug:
+    """Where batteries are connected: a port, and how to find out what is there where that is not known."""
+
+    port: Port
+    search: Search | None
+
+    def finder(self, battery: BatterySettings) -> "Finder | None":
+        """For a battery whose driver is to be found out."""
+        if battery.driver != AUTO or self.search is None:
+            return None
+        given = {} if battery.address is None else {"address": battery.address}
+        return Finder(self.search, self.port, battery.name, given)
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """The search of one battery."""
+
+    search: Search
+    port: Port
+    name: str
+    given: Mapping[str, Any]
+
+    async def __call__(self) -> Found | None:
+        """Ask once as each driver that can be there.  Raises LinkError while the port is away."""
+        return await self.search.find(self.port, self.name, self.given)
+
+    def __str__(self) -> str:
+        return f"{', '.join(driver.name for driver in self.search.candidates)} on {self.search.where}"
+
+
+def _driver(battery: BatterySettings) -> Driver:
+    return UNKNOWN if battery.driver == AUTO else registry.load(battery.driver)
 
 
 async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Store | None = None) -> Gateway:
     """A Gateway for `settings`; opens no BMS port and no bus yet, but simulators are started.
 
-    Raises ConfigError where drivers that share a port cannot.
+    Raises ConfigError for what `survey` finds wrong; settings that were loaded from a file have passed it.
     """
     gateway: list[Gateway] = []  # batteries and outputs call back to what is built last
-    closing: Closing = []
-    settings = settings.model_copy(update={"batteries": tuple([await _known(b) for b in settings.batteries])})
-    drivers = {battery.name: registry.load(battery.driver) for battery in settings.batteries}
-    ports = await _ports(settings, drivers, closing)
-    batteries = [
-        Battery(
-            _watch(battery, settings.limits_of(battery)),
-            drivers[battery.name],
-            ports[battery.name],
-            lambda: gateway[0].changed(),
-            clock,
-        )
-        for battery in settings.batteries
-    ]
-    outputs = _outputs(settings, clock, lambda command: gateway[0].commander(command))
-    plan = Plan(
-        batteries=batteries,
-        site=_site(settings),
-        bounds=_bounds(settings),
-        outputs=outputs,
-        start_timeout=settings.bank.start_timeout,
-        join_voltage_difference=settings.bank.join_voltage_difference,
-        external=_external(settings.bank.external_sensor, clock),
-        floor=_floor(settings, clock),
-        store=store or Store(settings.state_dir or default_directory()),
-        closing=closing,
-    )
+    calls = Calls(lambda: gateway[0].changed(), lambda command: gateway[0].commander(command), clock)
+    plan = await _plan(settings, calls, NOTHING)
+    plan.store = store or Store(settings.state_dir or default_directory())
     gateway.append(Gateway(plan, clock=clock))
     return gateway[0]
 
 
-async def _known(battery: BatterySettings) -> BatterySettings:
-    """`battery` with its driver; `auto` is found out by asking the device.  Raises ConfigError when nothing answers."""
-    if battery.driver != AUTO:
-        return battery
-    try:
-        async for found in detect(battery.port):
-            log.info("%s: %s on %s (driver: %s)", battery.name, found.what, battery.port, found.driver.name)
-            kind = battery_class(found.driver.name, found.driver.options)
-            return kind(**{**battery.model_dump(), "driver": found.driver.name, **found.setup})
-    except LinkError as problem:
-        raise ConfigError(f"{battery.name}: driver auto: {problem}") from None
-    tried = ", ".join(registry.names())
-    raise ConfigError(f"{battery.name}: driver auto: nothing on {battery.port} answers as {tried}; name the driver")
+async def rebuild(gateway: Gateway, settings: Settings, *, clock: Clock = time.monotonic) -> Plan:
+    """A Plan for changed settings: batteries, ports and outputs whose own settings are as before are the running ones.
+
+    The store stays.  Raises GatewayError; then nothing has changed.
+    """
+    calls = Calls(gateway.changed, gateway.commander, clock)
+    plan = await _plan(settings, calls, gateway.plan.parts)
+    plan.store = gateway.plan.store
+    return plan
 
 
-async def _ports(settings: Settings, drivers: Mapping[str, Driver], closing: Closing) -> dict[str, Port]:
-    """Each battery's port; batteries on the same one share it."""
+async def _plan(settings: Settings, calls: Calls, old: Parts) -> Plan:
+    """What to run for `settings`, taken over from `old` where it is the same.  Raises ConfigError as build."""
+    if mistakes := (await asyncio.to_thread(survey, settings)).mistakes:  # it reads files, and frames must go on
+        raise ConfigError(*(f"{dotted(mistake.path)}: {mistake.text}" for mistake in mistakes))
+    given = {battery.name: battery for battery in settings.batteries}
+    async with AsyncExitStack() as undo:
+        devices = await _devices(settings, old, undo)
+        plugs, by_battery = _plugs(settings, devices, old)
+        polled = {name: _battery(battery, by_battery[name], settings, calls, old) for name, battery in given.items()}
+        outputs = await _outputs(settings, calls, old)
+        undo.pop_all()
+    for name, battery in given.items():
+        polled[name].watch = _watch(battery, settings.limits_of(battery))
+    sensor, venus = settings.bank.external_sensor, settings.outputs.get("venus_dbus")
+    external = _kept(old.external, sensor, lambda: _external(sensor, calls.clock))
+    floor = _kept(old.floor, (venus, settings.limits.time_to_go.enabled), lambda: _floor(settings, calls.clock))
+    closing: list[Callable[[], Awaitable[None]]] = [device.close for device in devices.values()]
+    return Plan(
+        batteries=list(polled.values()),
+        site=_site(settings),
+        bounds=_bounds(settings),
+        outputs={name: output for name, (_, output) in outputs.items()},
+        start_timeout=settings.bank.start_timeout,
+        join_voltage_difference=settings.bank.join_voltage_difference,
+        external=external[1],
+        floor=floor[1],
+        closing=[*closing, *(plug.port.close for _, plug in plugs.values())],
+        parts=Parts(given, devices, plugs, polled, outputs, external, floor),
+    )
+
+
+def _kept(before: tuple[Any, Any], settings: Any, make: Callable[[], Any]) -> tuple[Any, Any]:
+    """`settings` and what was made for them: the running one, where they are the same."""
+    return before if before[0] == settings else (settings, make())
+
+
+async def _devices(settings: Settings, old: Parts, undo: AsyncExitStack) -> dict[str, "PtyDevice"]:
+    """The simulators of batteries that are simulated, by name; those that are new are started."""
+    devices: dict[str, PtyDevice] = {}
+    for battery in settings.batteries:
+        if battery.port == SIMULATED:
+            device = old.devices.get(battery.name)
+            if device is None or not _same_device(battery, old.given[battery.name]):
+                device = await _simulate(battery)
+                undo.push_async_callback(device.close)
+            devices[battery.name] = device
+    return devices
+
+
+def _same_device(one: BatterySettings, other: BatterySettings) -> bool:
+    return all(getattr(one, name) == getattr(other, name) for name in ("driver", "port", "address", "setup"))
+
+
+def _plugs(
+    settings: Settings, devices: Mapping[str, "PtyDevice"], old: Parts
+) -> tuple[dict[str, tuple[set[str], Plug]], dict[str, Plug]]:
+    """The plugs by place and by battery; batteries on one port share it.  Raises ConfigError where they cannot."""
     sharing: dict[str, list[BatterySettings]] = defaultdict(list)
     for battery in settings.batteries:
-        where = battery.port if battery.port != SIMULATED else await _simulate(battery, closing)
-        sharing[_same_port(where, sharing)].append(battery)
-    ports: dict[str, Port] = {}
-    for where, batteries in sharing.items():
-        port = open_port(where, [drivers[battery.name] for battery in batteries])
-        closing.append(port.close)
-        ports |= {battery.name: port for battery in batteries}
-    return ports
+        where = str(devices[battery.name].path) if battery.name in devices else battery.port
+        sharing[place(where)].append(battery)
+    plugs = {at: _plug(at, batteries, devices, old) for at, batteries in sharing.items()}
+    return plugs, {battery.name: plugs[at][1] for at, batteries in sharing.items() for battery in batteries}
 
 
-def _same_port(where: str, others: Iterable[str]) -> str:
-    """`where`, or the name under which the same device was already named (ttyUSB0 and its by-id name)."""
-    if not where.startswith("/"):
-        return where
-    device = Path(where).resolve()
-    return next((other for other in others if other.startswith("/") and Path(other).resolve() == device), where)
+def _plug(
+    at: str, batteries: Sequence[BatterySettings], devices: Mapping[str, "PtyDevice"], old: Parts
+) -> tuple[set[str], Plug]:
+    """One port for all of `batteries`: the running one, unless others used it, for whom it may be set up else.
+
+    While no driver on it is known, its line is that of the first to be tried.
+    """
+    names = {battery.driver for battery in batteries}
+    before = old.plugs.get(at)
+    if before is not None and before[0] == names:
+        return before
+    first = batteries[0]
+    where = str(devices[first.name].path) if first.name in devices else first.port
+    known = [(_driver(battery), battery.setup) for battery in batteries if battery.driver != AUTO]
+    search = Search(where, known) if len(known) < len(batteries) else None
+    drivers = [driver for driver, _ in known]
+    return names, Plug(open_port(where, drivers or (search.candidates[:1] if search else [])), search)
 
 
-async def _simulate(battery: BatterySettings, closing: Closing) -> str:
-    """Start the driver's simulator for one battery; returns the pty it answers on."""
+def _battery(battery: BatterySettings, plug: Plug, settings: Settings, calls: Calls, old: Parts) -> Battery:
+    """The running battery of that name, if it is the same device on the same port."""
+    before = old.polled.get(battery.name)
+    taken = any(plug is other for _, other in old.plugs.values())
+    if before is not None and taken and _same_device(battery, old.given[battery.name]):
+        return before
+    watch = _watch(battery, settings.limits_of(battery))
+    return Battery(watch, _driver(battery), plug.port, calls.changed, calls.clock, plug.finder(battery))
+
+
+async def _simulate(battery: BatterySettings) -> "PtyDevice":
+    """Start the driver's simulator for one battery."""
     from bms_drivers.sims.host import simulated  # only where it is configured
 
-    device = await simulated(battery.driver, battery.setup, seed=sum(battery.name.encode()))
-    closing.append(device.close)
-    return str(device.path)
+    return await simulated(battery.driver, battery.setup, seed=sum(battery.name.encode()))
 
 
 def _watch(battery: BatterySettings, limits: LimitSettings) -> Watch:
@@ -128,16 +237,19 @@ def _external(settings: ExternalSensorSettings | None, clock: Clock) -> Any:
     """The reader of a sensor on D-Bus, where one is configured; only then is D-Bus loaded."""
     if settings is None:
         return None
-    from gateway.external import ExternalSensor
-    from outputs.venus_dbus.bus import bus_address
-
+    try:
+        with needed("bank.external_sensor"):
+            from gateway.external import ExternalSensor
+            from outputs.venus_dbus.bus import bus_address
+    except MissingPart as problem:
+        return NoSensor(str(problem))
     return ExternalSensor(settings.service, settings.paths, bus_address(settings.bus, os.environ), clock)
 
 
 def _floor(settings: Settings, clock: Clock) -> Any:
     """The reader of Venus OS's own discharge floor, where Venus OS is an output."""
     output = settings.outputs.get("venus_dbus")
-    if output is None or not settings.limits.time_to_go.enabled:
+    if output is None or not settings.limits.time_to_go.enabled or output_registry.missing_library("venus_dbus"):
         return None
     from gateway.external import EssFloor
     from outputs.venus_dbus.bus import bus_address
@@ -179,7 +291,7 @@ def _highest_cell_voltage(limits: LimitSettings) -> float:
 def _silence(battery: BatterySettings, limits: LimitSettings) -> float:
     """s without an answer after which the battery must count for nothing; limits.md 8.2."""
     if limits.on_loss.block:
-        return max(STALE_AFTER, STALE_POLLS * battery.poll_interval)
+        return silent_after(battery.poll_interval)
     return limits.on_loss.timeout_minutes * 60
 
 
@@ -187,9 +299,15 @@ def _or(value: float | None, other: float) -> float:
     return other if value is None else value
 
 
-def _outputs(settings: Settings, clock: Clock, commander: Callable[[Command], Any]) -> dict[str, Output]:
+async def _outputs(settings: Settings, calls: Calls, old: Parts) -> dict[str, tuple[Any, Output]]:
+    """The outputs by name, each with its settings; one whose settings stayed the same is the running one."""
     identity = "+".join(battery.name for battery in settings.batteries)
-    return {
-        name: output_registry.build(name, output, clock, commander, identity)
-        for name, output in settings.outputs.items()
-    }
+    found: dict[str, tuple[Any, Output]] = {}
+    for name, output in settings.outputs.items():
+        before = old.outputs.get(name)
+        if before is not None and before[0] == output and not isinstance(before[1], AbsentOutput):
+            found[name] = before
+        else:  # in a thread: it loads libraries and reads files, and those that run already must not wait
+            make = partial(output_registry.build, name, output, calls.clock, calls.commander, identity)
+            found[name] = (output, await asyncio.to_thread(make))
+    return found

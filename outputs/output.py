@@ -7,13 +7,15 @@
 * Time is `clock()`, monotonic seconds, the clock that stamped the Snapshot.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from gateway.model import Command, Snapshot
+from gateway.model import Command, Outcome, Snapshot
 
 Clock = Callable[[], float]
-Commander = Callable[[Command], None]
+Commander = Callable[[Command], "asyncio.Future[list[Outcome]]"]
+"""Has a command performed; the future holds what became of it, for each battery.  Called on the event loop."""
 
 
 class Output(Protocol):
@@ -25,7 +27,7 @@ class Output(Protocol):
         """Begin; a bus that is not there yet is no error, it is retried in the background."""
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Take the newest state.  Called from the event loop, at least once a second; must not block or raise."""
+        """Take the newest state.  Called from the event loop, every 1.25 s at least; must not block or raise."""
 
     async def stop(self) -> None:
         """Leave the bus in order."""

@@ -1,15 +1,23 @@
 """Outputs by name, imported only when configured, so that a site without D-Bus never loads it.
 
-An output's package holds `settings.py` (a pydantic model called Settings, importing nothing heavy) and
-`build.py` with `build(settings, clock, commander, identity) -> Output`.
+An output's package holds `settings.py` (a pydantic model called Settings, importing nothing heavy; its property
+`exclusive` names the bus that no second gateway may use) and `build.py` with
+`build(settings, clock, commander, identity) -> Output`.  Where settings can be well-formed and still not work,
+`check.py` holds `problems(settings)`: keys and sentences, found without opening anything.
 """
 
+from collections.abc import Iterable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final
 
+from gateway.extras import missing, needed
+from gateway.model import MissingPart
+from outputs.absent import AbsentOutput
 from outputs.output import Clock, Commander, Output
 
 PACKAGES: Final = {"can_bms": "outputs.can_bms", "venus_dbus": "outputs.venus_dbus"}
+LIBRARIES: Final = {"can_bms": ("can", "cantools"), "venus_dbus": ("dbus", "gi")}
 
 
 def settings_class(name: str) -> Any:
@@ -17,7 +25,34 @@ def settings_class(name: str) -> Any:
     return import_module(f"{PACKAGES[name]}.settings").Settings
 
 
+def problems(name: str, settings: Any) -> Iterable[tuple[tuple[str, ...], str]]:
+    """What of one output's settings cannot be built or opened: the key below the output, and why.
+
+    Raises ModuleNotFoundError where a library is missing without which nobody can tell.
+    """
+    module = f"{PACKAGES[name]}.check"
+    found: Iterable[tuple[tuple[str, ...], str]] = import_module(module).problems(settings) if find_spec(module) else ()
+    return found
+
+
 def build(name: str, settings: Any, clock: Clock, commander: Commander, identity: str) -> Output:
-    """The output called `name`; `identity` is a stable id of this gateway (its bank) for buses that want one."""
-    output: Output = import_module(f"{PACKAGES[name]}.build").build(settings, clock, commander, identity)
+    """The output called `name`; `identity` is a stable id of this gateway (its bank) for buses that want one.
+
+    Where its library is not installed, an output that does nothing but say so.
+    """
+    try:
+        with needed(f"outputs.{name}"):
+            output: Output = import_module(f"{PACKAGES[name]}.build").build(settings, clock, commander, identity)
+    except MissingPart as problem:
+        return AbsentOutput(name, str(problem))
     return output
+
+
+def exclusive(settings: Any) -> str:
+    """The bus on which no second gateway may speak, where an output's settings name one; "" = there is none."""
+    return getattr(settings, "exclusive", "")
+
+
+def missing_library(name: str) -> str:
+    """Why the output called `name` cannot work in this installation; "" = it can."""
+    return missing(f"outputs.{name}", *LIBRARIES[name])

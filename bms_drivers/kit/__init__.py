@@ -25,17 +25,23 @@ from bms_drivers.kit.declare import (
     Values,
     alarm_bits,
     alarm_names,
+    alarm_rows,
     alone,
     date,
     one_frame,
     shown_by,
     simple,
     text,
+    two_levels,
 )
-from bms_drivers.kit.framing import crc16, sum8, sum16
+from bms_drivers.kit.framing import crc8, crc16, sum8, sum16
+from bms_drivers.kit.hex_text import RETURN_CODES, hex_frame, hex_info, hex_splitter
+from bms_drivers.kit.payload import block, by_register, flags, reads, signed_words, unit_asked, words
+from bms_drivers.kit.walk import Next, Walk
 
 __all__ = [
     "ONCE",
+    "RETURN_CODES",
     "Ask",
     "Control",
     "Decode",
@@ -44,6 +50,7 @@ __all__ = [
     "Dropped",
     "Field",
     "Frame",
+    "Next",
     "Option",
     "Poll",
     "Question",
@@ -54,15 +61,29 @@ __all__ = [
     "Table",
     "Talk",
     "Values",
+    "Walk",
     "alarm_bits",
     "alarm_names",
+    "alarm_rows",
     "alone",
+    "block",
+    "by_register",
+    "crc8",
     "crc16",
     "date",
+    "flags",
+    "hex_frame",
+    "hex_info",
+    "hex_splitter",
     "one_frame",
+    "reads",
     "shown_by",
+    "signed_words",
     "simple",
     "sum8",
     "sum16",
     "text",
+    "two_levels",
+    "unit_asked",
+    "words",
 ]

@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from gateway.model import BadLength, Reading
 
@@ -71,6 +71,7 @@ class Registers:
     function: int = 3
     timeout: float = 0.5
     tries: int = 1
+    also: tuple[int, ...] = ()  # further units that may answer; the frame's address says which did
 
 
 Question = Ask | Registers
@@ -83,10 +84,11 @@ class Poll:
 
     name: str
     talk: Callable[[Setup, Values], Talk]  # given settings and all values known so far
-    gives: tuple[str, ...] = ()  # canonical names it may deliver; the feature table is generated from these
+    gives: tuple[str, ...] = ()  # canonical names it may deliver: for the feature table, and to date a reading
     every: float = 0.0  # s; 0 = at each poll, math.inf = once
     essential: bool = False  # a live poll has failed without it
     keep: int = 1  # how many missed answers its values outlive
+    give_up: int = 0  # after so many missed answers in a row it is asked once an hour only; 0 = never
 
 
 ONCE: Final = math.inf
@@ -140,6 +142,26 @@ class Option:
     kind: type = int
     least: float | None = None
     most: float | None = None
+    choices: tuple[Any, ...] = ()  # the only values there are; () = any
+
+    def allows(self, value: Any) -> bool:
+        """Can the setting be this?  None stands for the driver's own choice."""
+        if value is None:
+            return True
+        if self.choices:
+            return value in self.choices
+        kind: Any = type(value)
+        if kind is not self.kind and not (self.kind is float and kind is int):
+            return False
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+    @property
+    def expected(self) -> str:
+        """What it can be, for people."""
+        if self.choices:
+            return f"one of {', '.join(map(str, self.choices))}"
+        bounds = [f"{bound:g}" for bound in (self.least, self.most) if bound is not None]
+        return " ".join((self.kind.__name__, "..".join(bounds))).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +171,7 @@ class SerialLine:
     baud: int
     quiet: float = 0.02  # s of silence before each request
     turnaround: float = 0.03  # s the device usually takes before it answers
+    parity: Literal["N", "E"] = "N"  # none, even
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +181,10 @@ class Detection:
     polls: tuple[str, ...]  # steps of the plan that are asked, the first must answer
     proof: Callable[[Values], str]  # returns what it found, for people; raises WrongDevice
     setups: tuple[Mapping[str, Any], ...] = ({},)  # settings to try in turn
+    siblings: tuple[Mapping[str, Any], ...] = ()  # tried, too, once one of `setups` was found: others on the same bus
+    rank: int = 50  # the lower, the earlier it is tried: quick questions and unmistakable answers first
+    wakes: bool = False  # the first question may only wake it, and is asked twice
+    never_auto: bool = False  # `driver: auto` does not try it, somebody should look at what `scan` says
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +203,7 @@ class Driver:
     standing: str = "decoded from captures"  # or "proven on hardware (who, firmware)", "from documentation only"
     daisy_chain: bool = False
     limits_from_bms: bool = False  # max_charge_current and max_discharge_current are limits, not protection values
+    asked_with: Callable[[bytes], Values] = lambda request: {}  # the settings that a recorded request tells
 
     def setup(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Settings with defaults; names this driver does not have are left out."""
@@ -190,14 +218,14 @@ class Driver:
         raise KeyError(name)
 
 
-_FORMATS: Final = {
+FORMATS: Final = {
     "u8": "B", "i8": "b", "u16": "H", "i16": "h", "u32": "I", "i32": "i", "u64": "Q",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A number at a fixed place: value = (raw + plus) * scale, in `unit`.  A list when `count` is not 1."""
+    """A number at a fixed place: value = (raw + plus) * scale, in `unit`."""
 
     name: str
     offset: int
@@ -214,10 +242,10 @@ class Table:
         """`order` is ">" for big endian, "<" for little endian."""
         self.fields = fields
         self._readers = [
-            (f.name, struct.Struct(order + _FORMATS[f.type]).unpack_from, f.offset, f.plus, f.scale, _digits(f.scale))
+            (f.name, struct.Struct(order + FORMATS[f.type]).unpack_from, f.offset, f.plus, f.scale, digits_of(f.scale))
             for f in fields
         ]
-        self.size = max((f.offset + struct.calcsize(order + _FORMATS[f.type]) for f in fields), default=0)
+        self.size = max((f.offset + struct.calcsize(order + FORMATS[f.type]) for f in fields), default=0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -231,13 +259,13 @@ class Table:
         values: Values = {}
         for name, unpack, offset, plus, scale, digits in self._readers:
             raw = unpack(payload, offset)[0] + plus
-            values[name] = raw if scale == 1 else round(raw * scale, digits)
+            values[name] = raw if scale == 1 else round(raw * scale, digits) + 0  # + 0: no negative zero
         return values
 
 
-def _digits(scale: float) -> int:
+def digits_of(scale: float) -> int:
     """Decimals that a multiple of `scale` can have; rounding to them removes binary noise (0.1 * 3)."""
-    return 0 if scale >= 1 else max(0, math.ceil(-math.log10(scale) - 1e-9))
+    return max(0, math.ceil(-math.log10(abs(scale)) - 1e-9))
 
 
 def alarm_bits(word: int, bits: Mapping[int, tuple[str, int]], supported: Iterable[str]) -> dict[str, int]:
@@ -249,16 +277,31 @@ def alarm_bits(word: int, bits: Mapping[int, tuple[str, int]], supported: Iterab
     return levels
 
 
+def alarm_rows(rows: Mapping[int, Mapping[int, tuple[str, int]]], width: int = 8) -> dict[int, tuple[str, int]]:
+    """One table for `alarm_bits` from a table a byte (or a word of `width` bits): bit n of row r is r * width + n."""
+    return {row * width + bit: alarm for row, bits in rows.items() for bit, alarm in bits.items()}
+
+
+def two_levels(*names: str) -> dict[int, tuple[str, int]]:
+    """Bits in pairs, from bit 0 on: the first of a pair is the warning, the second the alarm."""
+    return {2 * n + level - 1: (name, level) for n, name in enumerate(names) for level in (1, 2)}
+
+
 def alarm_names(bits: Mapping[int, tuple[str, int]], *more: str) -> tuple[str, ...]:
     """The alarms a bit table can raise, each once, and `more`."""
     return tuple(dict.fromkeys([name for name, _ in bits.values()] + list(more)))
 
 
-def alone(finish: Callable[[Values, Setup], Values]) -> Callable[[Values, Setup], Mapping[str, Reading]]:
-    """Assemble for a BMS that speaks for one battery: `finish` derives what takes more than one field."""
+def alone(
+    finish: Callable[[Values, Setup], Values] | None = None, **always: Any
+) -> Callable[[Values, Setup], Mapping[str, Reading]]:
+    """Assemble for a BMS that speaks for one battery.
+
+    `finish` derives what takes more than one answer; `always` is what need not be asked, such as manufacturer="EG4".
+    """
 
     def assemble(values: Values, setup: Setup) -> Mapping[str, Reading]:
-        done = finish(dict(values), setup)
+        done = {**always, **(values if finish is None else finish(dict(values), setup))}
         return {"": Reading(**{name: value for name, value in done.items() if name[0] != "_"})}
 
     return assemble

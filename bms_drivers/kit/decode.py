@@ -8,8 +8,8 @@ from typing import Any
 from bms_drivers.kit.declare import Control, Driver, Values
 from bms_drivers.kit.session import Session
 from bms_drivers.links import converse
-from bms_drivers.links.replay import ReplayLink
-from gateway.model import DeviceRefused, FrameError, LinkTimeout, Reading
+from bms_drivers.links.replay import ReplayLink, Torn
+from gateway.model import ConfigError, DeviceRefused, FrameError, LinkTimeout, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +19,33 @@ class Decoded:
     readings: Mapping[str, Reading]
     unanswered: list[str]  # requests of the plan that the recording lacks, hex
     errors: list[str]
+    torn: list[Torn] = field(default_factory=list)  # requests that were answered, but not whole
     writes: Mapping[str, bool] = field(default_factory=dict)  # switch writes it holds, "charge off" -> accepted?
 
 
 def decode(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Decoded:
-    """Poll `recording` once with the whole plan; `settings` override the recording's own "config"."""
-    settings = {**recording.get("config", {}), **(settings or {})}
+    """Poll `recording` once with the whole plan.
+
+    `settings` override the recording's own "config", and that what its requests tell (the address, mostly).
+    Raises ConfigError for a setting that the driver cannot have.
+    """
+    settings = {**recorded_settings(driver, recording), **(settings or {})}
+    _refuse_settings(driver, settings)
     return asyncio.run(_decode(driver, recording, settings))
+
+
+def recorded_settings(driver: Driver, recording: Mapping[str, Any]) -> Values:
+    """Settings of a recording: its "config", and what its requests tell; where those differ, the first one counts."""
+    told: Values = {}
+    for exchange in recording.get("exchanges", ()):
+        told = {**driver.asked_with(bytes.fromhex(exchange["tx"])), **told}
+    return {**told, **recording.get("config", {})}
+
+
+def _refuse_settings(driver: Driver, settings: Mapping[str, Any]) -> None:
+    for option in driver.options:
+        if not option.allows(value := settings.get(option.name)):
+            raise ConfigError(f"config: {option.name}: {value!r}, expected {option.expected}")
 
 
 async def _decode(driver: Driver, recording: Mapping[str, Any], settings: Mapping[str, Any]) -> Decoded:
@@ -81,4 +101,4 @@ async def _poll_once(driver: Driver, recording: Mapping[str, Any], settings: Map
             readings = session.readings()
         except FrameError as problem:
             errors.append(str(problem))
-    return Decoded(readings, link.unanswered, errors)
+    return Decoded(readings, link.unanswered, errors, list(link.torn.values()))

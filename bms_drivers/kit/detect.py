@@ -1,22 +1,34 @@
 """Which BMS is at the other end of a port: each driver asks its own harmless question and proves what it finds, twice.
 
-Only ports that were offered are touched.  The quick 115200-baud questions come first (sheets jk.md and jk_pb.md,
-section 8).
+Only ports that were offered are touched.  A port is listened to first; where something else talks, nothing is asked.
+Then come the questions, the quick and harmless ones before the rest (Detection.rank).
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bms_drivers.kit import registry
-from bms_drivers.kit.declare import Detection, Driver
+from bms_drivers.kit import registry, talkers
+from bms_drivers.kit.declare import Ask, Detection, Driver, Frame, Question, SerialLine
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
-from bms_drivers.links.factory import open_link
-from gateway.model import DeviceRefused, FrameError, LinkTimeout
+from bms_drivers.links.factory import open_link, port_kind, reaches
+from bms_drivers.links.port import OneTry, Port
+from gateway.model import ConfigError, DeviceRefused, FrameError, LinkTimeout
 
-ORDER: Final = ("jk", "jk_pb", "jbd", "daly")  # the rest follow by name
 PROOFS: Final = 2  # readings in a row that must prove it
+USUAL: Final = 2  # of a driver's settings, those that are tried at once; the rest take minutes
+
+UNKNOWN: Final = Driver(
+    name="auto",
+    title="not found out yet",
+    plan=(),
+    assemble=lambda values, setup: {},
+    detection=Detection((), lambda values: ""),
+)
+"""Stands in for the driver of a battery that is still being looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +40,221 @@ class Found:
     what: str  # for people: "JBD with 16 cells"
 
 
-async def detect(where: str, names: Sequence[str] = ()) -> AsyncIterator[Found]:
-    """Every device on the port `where` that one of the drivers (default: all) recognises.
+Progress = Callable[[str, int, int], None]
+"""Is told what is done now, its number and how many there are."""
 
-    Raises LinkClosed, LinkBusy when the port cannot be used, ConfigError for what is no port.
+
+async def detect(
+    where: str,
+    names: Sequence[str] = (),
+    *,
+    thorough: bool = False,
+    progress: Progress = lambda what, number, total: None,
+) -> AsyncIterator[Found]:
+    """The devices on the port `where` that one of the drivers (default: all that may be tried) recognises.
+
+    Ends with the first driver that recognises one, and its siblings on the bus; `thorough` asks as every driver, with
+    every address, as is done for drivers that are named.  Raises LinkClosed, LinkBusy when the port cannot be used,
+    TalksByItself when something else talks there, ConfigError for what is no port.
     """
-    for name in names or sorted(registry.names(), key=_place):
-        driver = registry.load(name)
-        link = open_link(where, driver)
-        await link.open()
-        try:
-            for setup in driver.detection.setups:
-                what = await _proven(link, driver, setup)
+    drivers = [driver for driver in in_order(names) if names or reaches(port_kind(where), driver)]
+    progress("listening", 0, len(drivers))
+    heard = await _listened(where) if port_kind(where) == "serial" else b""
+    talking = talkers.too_much(heard)
+    for number, driver in enumerate(drivers, 1):
+        progress(driver.name, number, len(drivers))
+        there = False
+        async with _opened(where, driver) as link:
+            async for found in recognised(link, driver, talking=talking, thorough=thorough or bool(names)):
+                there = True
+                yield found
+        if there and not thorough:
+            return
+    talkers.refuse(where, heard)
+
+
+async def recognised(
+    link: Link, driver: Driver, *, talking: bool = False, thorough: bool = False
+) -> AsyncIterator[Found]:
+    """Every device on an open link that `driver` recognises; where it has one there, others on the bus are tried.
+
+    Where somebody is `talking` by itself nothing is asked: only settings with which it listens are tried.
+    """
+    detection, there = driver.detection, False
+    setups = [setup for setup in detection.setups if _listens(driver, setup) is talking]
+    usual, rest = (setups, ()) if thorough else (setups[:USUAL], setups[USUAL:])
+    asked = link if detection.wakes or thorough else OneTry(link)
+    for setup in usual:
+        if what := await _proven(asked, driver, setup):
+            there = True
+            yield Found(driver, setup, what)
+    for setup in (*rest, *detection.siblings) if there else detection.siblings if thorough else ():
+        if what := await _proven(OneTry(link), driver, setup):
+            yield Found(driver, setup, what)
+
+
+def in_order(names: Sequence[str] = ()) -> list[Driver]:
+    """The drivers called so, in that order; default: all that can be recognised, by their rank."""
+    if names:
+        return [registry.load(name) for name in names]
+    drivers = [registry.load(name) for name in registry.names()]
+    able = [driver for driver in drivers if driver.detection.polls]
+    return sorted(able, key=lambda driver: (driver.detection.rank, driver.name))
+
+
+class Search:
+    """Finds out the drivers of batteries on one port, a question a turn, so that others on it are polled meanwhile.
+
+    Where a known BMS shares the port, only drivers that speak on its line can be there, and its line stays as it is.
+    """
+
+    def __init__(self, where: str, known: Sequence[tuple[Driver, Mapping[str, Any]]]) -> None:
+        """`known` are the drivers and settings of the port's other batteries.
+
+        Raises ConfigError for what is no port, or one on which no driver can be found out.
+        """
+        self._serial = port_kind(where) == "serial"
+        self.where = where
+        self._known = [driver for driver, _ in known]
+        self._taken = {_identity(driver, setup) for driver, setup in known}
+        self._one_at_a_time = asyncio.Lock()
+        if not self.candidates:
+            raise ConfigError(f"{where}: no driver finds out what is there; name the driver")
+
+    @property
+    def candidates(self) -> list[Driver]:
+        """Drivers that can be there, those with the quickest questions first."""
+        able = [driver for driver in in_order() if not driver.detection.never_auto]
+        return [driver for driver in able if _suits(self.where, driver, self._known)]
+
+    async def find(self, port: Port, name: str, given: Mapping[str, Any]) -> Found | None:
+        """Ask once as each candidate, for the battery `name` with the settings `given`; None when none proves itself.
+
+        Raises LinkClosed, LinkBusy while the port cannot be used, TalksByItself where something else talks.
+        """
+        async with self._one_at_a_time:
+            heard = await self._listen(port, name)
+            for driver, setup in self._questions(given, talkers.too_much(heard)):
+                if not self._known:
+                    await port.adopt(open_link(self.where, driver))
+                async with port.turn(name) as link:
+                    what = await _proven(Brief(link) if self._known else link, driver, setup)
                 if what:
-                    yield Found(driver, setup, what)
-        finally:
-            await link.close()
+                    await self._settle(port, driver, setup)
+                    return Found(driver, setup, what)
+        talkers.refuse(self.where, heard)
+        return None
+
+    async def _listen(self, port: Port, name: str) -> bytes:
+        """What is heard before anything is asked; nothing where others are asked here already."""
+        if self._known or not self._serial:
+            return b""
+        heard = b""
+        for rate in talkers.RATES:
+            await port.adopt(open_link(self.where, _listener(rate)))
+            async with port.turn(name) as link:
+                heard += await talkers.listen(link, talkers.AGAIN if heard else talkers.LISTEN)
+            if not heard:
+                return b""
+            if talkers.named(heard):
+                talkers.refuse(self.where, heard)
+        return heard
+
+    def _questions(self, given: Mapping[str, Any], talking: bool) -> list[tuple[Driver, dict[str, Any]]]:
+        """Each driver with its likeliest settings first, then the rest: an address that is rare must not keep others
+        waiting.  Devices that are somebody's already are left out; where something talks, drivers that only listen."""
+        each = [(driver, _setups(driver, given)) for driver in self.candidates]
+        first = [(driver, setups[0]) for driver, setups in each if setups]
+        rest = [(driver, setup) for driver, setups in each for setup in setups[1:]]
+        return [
+            question
+            for question in (*first, *rest)
+            if _identity(*question) not in self._taken
+            and (_listens(*question) if talking else bool(given) or not _listens(*question))
+        ]
+
+    async def _settle(self, port: Port, driver: Driver, setup: Mapping[str, Any]) -> None:
+        """From now on the port's line suits this driver, too."""
+        self._taken.add(_identity(driver, setup))
+        if any(known.line != driver.line for known in self._known):
+            await port.adopt(open_link(self.where, *self._known, driver))
+        self._known.append(driver)
 
 
-def _place(name: str) -> tuple[int, str]:
-    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+class Brief(OneTry):
+    """A link that others wait for: each question is asked once, and nobody just listens."""
+
+    async def exchange(self, question: Question) -> Sequence[Frame]:
+        """As the link.  Raises LinkTimeout at once for a question that says nothing."""
+        if isinstance(question, Ask) and not question.request:
+            raise LinkTimeout("a device that only talks by itself does not share its port")
+        return await super().exchange(question)
+
+
+@asynccontextmanager
+async def _opened(where: str, driver: Driver) -> AsyncIterator[Link]:
+    link = open_link(where, driver)
+    await link.open()
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+def _listener(rate: int) -> Driver:
+    """A driver that has nothing to ask."""
+    return replace(UNKNOWN, line=SerialLine(baud=rate))
+
+
+async def _listened(where: str) -> bytes:
+    """What talks on a serial port by itself.  Raises TalksByItself for a talker that is no BMS."""
+    heard = b""
+    for rate in talkers.RATES:
+        async with _opened(where, _listener(rate)) as link:
+            heard += await talkers.listen(link, talkers.AGAIN if heard else talkers.LISTEN)
+        if not heard:
+            return b""
+        if talkers.named(heard):
+            talkers.refuse(where, heard)
+    return heard
+
+
+def _suits(where: str, driver: Driver, known: Sequence[Driver]) -> bool:
+    """Can the driver use such a port, beside those who are there?"""
+    try:
+        open_link(where, *known, driver)
+    except ConfigError:
+        return False
+    return True
+
+
+def _setups(driver: Driver, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The driver's settings to try, each with what the user gave; none where that cannot be."""
+    mine = {option.name: given[option.name] for option in driver.options if option.name in given}
+    if not all(option.allows(mine[option.name]) for option in driver.options if option.name in mine):
+        return []
+    found: list[dict[str, Any]] = []
+    for setup in driver.detection.setups:
+        if (merged := {**setup, **mine}) not in found:
+            found.append(merged)
+    return found
+
+
+def _listens(driver: Driver, setup: Mapping[str, Any]) -> bool:
+    """With these settings the driver asks nothing, it waits for what is said."""
+    talk = driver.poll(driver.detection.polls[0]).talk(driver.setup(setup), {})
+    try:
+        question = next(talk)
+    except (StopIteration, LinkTimeout):
+        return False
+    finally:
+        talk.close()
+    return isinstance(question, Ask) and not question.request
+
+
+def _identity(driver: Driver, setup: Mapping[str, Any]) -> tuple[str, Any]:
+    """What tells one device on a port from another."""
+    return driver.name, driver.setup(setup).get("address")
 
 
 async def _proven(link: Link, driver: Driver, setup: Mapping[str, Any]) -> str:

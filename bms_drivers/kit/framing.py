@@ -16,6 +16,24 @@ def sum16(data: bytes) -> int:
     return sum(data) & 0xFFFF
 
 
+def crc8(data: bytes) -> int:
+    """CRC-8 (polynomial 0x07, start 0, nothing reflected)."""
+    table, crc = _crc8_table(), 0
+    for byte in data:
+        crc = table[crc ^ byte]
+    return crc
+
+
+@functools.cache
+def _crc8_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = (byte << 1 ^ 0x07) & 0xFF if byte & 0x80 else byte << 1
+        table.append(byte)
+    return tuple(table)
+
+
 @functools.cache
 def _crc_table() -> tuple[int, ...]:
     table = []

@@ -1,4 +1,9 @@
-"""What is known of one BMS while its link stands: the polling plan's memory.  No I/O and no clock of its own."""
+"""What is known of one BMS while its link stands: the polling plan's memory.  No I/O and no clock of its own.
+
+Each step of the plan knows when it was answered.  What is known together is as old as the oldest answer that control
+values (voltage, current, cells, temperatures, switches, limits of the BMS) rest on; one step's answer that is too old
+is forgotten alone: cells do not count as known because the pack voltage still comes.
+"""
 
 import math
 from collections.abc import Mapping
@@ -6,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bms_drivers.kit.declare import Driver, Poll, Values
-from gateway.model import Reading
+from gateway.model import CONTROL, Reading
 
 
 @dataclass(slots=True)
@@ -17,6 +22,21 @@ class _Step:
     next_due: float = -math.inf  # s, monotonic
     values: Values = field(default_factory=dict)
     misses: int = 0
+    at: float = -math.inf  # s, monotonic; when it was answered
+    tells: bool = False  # of values that limits rest on
+
+    @property
+    def counts_from(self) -> float:
+        """From when on [s, monotonic] its answer ages.
+
+        What is asked slowly on purpose is not old before its period, and the misses that its driver allows, are over.
+        """
+        return self.at + self.poll.every * (1 + self.poll.keep)
+
+    @property
+    def controls(self) -> bool:
+        """Limits rest on what it told."""
+        return self.tells and bool(self.values)
 
 
 class Session:
@@ -29,7 +49,7 @@ class Session:
     def __init__(self, driver: Driver, settings: Mapping[str, Any] | None = None) -> None:
         self.driver = driver
         self.setup = driver.setup(settings)
-        self._steps = {poll.name: _Step(poll) for poll in driver.plan}
+        self._steps = {poll.name: _Step(poll, tells=_tells(poll)) for poll in driver.plan}
         self.known: Values = {}
         self._told: Values = {}  # what we commanded; outlives every missed answer
 
@@ -37,11 +57,11 @@ class Session:
         """The steps of the plan to be asked now, in order."""
         return [step.poll for step in self._steps.values() if step.next_due <= now]
 
-    def learnt(self, poll: Poll, values: Values, now: float) -> None:
-        """`poll` was answered."""
+    def learnt(self, poll: Poll, values: Values, at: float) -> None:
+        """`poll` was answered at `at` [s, monotonic]."""
         step = self._steps[poll.name]
-        step.values, step.misses = values, 0
-        step.next_due = now + poll.every if poll.every else -math.inf
+        step.values, step.misses, step.at = values, 0, at
+        step.next_due = at + poll.every if poll.every else -math.inf
         self.known.update(values)
 
     def missed(self, poll: Poll, now: float) -> None:
@@ -50,8 +70,31 @@ class Session:
         step.misses += 1
         if poll.every and step.misses >= self.START_TRIES:
             step.next_due = now + max(60.0, min(poll.every, 3600.0))  # tried again now and then
+        if poll.give_up and step.misses >= poll.give_up:
+            step.next_due = now + 3600.0
         if poll.every != math.inf and step.misses > poll.keep and step.values:
             step.values = {}
+            self._relearn()
+
+    def answers(self, poll: Poll) -> bool:
+        """Was `poll` answered when it was last asked?"""
+        step = self._steps[poll.name]
+        return bool(step.values) and not step.misses
+
+    def dated(self) -> float | None:
+        """From when on [s, monotonic] what is known ages: its oldest control answer, never later than the newest.
+
+        None = nothing is known that limits could rest on.
+        """
+        held = [step for step in self._steps.values() if step.controls]
+        return min(*(step.counts_from for step in held), max(step.at for step in held)) if held else None
+
+    def expire(self, before: float) -> None:
+        """Forget what counts as answered before that [s, monotonic], each step alone."""
+        old = [step for step in self._steps.values() if step.values and step.counts_from < before]
+        for step in old:
+            step.values = {}
+        if old:
             self._relearn()
 
     def ask_again(self, name: str) -> None:
@@ -64,9 +107,14 @@ class Session:
         self.known.update(values)
 
     def forget(self) -> None:
-        """The link was lost: another device may be there when it is back."""
+        """The link was lost: another device may be there when it is back.  Nothing to do where nothing is known.
+
+        To be called between rounds: in the middle of one it would take away what has just been answered.
+        """
+        if not any(step.values for step in self._steps.values()):
+            return
         for step in self._steps.values():
-            step.values, step.misses, step.next_due = {}, 0, -math.inf
+            step.values, step.misses, step.next_due, step.at = {}, 0, -math.inf, -math.inf
         self._relearn()
 
     def readings(self) -> Mapping[str, Reading]:
@@ -78,3 +126,8 @@ class Session:
         self.known.update(self._told)
         for step in self._steps.values():
             self.known.update(step.values)
+
+
+def _tells(poll: Poll) -> bool:
+    """Do limits rest on what it tells, again and again?"""
+    return poll.every != math.inf and not CONTROL.isdisjoint(poll.gives)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import threading
 import time
 from collections import Counter
@@ -14,6 +15,9 @@ import can
 from bms_drivers.kit.declare import Frame, Question
 from bms_drivers.links.link import Counters
 from gateway.model import LinkClosed
+from gateway.supervise import Supervisor
+
+log = logging.getLogger("bms_gateway.can")
 
 WAITING_MOST: Final = 1000  # frames kept for a reader that is slow; then the oldest go
 AT_ONCE: Final = 64  # frames read in one go, so that a full bus does not keep the rest of the gateway waiting
@@ -54,6 +58,7 @@ class CanLink:
         self._bus: can.BusABC | None = None
         self._readers: set[asyncio.Queue[CanFrame | None]] = set()
         self._opened = 0
+        self._supervisor = Supervisor(f"reader of {channel}")
 
     async def open(self) -> None:
         """Open the bus, if it is not open.  Raises LinkClosed."""
@@ -117,6 +122,7 @@ class CanLink:
             self._close()
             raise LinkClosed(self._refused(problem)) from None
         self.counters["requests"] += 1
+        self._show("tx", frame)
 
     # ---- receiving
 
@@ -129,26 +135,36 @@ class CanLink:
             threading.Thread(target=self._read_in_thread, args=(bus, loop), name=self.channel, daemon=True).start()
 
     def _read(self, bus: can.BusABC) -> None:
-        try:
-            for _ in range(AT_ONCE):
-                message = bus.recv(0)
-                if message is None:
-                    return
-                self._take(message)
-        except (can.CanError, OSError):
-            self._close()
+        with self._supervisor.trying(lambda fault: self._close()):
+            try:
+                for _ in range(AT_ONCE):
+                    message = bus.recv(0)
+                    if message is None:
+                        return
+                    self._take(message)
+            except (can.CanError, OSError):
+                self._close()
 
     def _read_in_thread(self, bus: can.BusABC, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            while self._bus is bus:
-                message = bus.recv(LOOK)
-                if message is not None:
-                    loop.call_soon_threadsafe(self._take, message)
-        except (can.CanError, OSError):
-            if self._bus is bus:
-                loop.call_soon_threadsafe(self._close)
-        except RuntimeError:
-            return  # the loop was closed while the thread slept
+        def tell(work: Callable[..., None], *words: Any) -> None:
+            try:
+                loop.call_soon_threadsafe(work, *words)
+            except RuntimeError:
+                return  # the loop was closed while the thread slept
+
+        with self._supervisor.trying(lambda fault: tell(self._close_if, bus)):
+            try:
+                while self._bus is bus and not loop.is_closed():
+                    message = bus.recv(LOOK)
+                    if message is not None:
+                        tell(self._take, message)
+            except (can.CanError, OSError):
+                tell(self._close_if, bus)
+
+    def _close_if(self, bus: can.BusABC) -> None:
+        """Close, unless another bus was opened meanwhile."""
+        if self._bus is bus:
+            self._close()
 
     def _take(self, message: can.Message) -> None:
         if message.is_error_frame or message.is_remote_frame:
@@ -156,10 +172,16 @@ class CanLink:
             return
         frame = CanFrame(message.arbitration_id, bytes(message.data), message.is_extended_id, self._clock())
         self.counters["replies"] += 1
+        self._show("rx", frame)
         self.newest[frame.id, frame.extended] = frame
         for reader in self._readers:
             if _put(reader, frame):
                 self.counters["overrun"] += 1
+
+    def _show(self, way: str, frame: CanFrame) -> None:
+        """What goes over the bus, for `run --log debug`."""
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s: %s %03X %s", self.channel, way, frame.id, frame.data.hex(" "))
 
     # ---- errors
 

@@ -1,19 +1,31 @@
 """Which link a port's name means.  Libraries are imported only where the site has such a port."""
 
-import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from bms_drivers.kit.declare import Driver, SerialLine
+from bms_drivers.links.absent import AbsentLink
 from bms_drivers.links.link import Link
 from bms_drivers.links.port import Port
-from gateway.model import ConfigError
+from gateway.extras import missing, needed
+from gateway.model import ConfigError, MissingPart
 
 MODBUS_PORT: Final = 502  # TCP, as registered for Modbus
 MODBUS_LINE: Final = SerialLine(baud=9600)  # where a Modbus driver names no line
-CAN_NAME: Final = re.compile(r"[a-z]*can[a-z0-9_.-]*\d")
+
+FORMS: Final = (  # kind of port, and how its name is written
+    ("replay", r"replay:.+"),
+    ("serial", r"/\S*|(socket|rfc2217|loop)://\S+"),
+    ("tcp", r"tcp:(//)?[^\s/:]+(:\d{1,5})?"),
+    ("ble", r"ble:([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}"),
+    ("can", r"[a-z]*can[a-z0-9_.-]*\d"),
+)
+USABLE: Final = {"serial": {"serial", "modbus"}, "tcp": {"modbus"}, "can": {"can"}}  # kind of port -> transports
+LIBRARIES: Final = {"serial": ("serial",), "tcp": ("pymodbus",), "can": ("can",)}
+WORDS: Final = {"serial": "a serial port", "tcp": "Modbus TCP", "can": "CAN", "ble": "Bluetooth"}
 
 
 def open_port(where: str, drivers: Sequence[Driver]) -> Port:
@@ -21,20 +33,32 @@ def open_port(where: str, drivers: Sequence[Driver]) -> Port:
 
     Raises ConfigError when a driver cannot use such a port, or the drivers cannot share it.
     """
-    return Port(where, _link(where, drivers))
+    return Port(where, open_link(where, *drivers))
 
 
-def open_link(where: str, driver: Driver) -> Link:
-    """A link to `where` for one driver; `open` it before use.  Raises ConfigError as open_port."""
-    return _link(where, [driver])
+def open_link(where: str, *drivers: Driver) -> Link:
+    """A link to `where` that suits all `drivers`; `open` it before use.  Raises ConfigError as open_port.
+
+    Where a library is missing, a link that says so: a battery's fault is its own.
+    """
+    try:
+        with needed(where):
+            return _usable_link(where, drivers)
+    except MissingPart as problem:
+        return AbsentLink(str(problem))
 
 
-def _link(where: str, drivers: Sequence[Driver]) -> Link:
+def missing_library(where: str) -> str:
+    """Why `where` cannot be reached in this installation; "" = it can.  Raises ConfigError for what is no port."""
+    return missing(where, *LIBRARIES.get(port_kind(where), ()))
+
+
+def _usable_link(where: str, drivers: Sequence[Driver]) -> Link:
     kind = port_kind(where)
     if kind == "replay":
         return _replay(where)
-    for driver in drivers:
-        _check_transport(where, kind, driver)
+    if problem := unusable(where, drivers):
+        raise ConfigError(problem)
     if kind == "can":
         from bms_drivers.links.can import CanLink
 
@@ -42,67 +66,102 @@ def _link(where: str, drivers: Sequence[Driver]) -> Link:
     return _tcp(where) if kind == "tcp" else _serial(where, common_line(where, drivers))
 
 
+def kind_of(where: str) -> str:
+    """serial, tcp, can, ble or replay; "" for what is no port."""
+    return next((kind for kind, form in FORMS if re.fullmatch(form, where)), "")
+
+
 def port_kind(where: str) -> str:
-    """serial, tcp, can or replay.  Raises ConfigError for what is no port."""
-    if where.startswith("replay:"):
-        return "replay"
-    if re.fullmatch(r"tcp:(//)?[^\s/:]+(:\d{1,5})?", where):
-        return "tcp"
-    if where.startswith(("/", "socket://", "rfc2217://", "loop://")):
-        return "serial"
-    if CAN_NAME.fullmatch(where):
-        return "can"
+    """As kind_of.  Raises ConfigError for what is no port."""
+    if kind := kind_of(where):
+        return kind
     raise ConfigError(
         f"{where}: no such kind of port; expected /dev/..., socket://host:port, rfc2217://host:port, "
         "tcp:host:port, can0 or replay:FILE"
     )
 
 
-USABLE: Final = {"serial": {"serial", "modbus"}, "tcp": {"modbus"}, "can": {"can"}}  # kind of port -> transports
+def place(where: str) -> str:
+    """What the port is, whatever it is called: the same for ttyUSB0 and its by-id name, for tcp:h and tcp://H:502."""
+    kind = kind_of(where)
+    if kind == "tcp":
+        host, port = _tcp_address(where)
+        return f"tcp:{host.lower()}:{port}"
+    return os.path.realpath(where) if where.startswith("/") else where.lower() if kind in ("serial", "ble") else where
 
 
-def _check_transport(where: str, kind: str, driver: Driver) -> None:
-    if not USABLE[kind] & set(driver.transports):
-        wanted = " or ".join(driver.transports)
-        raise ConfigError(f"{where}: a {driver.name} cannot be reached over such a port, expected one for {wanted}")
+def unusable(where: str, drivers: Sequence[Driver]) -> str:
+    """Why no link to `where` can serve these drivers, one for each battery there; "" = one can.  Opens nothing."""
+    kind = kind_of(where)
+    if kind not in USABLE:
+        return f"{where}: this version cannot read {WORDS.get(kind, kind or 'such a port')} yet, expected {_others()}"
+    for driver in drivers:
+        if not reaches(kind, driver):
+            return f"{where}: a {driver.name} cannot be reached over {WORDS[kind]}, expected one for {_spoken(driver)}"
+    return _different_rates(where, drivers) if kind == "serial" else ""
+
+
+def reaches(kind: str, driver: Driver) -> bool:
+    """Can a port of this kind carry what the driver speaks?"""
+    return bool(USABLE.get(kind, set()) & set(driver.transports))
+
+
+def _others() -> str:
+    return " or ".join(WORDS[kind] for kind in USABLE)
+
+
+def _spoken(driver: Driver) -> str:
+    more = " (socket://host:port for a serial port on the network)" if "serial" in driver.transports else ""
+    return " or ".join(driver.transports) + more
+
+
+def _lines(drivers: Sequence[Driver]) -> dict[str, SerialLine]:
+    return {driver.name: driver.line or MODBUS_LINE for driver in drivers}
+
+
+def _different_rates(where: str, drivers: Sequence[Driver]) -> str:
+    lines = _lines(drivers)
+    if len({(line.baud, line.parity) for line in lines.values()}) < 2:
+        return ""
+    rates = ", ".join(f"{name} {line.baud}{' even' * (line.parity == 'E')}" for name, line in lines.items())
+    return f"{where}: drivers on one port must use one baud rate and parity, these do not: {rates}"
 
 
 def common_line(where: str, drivers: Sequence[Driver]) -> SerialLine:
-    """How a port must be used so that it suits all `drivers`: one baud rate, the longest gaps.
+    """How a port must be used so that it suits all `drivers`: one baud rate and parity, the longest gaps.
 
-    Raises ConfigError when their baud rates differ.
+    Raises ConfigError when their baud rates or parities differ.
     """
-    lines = {driver.name: driver.line or MODBUS_LINE for driver in drivers}
-    if len({line.baud for line in lines.values()}) > 1:
-        rates = ", ".join(f"{name} {line.baud}" for name, line in lines.items())
-        raise ConfigError(f"{where}: drivers on one port must use one baud rate, these do not: {rates}")
+    if problem := _different_rates(where, drivers):
+        raise ConfigError(problem)
+    lines = list(_lines(drivers).values())
     return SerialLine(
-        baud=next(iter(lines.values())).baud,
-        quiet=max(line.quiet for line in lines.values()),
-        turnaround=max(line.turnaround for line in lines.values()),
+        baud=lines[0].baud,
+        parity=lines[0].parity,
+        quiet=max(line.quiet for line in lines),
+        turnaround=max(line.turnaround for line in lines),
     )
 
 
 def _serial(where: str, line: SerialLine) -> Link:
     from bms_drivers.links.serial import SerialLink
 
-    return SerialLink(where, line.baud, quiet=line.quiet, turnaround=line.turnaround)
+    return SerialLink(where, line.baud, quiet=line.quiet, turnaround=line.turnaround, parity=line.parity)
 
 
 def _tcp(where: str) -> Link:
     from bms_drivers.links.modbus import ModbusLink
 
+    return ModbusLink(where, *_tcp_address(where))
+
+
+def _tcp_address(where: str) -> tuple[str, int]:
     host, _, port = where.removeprefix("tcp:").removeprefix("//").partition(":")
-    return ModbusLink(where, host, int(port or MODBUS_PORT))
+    return host, int(port or MODBUS_PORT)
 
 
 def _replay(where: str) -> Link:
+    from bms_drivers.links.recording import load
     from bms_drivers.links.replay import ReplayLink
 
-    file = Path(where.removeprefix("replay:"))
-    try:
-        return ReplayLink(json.loads(file.read_text(encoding="utf-8")))
-    except OSError as problem:
-        raise ConfigError(f"{where}: {problem.strerror}") from None
-    except (ValueError, KeyError, TypeError) as problem:
-        raise ConfigError(f"{where}: not a recording in the vector format ({problem})") from None
+    return ReplayLink(load(Path(where.removeprefix("replay:"))))

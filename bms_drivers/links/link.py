@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from bms_drivers.kit.declare import Frame, Question, Talk, Values
-from gateway.model import FrameError, LinkTimeout
+from gateway.model import DeviceRefused, FrameError, LinkTimeout
 
 Counters = Counter[str]
 """requests, replies, timeout, late (came after the time-out), torn (began but did not end), reopened, and the reasons
@@ -42,10 +42,10 @@ class Tapped(Protocol):
     tap: Tap | None
 
 
-async def converse(link: Link, talk: Talk) -> Values:
-    """Lead `talk` over `link` to its end and return what it learnt.
+async def converse(link: Link, talk: Talk, answered: Callable[[], None] = lambda: None) -> Values:
+    """Lead `talk` over `link` to its end and return what it learnt; `answered` is called at each answer.
 
-    A time-out or unusable frame is raised inside the talk, which may do without that answer.
+    A time-out, an unusable frame or a refusal is raised inside the talk, which may do without that answer.
     Raises LinkError, FrameError, DeviceRefused when the talk does not handle them.
     """
     try:
@@ -53,9 +53,10 @@ async def converse(link: Link, talk: Talk) -> Values:
         while True:
             try:
                 frames = await link.exchange(question)
-            except (LinkTimeout, FrameError) as problem:
+            except (LinkTimeout, FrameError, DeviceRefused) as problem:
                 question = talk.throw(problem)
             else:
+                answered()
                 question = talk.send(frames)
     except StopIteration as end:
         learnt: Values = end.value

@@ -56,7 +56,11 @@ class ModbusLink:
         client = AsyncModbusTcpClient(
             self._host, port=self._port, timeout=CONNECT_WITHIN, retries=0, reconnect_delay=0, trace_packet=self._traced
         )
-        if not await client.connect():
+        try:
+            connected = await client.connect()
+        except ValueError as problem:  # UnicodeError is one: what cannot be the name of a host
+            raise LinkClosed(f"{self.where}: {self._host!r} cannot be a host's name ({problem})") from None
+        if not connected:
             client.close()
             raise LinkClosed(f"{self.where}: no connection to {self._host} port {self._port}; is it on and reachable?")
         self._client = client

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from bms_drivers.kit.declare import Frame, Question
-from bms_drivers.links.link import Counters, Link
+from bms_drivers.links.link import Counters, Link, Tapped
 from gateway.model import LinkBusy, LinkClosed, LinkError
 
 log = logging.getLogger("bms_gateway.port")
@@ -54,6 +54,8 @@ class Port:
         self._away_since: float | None = None
         self._next_try = float("-inf")
         self._problem: LinkError = LinkClosed(f"{name}: not open")
+        if log.isEnabledFor(logging.DEBUG) and isinstance(link, Tapped):
+            link.tap = self._show
 
     @property
     def counters(self) -> Counters:
@@ -81,6 +83,12 @@ class Port:
                 self._lost(problem)
                 raise
 
+    async def adopt(self, link: Link) -> None:
+        """Speak over `link` from the next turn on: another line for another kind of device.  The old one is closed."""
+        async with self._lock:
+            old, self.link = self.link, link
+            await old.close()
+
     @property
     def shared(self) -> bool:
         """More than one battery takes turns here."""
@@ -98,6 +106,10 @@ class Port:
         """Let go of the device for good."""
         self._closed = True
         await self.link.close()
+
+    def _show(self, way: str, data: bytes) -> None:
+        """What goes over the link, for `run --log debug`."""
+        log.debug("%s: %s %s", self.name, way, data.hex(" "))
 
     def _refuse_while_away(self) -> None:
         if self._closed:

@@ -25,13 +25,33 @@ class _Recorded:
         return answer
 
 
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """A request that was answered, but not with a whole answer: what came."""
+
+    request: str  # as in `unanswered`
+    bytes: int
+    frames: int  # good ones of the answer, which are not enough
+    dropped: Mapping[str, int]  # by reason
+    foreign: int  # good frames that answer something else
+    begun: int  # bytes of a frame that does not end
+
+    def __str__(self) -> str:
+        parts = [f"{count} {reason}" for reason, count in self.dropped.items()]
+        parts += [f"{self.foreign} foreign"] if self.foreign else []
+        parts += [f"{self.begun} bytes begun"] if self.begun else []
+        good = f"{self.frames} good {'frame' if self.frames == 1 else 'frames'} of it"
+        return f"{self.request or 'listening'}: {self.bytes} bytes came, {', '.join([good, *parts])}"
+
+
 class ReplayLink:
-    """Answers each request with what was recorded for the same bytes; notes the requests it has no answer to."""
+    """Answers each request with what was recorded for the same bytes; notes those it has no (whole) answer to."""
 
     def __init__(self, recording: Mapping[str, Any]) -> None:
         """`recording` is a case of the vector format: "exchanges" [{"tx", "rx": [hex]}], perhaps "registers"."""
         self.counters: Counters = Counter()
         self.unanswered: list[str] = []
+        self.torn: dict[str, Torn] = {}  # by request
         self._byte_answers: dict[bytes, _Recorded] = {}
         for exchange in recording.get("exchanges", ()):
             recorded = self._byte_answers.setdefault(bytes.fromhex(exchange["tx"]), _Recorded())
@@ -47,51 +67,61 @@ class ReplayLink:
     async def exchange(self, question: Question) -> Sequence[Frame]:
         """The recorded answer.
 
-        Raises LinkTimeout when the recording has none, DeviceRefused when it holds a Modbus exception.
+        Raises LinkTimeout when the recording has no whole one, DeviceRefused when it holds a Modbus exception.
         """
         self.counters["requests"] += 1
-        frames = self._read(question) if isinstance(question, Registers) else self._play(question)
+        frames = self._read(question) if isinstance(question, Registers) else self._play(question, _words(question))
         if frames is None:
-            raise self._missing(question)
+            raise self._missing(_words(question))
         self.counters["replies"] += 1
         return frames
 
-    def _play(self, ask: Ask) -> Sequence[Frame] | None:
+    def _play(self, ask: Ask, what: str) -> Sequence[Frame] | None:
         """The answer to these very bytes; a question that was repeated when it was recorded is repeated here."""
         recorded = self._byte_answers.get(ask.request)
         if recorded is None:
             return None
         for _ in range(max(1, ask.tries)):
-            answer, whole = Answer(ask), False
-            for part in recorded.next():
+            answer, whole, parts = Answer(ask), False, recorded.next()
+            for part in parts:
                 whole = answer.feed(part) or whole
-            for dropped in answer.dropped:
-                self.counters[dropped.reason] += 1
+            dropped = Counter(item.reason for item in answer.dropped)
+            self.counters.update(dropped)
             self.counters["foreign"] += answer.foreign
             if whole or (ask.partial and answer.frames):
+                self.torn.pop(what, None)
                 return answer.frames
+            if came := sum(map(len, parts)):
+                self.torn[what] = Torn(what, came, len(answer.frames), dict(dropped), answer.foreign, answer.torn)
         return None
 
     def _read(self, read: Registers) -> Sequence[Frame] | None:
         """The answer to the same request, else the registers as far as other requests recorded them."""
-        frames = self._play(rtu.question(read))
+        frames = self._play(rtu.question(read), _words(read))
         if frames is not None:
             return rtu.checked(read, frames)
         values = [self._image.get((read.unit, read.function, read.address + n)) for n in range(read.count)]
         if None in values:
             return None
-        payload = b"".join(value.to_bytes(2, "big") for value in values if value is not None)
+        self.torn.pop(_words(read), None)
+        payload = rtu.data_of(read, [value for value in values if value is not None])
         return [Frame(kind=read.address, payload=payload, address=read.unit)]
 
-    def _missing(self, question: Question) -> LinkTimeout:
+    def _missing(self, what: str) -> LinkTimeout:
         self.counters["timeout"] += 1
-        what = rtu.described(question) if isinstance(question, Registers) else question.request.hex()
+        if what in self.torn:
+            return LinkTimeout(f"the recorded answer is torn: {self.torn[what]}")
         if what not in self.unanswered:
             self.unanswered.append(what)
         return LinkTimeout(f"the recording has no answer to {what or 'listening'}")
 
 
-Image = dict[tuple[int, int, int], int]  # (unit, function, register) -> value
+def _words(question: Question) -> str:
+    """A request as it is reported: its bytes, or for Modbus the registers."""
+    return rtu.described(question) if isinstance(question, Registers) else question.request.hex()
+
+
+Image = dict[tuple[int, int, int], int]  # (unit, function, register or bit) -> value
 
 
 def _image(recording: Mapping[str, Any], exchanges: Mapping[bytes, _Recorded]) -> Image:
@@ -104,9 +134,8 @@ def _image(recording: Mapping[str, Any], exchanges: Mapping[bytes, _Recorded]) -
         for parts in recorded.answers:
             answer = Answer(rtu.question(read))
             if answer.feed(b"".join(parts)) and not answer.frames[0].status:
-                data = answer.frames[0].payload
-                words = [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)]
-                image |= {(read.unit, read.function, read.address + n): word for n, word in enumerate(words)}
+                items = rtu.items(read, answer.frames[0].payload)
+                image |= {(read.unit, read.function, read.address + n): item for n, item in enumerate(items)}
     for unit, registers in recording.get("registers", {}).items():
         image |= {(int(unit), 3, int(register)): value for register, value in registers.items()}
     return image

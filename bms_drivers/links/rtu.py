@@ -32,10 +32,12 @@ SILENT: Final = {10: "the gateway has no path to the unit", 11: "the unit behind
 
 @functools.lru_cache(maxsize=512)
 def question(read: Registers) -> Ask:
-    """The RTU request of `read`, and how to recognise its answer."""
+    """The RTU request of `read`, and how to recognise its answer; one of another unit is foreign."""
+    units = (read.unit, *read.also)
     return Ask(
         request=sealed(head(read)),
         split=_splitter(read),
+        answers=lambda frame: frame.address in units,
         size=OVERHEAD + data_size(read),
         timeout=read.timeout,
         tries=read.tries,
@@ -53,8 +55,8 @@ def head(read: Registers) -> bytes:
 
 
 def parsed(request: bytes) -> Registers | None:
-    """The read of registers that these bytes ask for; None for anything else."""
-    if len(request) != 8 or request[1] not in (3, 4) or sealed(request[:6]) != request:
+    """The read of registers or bits that these bytes ask for; None for anything else."""
+    if len(request) != 8 or request[1] not in (1, 2, 3, 4) or sealed(request[:6]) != request:
         return None
     return Registers(
         unit=request[0],
@@ -76,6 +78,20 @@ def checked(read: Registers, frames: Sequence[Frame]) -> Sequence[Frame]:
     return frames
 
 
+def items(read: Registers, data: bytes) -> list[int]:
+    """The registers, or the bits, that the data of an answer holds."""
+    if read.function in BITS:
+        return [data[n >> 3] >> (n & 7) & 1 for n in range(read.count)]
+    return [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)]
+
+
+def data_of(read: Registers, values: Sequence[int]) -> bytes:
+    """The data of an answer that holds these registers or bits."""
+    if read.function in BITS:
+        return sum(bit << n for n, bit in enumerate(values)).to_bytes(data_size(read), "little")
+    return b"".join(value.to_bytes(2, "big") for value in values)
+
+
 def refusal(read: Registers, code: int) -> GatewayError:
     """What an exception response means; a gateway that reports silence is silence."""
     if code in SILENT:
@@ -90,9 +106,9 @@ def described(read: Registers) -> str:
 
 
 def _splitter(read: Registers) -> Splitter:
-    """Finds this read's answer in a byte stream: RTU frames name neither their start nor their question."""
-    answer = bytes((read.unit, read.function, data_size(read) & 0xFF))
-    refused = bytes((read.unit, read.function | REFUSED))
+    """Finds answers to such a read, of any unit, in a byte stream: RTU frames name neither start nor question."""
+    answer = bytes((read.function, data_size(read) & 0xFF))
+    refused = bytes((read.function | REFUSED,))
 
     def split(buffer: bytearray) -> Iterator[Frame | Dropped]:
         start = 0
@@ -120,10 +136,10 @@ def _splitter(read: Registers) -> Splitter:
 
 def _size_at(buffer: bytearray, start: int, answer: bytes, refused: bytes) -> int:
     """Bytes of the answer that may begin at `start`; 0 = none begins there."""
-    there = bytes(buffer[start : start + 3])
+    there = bytes(buffer[start + 1 : start + 3])
     if answer.startswith(there):
-        return OVERHEAD + answer[2]
-    return REFUSAL_SIZE if refused.startswith(there[:2]) else 0
+        return OVERHEAD + answer[1]
+    return REFUSAL_SIZE if refused.startswith(there[:1]) else 0
 
 
 def _frame(read: Registers, whole: bytes) -> Frame:

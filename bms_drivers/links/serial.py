@@ -35,9 +35,11 @@ NO_DEVICE: Final = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO, errno.EN
 class SerialLink:
     """A byte-stream bus.  Closes itself when the device goes; `open` tries again."""
 
-    def __init__(self, url: str, baud: int, *, quiet: float = 0.02, turnaround: float = 0.03) -> None:
-        """`url` as pyserial takes it; `quiet` [s] of silence before each request; `turnaround` [s] as SerialLine."""
-        self.url, self.baud, self.quiet, self.turnaround = url, baud, quiet, turnaround
+    def __init__(
+        self, url: str, baud: int, *, quiet: float = 0.02, turnaround: float = 0.03, parity: str = "N"
+    ) -> None:
+        """`url` as pyserial takes it; `quiet` [s] of silence before each request; the rest as SerialLine."""
+        self.url, self.baud, self.quiet, self.turnaround, self.parity = url, baud, quiet, turnaround, parity
         self.counters: Counters = Counter()
         self.tap: Tap | None = None
         self._pipe: Pipe | None = None
@@ -68,13 +70,16 @@ class SerialLink:
             raise opening_failed(self.url, problem) from None
         except termios.error as problem:  # unplugged within the last millisecond
             raise opening_failed(self.url, OSError(*problem.args)) from None
+        except ValueError as problem:  # UnicodeError is one: what cannot be the name of a host
+            raise LinkClosed(f"{self.url}: cannot be opened ({problem})") from None
         self.counters["reopened"] += bool(self._opened)
         self._opened += 1
         self._unanswered = None
 
     def _open_port(self) -> Any:
         """May block: runs in a thread."""
-        return serial.serial_for_url(self.url, baudrate=self.baud, timeout=0, exclusive=True)
+        parity = "N" if _is_pty(self.url) else self.parity
+        return serial.serial_for_url(self.url, baudrate=self.baud, parity=parity, timeout=0, exclusive=True)
 
     async def close(self) -> None:
         """Let go of the port; may be called at any time."""
@@ -208,7 +213,12 @@ class SerialLink:
 
     def _line_time(self, size: int) -> float:
         """s that `size` bytes take on the line."""
-        return size * BITS_PER_BYTE / self.baud
+        return size * (BITS_PER_BYTE + (self.parity != "N")) / self.baud
+
+
+def _is_pty(url: str) -> bool:
+    """A pseudo-terminal: it has no line, and refuses to be set to a parity."""
+    return Path(url).resolve().is_relative_to("/dev/pts")
 
 
 def opening_failed(url: str, problem: OSError) -> LinkError:

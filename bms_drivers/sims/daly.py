@@ -12,6 +12,8 @@ LEVEL_2: Final = {  # byte, bit; sheet section 6
     "cell_imbalance": (3, 1), "high_internal_temperature": (4, 0), "internal_failure": (5, 0), "short_circuit": (6, 2),
 }  # fmt: skip
 
+TEXTS: Final = {0x57: ("SIMULATED", 5), 0x62: ("SIM-1.0", 2), 0x63: ("DL-BMS-SIM", 2)}  # id: text, frames; section 5
+
 
 def build(pack: Pack, settings: dict[str, Any]) -> "Daly":
     """The board with settings["address"] (1)."""
@@ -62,14 +64,14 @@ class Daly:
         elif identifier == 0x21:
             pack.soc = int.from_bytes(data[6:8], "big") / 10
             yield b"\x01"
-        elif identifier in (0x57, 0x62, 0x63):
-            yield from self._text({0x57: "SIMULATED", 0x62: "SIM-1.0", 0x63: "DL-BMS-SIM"}[identifier])
+        elif identifier in TEXTS:
+            yield from self._text(*TEXTS[identifier])
         else:
             yield from self._measured(identifier)
 
-    def _text(self, words: str) -> Iterator[bytes]:
-        raw = words.encode().ljust(14)
-        for number in range(2):
+    def _text(self, words: str, frames: int) -> Iterator[bytes]:
+        raw = words.encode().ljust(7 * frames)
+        for number in range(frames):
             yield bytes((number + 1,)) + raw[7 * number : 7 * number + 7]
 
     def _measured(self, identifier: int) -> Iterator[bytes]:
@@ -89,6 +91,8 @@ class Daly:
             0x98: self._alarms(),
             0x50: round(pack.capacity * 1000).to_bytes(4, "big") + (3200).to_bytes(4, "big"),
             0x53: bytes((0, 0, 24, 7, 17)),
+            0x5A: b"".join(u16(volts * 10 * len(cells)) for volts in (3.6, 3.65, 2.7, 2.5)),
+            0x5B: b"".join(u16(30000 + amps * 10) for amps in (-100, -120, 100, 120)),
         }
         if identifier in single:
             yield single[identifier]

@@ -1,6 +1,6 @@
 """`port: simulated`: the driver's simulator, in this very process."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from bms_drivers.kit import registry
 from bms_drivers.sims.faults import Faults
 from bms_drivers.sims.pack import Pack
 from bms_drivers.sims.pty import PtyDevice
-from bms_drivers.sims.sim import build
+from bms_drivers.sims.sim import build, cells_of
 from gateway.model import ConfigError
 
 
@@ -19,11 +19,19 @@ async def simulated(
     seed: int,
     faults: Faults | None = None,
     link: Path | None = None,
+    addresses: Sequence[int] = (),
+    cells: int | None = None,
     **pack: Any,
 ) -> PtyDevice:
-    """A started device that answers like `driver`'s BMS.  Raises ConfigError for a driver without a simulator."""
+    """A started device that answers like `driver`'s BMS, or like several on one line, one at each of `addresses`.
+
+    Raises ConfigError for a driver without a simulator, and for a number of cells that the BMS cannot have.
+    """
     if driver not in registry.simulated():
         raise ConfigError(f"{driver}: has no simulator, expected one of {', '.join(registry.simulated())}")
-    device = PtyDevice(build(driver, Pack.of(seed, **pack), setup), faults, link)
+    setups = [{**setup, "address": address} for address in addresses] or [dict(setup)]
+    count = cells_of(driver, cells)
+    first, *others = [build(driver, Pack.of(seed + n, cells=count, **pack), own) for n, own in enumerate(setups)]
+    device = PtyDevice(first, faults, link, *others)
     await device.start()
     return device

@@ -1,4 +1,4 @@
-"""A JBD, from its sheet alone (jbd.md): registers 03 04 05, switches, factory mode, function word, capacity."""
+"""A JBD, from its sheet alone (jbd.md): readings, every parameter that has a meaning there, switches, factory mode."""
 
 from typing import Any, Final
 
@@ -9,6 +9,9 @@ ALARM_BITS: Final = {  # sheet section 6
     "low_charge_temperature": 5, "high_temperature": 6, "low_temperature": 7, "high_charge_current": 8,
     "high_discharge_current": 9, "short_circuit": 10, "internal_failure": 11,
 }  # fmt: skip
+
+TEXTS: Final = {0xA0: b"SIM", 0xA1: b"SP16S100A", 0xA2: b"SIM0004711"}  # maker, model, barcode: length byte first
+MADE: Final = (24 << 9) | (5 << 5) | 17  # 2024-05-17
 
 
 def build(pack: Pack, settings: dict[str, Any]) -> "Jbd":
@@ -70,10 +73,30 @@ class Jbd:
             return 0, b"SIM-SP16S100A"
         if register in (0x03, 0x04):
             return 0, self._basic() if register == 0x03 else self._cells()
-        protected = {0x24: 3650, 0x26: 2500, 0x2D: self.functions}
-        return (0, word(protected[register])) if register in protected else (0x80, b"")
+        if register in TEXTS:
+            return 0, bytes((len(TEXTS[register]),)) + TEXTS[register]
+        if register == 0xAA:
+            return 0, bytes(24)  # twelve counters
+        settings = self._settings()
+        return (0, word(settings[register])) if register in settings else (0x80, b"")
+
+    def _settings(self) -> dict[int, float]:
+        """The parameter registers 0x10 .. 0x46 as they are on the wire; sheet section 5."""
+        pack, count = self.pack, len(self.pack.cells)
+        capacity, rest = pack.capacity * 100, (3450, 3370, 3320, 3300, 3280, 3250, 3220, 3150, 3050)
+        percent = (0x42, 0x32, 0x43, 0x33, 0x44, 0x34, 0x45, 0x35, 0x46)  # at 90, 80, ... 10 %
+        kelvin = {0x18: 65, 0x19: 55, 0x1A: 0, 0x1B: 5, 0x1C: 65, 0x1D: 55, 0x1E: -20, 0x1F: -10}
+        return {
+            0x10: capacity, 0x11: capacity, 0x12: 3500, 0x13: 2700, 0x14: 1, 0x15: MADE, 0x16: 4711, 0x17: pack.cycles,
+            **{register: 2731 + 10 * celsius for register, celsius in kelvin.items()},
+            0x20: 365 * count, 0x21: 355 * count, 0x22: 250 * count, 0x23: 270 * count, 0x24: 3650, 0x25: 3550,
+            0x26: 2500, 0x27: 2700, 0x28: 12000, 0x29: -15000, 0x2A: 3400, 0x2B: 15, 0x2C: 10, 0x2D: self.functions,
+            0x2E: 7, 0x2F: count, **dict(zip(percent, rest, strict=True)),
+        }  # fmt: skip
 
     def _write(self, register: int, data: bytes) -> int:
+        if register == 0x0A:
+            return self._order(data)
         if register == 0x00:
             self.factory = data == b"\x56\x78"
             return 0 if self.factory else 0x81
@@ -96,6 +119,12 @@ class Jbd:
             return 0
         return 0x80
 
+    def _order(self, data: bytes) -> int:
+        """Newer firmware: 01 00 = this is 100 %; sheet section 7."""
+        if data == b"\x01\x00":
+            self.pack.soc = 100.0
+        return 0 if data in (b"\x01\x00", b"\x04\x00", b"\x07\x00") else 0x80
+
     def _basic(self) -> bytes:
         pack = self.pack
         locked = 0 if pack.charge_switch and pack.discharge_switch else 1 << 12
@@ -105,7 +134,7 @@ class Jbd:
         return b"".join(
             (
                 word(pack.voltage, 0.01), signed(pack.flow, 0.01), word(pack.capacity * min(pack.soc, 100) / 100, 0.01),
-                word(pack.capacity, 0.01), word(pack.cycles), word((24 << 9) | (5 << 5) | 17), word(balance), word(0),
+                word(pack.capacity, 0.01), word(pack.cycles), word(MADE), word(balance), word(0),
                 word(alarms), bytes((0x25, round(min(pack.soc, 100)), pack.charge_switch | pack.discharge_switch << 1)),
                 bytes((len(pack.cells), len(sensors))), *(word(2731 + t * 10) for t in sensors),
             )

@@ -1,4 +1,6 @@
-"""A JK with the 4E 57 protocol, from its sheet alone (jk.md): read all, and the three switches."""
+"""A JK with the 4E 57 protocol, from its sheet alone (jk.md): every tag that a board of firmware 11 sends, in its order
+and width, so that a reader with fixed offsets finds them where they are; the three switches.
+"""
 
 from typing import Any, Final
 
@@ -27,6 +29,11 @@ def degrees(value: float) -> bytes:
 def two(value: float) -> bytes:
     """Unsigned, big endian."""
     return round(value).to_bytes(2, "big")
+
+
+def signed(value: float) -> bytes:
+    """Two's complement, big endian."""
+    return round(value).to_bytes(2, "big", signed=True)
 
 
 class Jk:
@@ -69,7 +76,7 @@ class Jk:
             if name:
                 setattr(self.pack, name, bool(info[1]))
                 return [self._frame(command, info[:1])]
-        return [self._frame(command, b"")] if command == 0x01 else []
+        return [self._frame(command, b"")] if command in (0x01, 0x05) else []  # activate, password
 
     def _frame(self, command: int, info: bytes) -> bytes:
         body = bytes(4) + bytes((command, 0, 1)) + info + b"\x00\x00\x00\x01\x68\x00\x00"
@@ -84,7 +91,7 @@ class Jk:
         return b"".join(bytes((tag,)) + raw for tag, raw in self._tags().items())
 
     def _tags(self) -> dict[int, bytes]:
-        """All tags behind the cells, in the order of the sheet's section 5."""
+        """All tags behind the cells, in the order of the sheet's section 5: 195 bytes."""
         pack, count = self.pack, len(self.pack.cells)
         flow = round(abs(pack.flow) * 100) | (0x8000 if pack.flow > 0 else 0)
         warnings = sum(1 << WARNING_BITS[name] for name in pack.alarms if name in WARNING_BITS)
@@ -96,9 +103,11 @@ class Jk:
             0x8A: two(count), 0x8B: two(warnings), 0x8C: two(state), 0x8E: two(365 * count), 0x8F: two(250 * count),
             0x90: two(3650), 0x91: two(3550), 0x92: two(5), 0x93: two(2500), 0x94: two(2650), 0x95: two(5),
             0x96: two(300), 0x97: two(100), 0x98: two(300), 0x99: two(80), 0x9A: two(30), 0x9B: two(3400),
-            0x9C: two(10), 0x9D: bytes((pack.balance_switch,)), 0xA9: bytes((count,)),
-            0xAA: round(pack.capacity).to_bytes(4, "big"),
-            0xAB: bytes((pack.charge_switch,)), 0xAC: bytes((pack.discharge_switch,)), 0xAE: b"\x01", 0xAF: b"\x00",
-            0xB4: b"Input Us", 0xB5: b"2407", 0xB6: bytes(4), 0xB7: b"11.XW_S11.262H_", 0xB9: bytes(4),
+            0x9C: two(10), 0x9D: bytes((pack.balance_switch,)), 0x9E: two(100), 0x9F: two(80), 0xA0: two(70),
+            0xA1: two(60), 0xA2: two(20), 0xA3: two(70), 0xA4: two(70), 0xA5: signed(-5), 0xA6: signed(0),
+            0xA7: signed(-20), 0xA8: signed(-10), 0xA9: bytes((count,)), 0xAA: round(pack.capacity).to_bytes(4, "big"),
+            0xAB: bytes((pack.charge_switch,)), 0xAC: bytes((pack.discharge_switch,)), 0xAD: two(1000), 0xAE: b"\x01",
+            0xAF: b"\x00", 0xB0: two(10), 0xB1: b"\x14", 0xB2: b"123456".ljust(10, b"\0"), 0xB3: b"\x00",
+            0xB4: b"Input Us", 0xB5: b"2407", 0xB6: bytes(4), 0xB7: b"11.XW_S11.262H_", 0xB8: b"\x00", 0xB9: bytes(4),
             0xBA: b"Input UserdaJK_B1A24S15P", 0xC0: b"\x01",
         }  # fmt: skip

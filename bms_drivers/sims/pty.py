@@ -11,27 +11,42 @@ from bms_drivers.sims.sim import Simulator
 from gateway.model import ConfigError
 
 BITS_PER_BYTE: Final = 10
+PIECE: Final = 0.03  # s; a line delivers bytes as they come, here in pieces of so long
 CHUNK: Final = 4096
 
 
-class PtyDevice:
-    """Answers on `path`; wakes up only when something is asked.  The pack lives between two requests."""
+def _left_behind(link: Path) -> bool:
+    """Is it a link as we make them?  What a killed simulator left may lead to somebody else's terminal by now."""
+    return link.is_symlink() and link.readlink().is_relative_to("/dev/pts")
 
-    def __init__(self, simulator: Simulator, faults: Faults | None = None, link: Path | None = None) -> None:
-        """`link` is a stable name for the pty, removed at the end."""
-        self.simulator, self.faults = simulator, faults or Faults()
+
+class PtyDevice:
+    """Answers on `path`; wakes up only when something is asked.  The packs live between two requests."""
+
+    def __init__(
+        self, simulator: Simulator, faults: Faults | None = None, link: Path | None = None, *others: Simulator
+    ) -> None:
+        """`link` is a stable name for the pty, removed at the end; `others` share the line, each by its address."""
+        self.simulators = (simulator, *others)
+        self.faults = faults or Faults()
         self.path = Path()
         self.requests = 0
         self._link = link
         self._master = self._slave = -1
-        self._received = bytearray()
+        self._received = [bytearray() for _ in self.simulators]
         self._lived = 0.0  # s, loop time
+        self._busy_until = 0.0  # s, loop time: when the last byte of what is being said is out
         self._pending: set[asyncio.TimerHandle] = set()
+
+    @property
+    def simulator(self) -> Simulator:
+        """The first, mostly the only one."""
+        return self.simulators[0]
 
     async def start(self) -> None:
         """Open the pty.  Raises ConfigError when the stable name cannot be made; a file that is there is kept."""
-        if self._link is not None and self._link.exists() and not self._link.is_symlink():
-            raise ConfigError(f"{self._link}: is there and no symbolic link; expected a name that is free")
+        if self._link is not None and self._link.exists() and not _left_behind(self._link):
+            raise ConfigError(f"{self._link}: is there and no link of a simulator; expected a name that is free")
         self._master, self._slave = os.openpty()  # the slave stays open here, so that a gateway may close and reopen it
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
@@ -73,22 +88,29 @@ class PtyDevice:
             received = os.read(self._master, CHUNK)
         except OSError:
             return
-        self._received += received
         now = asyncio.get_running_loop().time()
-        self.simulator.pack.advance(now - self._lived)
+        for simulator, buffer in zip(self.simulators, self._received, strict=True):
+            buffer += received
+            simulator.pack.advance(now - self._lived)
+            for reply in simulator.answer(buffer):
+                self.requests += 1
+                spoilt, late = self.faults.spoil(reply)
+                if spoilt:
+                    self._say(spoilt, simulator.turnaround + late)
         self._lived = now
-        for reply in self.simulator.answer(self._received):
-            self.requests += 1
-            spoilt, late = self.faults.spoil(reply)
-            if spoilt:
-                self._say(spoilt, self.simulator.turnaround + late)
 
     def _say(self, reply: bytes, after: float) -> None:
-        """Write when the last byte would have come: readers see it at the same moment, with fewer wake-ups here."""
-        delay = after + len(reply) * BITS_PER_BYTE / self.simulator.baud
+        """Begin in `after` s, or when the line is free; each piece is written when its last byte would have come."""
         loop = asyncio.get_running_loop()
-        handle = loop.call_later(delay, self._write, reply)
-        self._pending = {waiting for waiting in self._pending if waiting.when() > loop.time()} | {handle}
+        self._pending = {waiting for waiting in self._pending if waiting.when() > loop.time()}
+        at = max(loop.time() + after, self._busy_until)
+        byte_time = BITS_PER_BYTE / self.simulator.baud
+        size = max(1, round(PIECE / byte_time))
+        for start in range(0, len(reply), size):
+            piece = reply[start : start + size]
+            at += len(piece) * byte_time
+            self._pending.add(loop.call_at(at, self._write, piece))
+        self._busy_until = at
 
     def _write(self, reply: bytes) -> None:
         try:

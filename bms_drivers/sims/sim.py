@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from bms_drivers.sims.pack import Pack
+from gateway.model import ConfigError
+
+CELLS: Final = range(3, 25)  # cells a simulated pack may have, unless the device's module says otherwise
+USUAL: Final = 16  # cells
 
 
 class Simulator(Protocol):
@@ -22,3 +26,13 @@ def build(name: str, pack: Pack, settings: Mapping[str, Any] | None = None) -> S
     """The simulator of the driver called `name`.  Raises ModuleNotFoundError for a driver that has none."""
     simulator: Simulator = import_module(f"bms_drivers.sims.{name}").build(pack, dict(settings or {}))
     return simulator
+
+
+def cells_of(name: str, wanted: int | None = None) -> int:
+    """How many cells the device called `name` gets: `wanted`, else 16 or the most it can have.  Raises ConfigError."""
+    possible: range = getattr(import_module(f"bms_drivers.sims.{name}"), "CELLS", CELLS)
+    if wanted is None:
+        return min(USUAL, possible[-1])
+    if wanted not in possible:
+        raise ConfigError(f"{name}: cannot have {wanted} cells, expected {possible[0]}..{possible[-1]}")
+    return wanted

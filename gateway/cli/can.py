@@ -163,7 +163,7 @@ def _print(dialect: Dialect, log: Log, as_json: bool) -> None:
         click.echo(json.dumps({"values": values}, indent=1))
         return
     for key, value in values.items():
-        click.echo(f"{key:28} {value}")
+        click.echo(f"{key:28} {value} {dialect.unit(key)}".rstrip())
 
 
 def _json(file: Path) -> Any:

@@ -9,6 +9,7 @@ import click
 
 from gateway.config.load import load
 from gateway.config.schema import Settings
+from gateway.extras import needed
 from gateway.limits.currents import STEP_SIDE, Way
 from gateway.limits.settings import LimitSettings, Table
 from gateway.limits.tables import Curve, Side
@@ -63,13 +64,11 @@ def _lines(tables: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
 
 
 def _draw(limits: LimitSettings, plot: Path) -> None:
-    try:
+    with needed("--plot"):
         import matplotlib
 
         matplotlib.use("Agg")
         from matplotlib import pyplot
-    except ImportError:
-        raise GatewayError("drawing needs matplotlib: pip install 'bms-gateway[plot]'") from None
     figure, axes = pyplot.subplots(2, 2, figsize=(11, 7), layout="constrained")
     for axis, (key, title, unit, ends) in zip(axes.flat, GROUPS, strict=True):
         xs = [ends[0] + (ends[1] - ends[0]) * n / STEPS for n in range(STEPS + 1)]

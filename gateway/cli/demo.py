@@ -23,8 +23,9 @@ from gateway.control import ControlServer, default_path
 from gateway.demo.bus import PrivateBus
 from gateway.demo.inverter import Inverter
 from gateway.demo.view import screen
+from gateway.explain import number
 from gateway.model import GatewayError
-from gateway.report import number, status_lines
+from gateway.report import status_lines
 from gateway.store import Store
 from gateway.wiring import build
 
@@ -88,10 +89,10 @@ def parse_duration(text: str) -> float:
 
 
 async def _demo(folder: Path, seconds: float | None, svg: Path | None) -> bool:
-    house = await _build(folder)
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(signum, stop.set)
+    house = await _build(folder)
     if seconds is not None:
         loop.call_later(seconds, stop.set)
     finished = asyncio.Event()

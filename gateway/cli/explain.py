@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gateway.control import ask
-from gateway.report import explain_lines
+from gateway.explain import explain_lines
 
 
 @click.command(name="explain")
@@ -18,7 +18,8 @@ from gateway.report import explain_lines
 @click.option("-c", "--config", type=click.Path(path_type=Path), default=Path("gateway.yaml"), help="For --curves.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the curves into this .png or .svg.")
 def command(as_json: bool, watch: bool, socket: Path | None, curves: bool, config: Path, plot: Path | None) -> None:
-    """Show every rule's cap, the winner (->), the settings key behind it, and what the charge machine waits for.
+    """Show what binds each limit (->) and what would lift it, then every other rule's cap, each with the settings key
+    behind it, and what the charge machine waits for.
 
     `explain` asks the running gateway; `explain --curves [--plot OUT.png]` reads a configuration file.
     """

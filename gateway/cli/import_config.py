@@ -13,12 +13,15 @@ from gateway.model import ConfigError
 def command(file: Path, output: Path | None) -> None:
     """Print the gateway.yaml that means the same as FILE (default config.ini) of dbus-serialbattery.
 
-    Options without an equal are listed at its end.  A value that dbus-serialbattery would have read as 0 or False
-    (3,45 or "yes") is refused with its line.
+    Options without an equal are listed at its end; those that nobody knows, and what this version cannot do, are also
+    told here.  A value that dbus-serialbattery would have read as 0 or False (3,45 or "yes") is refused with its line.
     """
     from gateway.config.importer import convert
 
-    written = convert(_text(file), str(file))
+    imported = convert(_text(file), str(file))
+    written = imported.yaml
+    for note in imported.notes:
+        click.echo(note, err=True)
     if output is None:
         click.echo(written, nl=False)
         return

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import click
 
+from gateway.extras import needed
+from gateway.limits.checks import doubts
 from gateway.limits.scenario import Moment, Scenario, differences, load, out, run
 from gateway.model import GatewayError
 
@@ -34,6 +36,8 @@ def command(file: Path, as_json: bool, check: bool, plot: Path | None) -> None:
     if plot is not None and plot.suffix not in (".png", ".svg"):
         raise GatewayError(f"{plot}: cannot be drawn, expected a name that ends in .png or .svg")
     whole = load(file)
+    for doubt in doubts(whole.settings):
+        click.echo(f"{file}: doubt: {doubt}", err=True)
     moments = list(run(whole)) if plot is not None else [moment for moment in run(whole) if moment.row is not None]
     rows = [moment for moment in moments if moment.row is not None]
     if as_json:
@@ -76,10 +80,8 @@ def _table(whole: Scenario, rows: Iterable[Moment]) -> Iterable[str]:
 
 def _draw(whole: Scenario, moments: Sequence[Moment], target: Path) -> None:
     """Cells, charge voltage, current limits and the state over time.  Raises GatewayError."""
-    try:
+    with needed("--plot"):
         from matplotlib.figure import Figure
-    except ImportError:
-        raise GatewayError("--plot needs matplotlib: pip install 'bms-gateway[plot]'") from None
     figure = Figure(figsize=(10, 10), layout="constrained")
     cells, volts, amps, state = figure.subplots(4, 1, sharex=True, height_ratios=(3, 2, 3, 1.2))
     figure.suptitle(whole.title or whole.name, fontsize=11)

@@ -2,12 +2,14 @@
 
 import logging
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Final
 
 import click
 
 from gateway import VERSION
+from gateway.extras import needed
 from gateway.model import GatewayError
 
 COMMANDS: Final = {  # name: (module, one line for --help)
@@ -36,9 +38,10 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import one command."""
+        """Import one command; of one that there is not, name the nearest."""
         if name not in COMMANDS:
-            return None
+            near = get_close_matches(name, COMMANDS, n=1)
+            ctx.fail(f"no command is called {name!r}, {f'did you mean {near[0]}?' if near else 'see --help'}")
         command: click.Command = import_module(f"gateway.cli.{COMMANDS[name][0]}").command
         return command
 
@@ -61,7 +64,8 @@ def main() -> None:
     """Entry point: errors end in one line on stderr, exit 1; wrong usage exits with 2."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        cli.main(prog_name="bms-gateway", standalone_mode=True)
+        with needed("this command"):
+            cli.main(prog_name="bms-gateway", standalone_mode=True)
     except GatewayError as problem:
         print(problem, file=sys.stderr)
         sys.exit(1)

@@ -1,53 +1,38 @@
 """bms-gateway run: the service."""
 
 import asyncio
-import logging
-import os
-import signal
-import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
-from gateway.config.doubts import doubts
 from gateway.config.load import load
-from gateway.config.schema import Settings
-from gateway.control import ControlServer, default_path
-from gateway.wiring import build
+from gateway.control import default_path
+from gateway.locks import Locks
+from gateway.logs import to_stderr
+from gateway.service import Service, claim
 
-LEVELS = ("debug", "info", "warning", "error")
+LEVELS: Final = ("debug", "info", "warning", "error")
+USUAL: Final = Path("gateway.yaml")
 
 
 @click.command(name="run")
-@click.option("-c", "--config", type=click.Path(path_type=Path), default=Path("gateway.yaml"), show_default=True)
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("-c", "--config", type=click.Path(path_type=Path), help="The same as FILE.")
 @click.option("--socket", type=click.Path(path_type=Path), help="Where `status` and `explain` ask.")
 @click.option("--log", "level", type=click.Choice(LEVELS), default="info", show_default=True, help="debug adds frames.")
-def command(config: Path, socket: Path | None, level: str) -> None:
-    """Read the batteries of CONFIG, decide, and feed the outputs until stopped (Ctrl-C, SIGTERM).
+def command(file: Path | None, config: Path | None, socket: Path | None, level: str) -> None:
+    """Read the batteries of FILE (default gateway.yaml), decide, and feed the outputs until stopped (Ctrl-C, SIGTERM).
 
-    A missing port, CAN interface or D-Bus is said once and retried; the rest works meanwhile.
+    A missing port, CAN interface or D-Bus is said once and retried; the rest works meanwhile. SIGHUP has FILE read
+    again: what is the same runs on without a gap, and a file with mistakes changes nothing.
     """
-    settings = load(config)
-    log_to_stderr(level)
-    for doubt in doubts(settings):
-        logging.getLogger("bms_gateway").warning("%s: %s", config, doubt)
-    asyncio.run(serve(settings, socket or settings.control_socket or default_path()))
-
-
-def log_to_stderr(level: str) -> None:
-    """One line an event; under systemd without the time, which the journal adds itself."""
-    stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format=f"{stamp}%(levelname)s %(message)s", force=True
-    )
-    logging.getLogger("bms_gateway").setLevel(level.upper())
-
-
-async def serve(settings: Settings, socket: Path) -> None:
-    """Build everything and run until a signal says stop."""
-    gateway = await build(settings)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await gateway.run(stop, ControlServer(socket, gateway.answer))
+    if file is not None and config is not None and file != config:
+        raise click.UsageError(f"{file} and --config {config}: one of them, expected one configuration")
+    path = file or config or USUAL
+    settings = load(path)
+    with Locks() as locks:
+        claim(locks, settings)
+        where = socket or settings.control_socket or default_path()
+        with to_stderr(level) as lines:
+            asyncio.run(Service(path, settings, where, locks, lines).run())

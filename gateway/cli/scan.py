@@ -1,40 +1,75 @@
 """bms-gateway scan: find BMSs on the ports offered."""
 
 import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
 
 import click
 
-from bms_drivers.kit import registry
-from bms_drivers.kit.detect import Found, detect
+from bms_drivers.kit.detect import Found, detect, in_order
 from gateway.model import GatewayError, LinkError
+
+
+@dataclass(slots=True)
+class Scanned:
+    """One port: what was found there, or why nothing could be."""
+
+    port: str
+    found: list[Found] = field(default_factory=list)
+    problem: str = ""
 
 
 @click.command(name="scan")
 @click.argument("ports", nargs=-1, required=True)
 @click.option("--driver", "drivers", multiple=True, help="Try only this driver; may be given several times.")
-def command(ports: tuple[str, ...], drivers: tuple[str, ...]) -> None:
+@click.option("--thorough", is_flag=True, help="Ask as every driver with every address; takes minutes a port.")
+@click.option("--json", "as_json", is_flag=True, help="What was found, as one JSON object.")
+def command(ports: tuple[str, ...], drivers: tuple[str, ...], thorough: bool, as_json: bool) -> None:
     """Ask on each of PORTS which BMS is there, and print the yaml to paste under `batteries:`.
 
-    Only the ports named are touched. Do not offer a port on which something else listens (a GPS, an energy meter).
+    Only the ports named are touched. Each is listened to first: where something talks that is no BMS (a GPS, an
+    energy meter, a Victron device), nothing is asked. A BMS is found when two answers in a row prove it.
     """
-    for name in drivers:
-        registry.load(name)
-    found = asyncio.run(_scan(ports, drivers))
-    if not found:
-        raise GatewayError(f"nothing recognised on {', '.join(ports)}; is the BMS awake, and the wiring right?")
+    in_order(drivers)  # a name that is none is said before anything is opened
+    scanned = asyncio.run(_scan(ports, drivers, thorough))
+    if as_json:
+        click.echo(json.dumps({"ports": [_json(port) for port in scanned]}, indent=1))
+    elif found := [(port.port, device) for port in scanned for device in port.found]:
+        click.echo("batteries:")
+        for number, (port, device) in enumerate(found, 1):
+            click.echo("\n".join(_yaml(port, device, number)))
+    if not any(port.found for port in scanned):
+        silent = [port.port for port in scanned if not port.problem]
+        hint = f"nothing recognised on {', '.join(silent)}; is the BMS awake, and the wiring right?" if silent else ""
+        raise GatewayError("\n".join([*(port.problem for port in scanned if port.problem), *([hint] if hint else [])]))
 
 
-async def _scan(ports: tuple[str, ...], drivers: tuple[str, ...]) -> int:
-    found = 0
-    for port in ports:
-        click.echo(f"{port}: asking as {', '.join(drivers or registry.names())} ...", err=True)
-        try:
-            async for device in detect(port, drivers):
-                found += 1
-                click.echo("\n".join(_yaml(port, device, found)))
-        except LinkError as problem:
-            click.echo(str(problem), err=True)
-    return found
+async def _scan(ports: tuple[str, ...], drivers: tuple[str, ...], thorough: bool) -> list[Scanned]:
+    """Ports side by side: each waits for its own time-outs."""
+    return list(await asyncio.gather(*(_one(port, drivers, thorough) for port in dict.fromkeys(ports))))
+
+
+async def _one(port: str, drivers: tuple[str, ...], thorough: bool) -> Scanned:
+    scanned = Scanned(port)
+
+    def progress(what: str, number: int, total: int) -> None:
+        step = f"{what} ({number} of {total}, {total - number} left)" if number else what
+        click.echo(f"{port}: {step}", err=True)
+
+    try:
+        async for device in detect(port, drivers, thorough=thorough, progress=progress):
+            scanned.found.append(device)
+            click.echo(f"{port}: found {device.what} (driver: {device.driver.name})", err=True)
+    except LinkError as problem:
+        scanned.problem = str(problem)
+        click.echo(scanned.problem, err=True)
+    return scanned
+
+
+def _json(port: Scanned) -> dict[str, Any]:
+    found = [{"driver": device.driver.name, **device.setup, "what": device.what} for device in port.found]
+    return {"port": port.port, "found": found, "problem": port.problem}
 
 
 def _yaml(port: str, device: Found, number: int) -> list[str]:

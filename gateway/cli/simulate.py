@@ -13,7 +13,9 @@ import click
 from bms_drivers.kit import registry
 from bms_drivers.sims.faults import KINDS, Faults
 from bms_drivers.sims.host import simulated
+from bms_drivers.sims.pack import Pack
 from bms_drivers.sims.pty import PtyDevice
+from gateway.locks import Held, Locks
 from gateway.model import ALARMS, GatewayError
 
 HELP = """Lines on standard input while it runs:
@@ -26,13 +28,14 @@ HELP = """Lines on standard input while it runs:
   alarm high_voltage on    or off
   fault silent on          or off, or a number: the next so many answers (late: seconds)
   switch charge off        as if the BMS itself had opened it
+  @2 current -30           of the second address, where there are several
 """
 
 
 @click.command(name="simulate", epilog=HELP)
 @click.argument("driver", type=click.Choice(registry.simulated()))
 @click.option("--link", type=click.Path(path_type=Path), help="A stable name for the pty.")
-@click.option("--cells", default=16, show_default=True, type=click.IntRange(3, 24))
+@click.option("--cells", type=click.IntRange(3, 24), help="Default 16, or the most that the BMS can have.")
 @click.option("--capacity", default=100.0, show_default=True, type=click.FloatRange(1, 10000), help="Ah")
 @click.option("--soc", default=50.0, show_default=True, type=click.FloatRange(0, 100), help="%")
 @click.option("--current", default=10.0, show_default=True, type=click.FloatRange(-2000, 2000), help="A, + = charging")
@@ -40,11 +43,13 @@ HELP = """Lines on standard input while it runs:
 @click.option(
     "--speed", default=1.0, show_default=True, type=click.FloatRange(0, 10000), help="Simulated seconds a second."
 )
-@click.option("--address", type=int, help="Where the protocol has addresses.")
+@click.option(
+    "--address", "addresses", type=int, multiple=True, help="Where the protocol has addresses; several on one line."
+)
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same cells.")
 @click.option("--fault", "given", multiple=True, metavar="KIND[=VALUE]", help=f"One of {', '.join(KINDS)}.")
 def command(
-    driver: str, link: Path | None, address: int | None, seed: int, given: tuple[str, ...], **pack: Any
+    driver: str, link: Path | None, addresses: tuple[int, ...], seed: int, given: tuple[str, ...], **pack: Any
 ) -> None:
     """Answer as DRIVER's BMS does, with its timing and a living pack; prints the path it answers on.
 
@@ -54,17 +59,39 @@ def command(
     for fault in given:
         kind, _, value = fault.partition("=")
         _set_fault(faults, kind, value or "on")
-    setup = {} if address is None else {"address": address}
-    asyncio.run(_serve(driver, setup, seed, faults, link, pack))
+    _check_addresses(driver, addresses)
+    with Locks() as locks:
+        _take(link, locks)
+        asyncio.run(_serve(driver, addresses, seed, faults, link, pack))
+
+
+def _take(link: Path | None, locks: Locks) -> None:
+    """Make sure that no other simulator answers under this name.  Raises GatewayError."""
+    try:
+        if link is not None:
+            locks.take_name(f"simulate {link.parent.resolve() / link.name}")
+    except Held as held:
+        raise GatewayError(
+            f"{link}: another simulator{held.holder} answers there; expected a name that is free"
+        ) from None
+
+
+def _check_addresses(driver: str, addresses: tuple[int, ...]) -> None:
+    """Raises GatewayError for addresses that the driver has not, or that are given twice."""
+    option = next((option for option in registry.load(driver).options if option.name == "address"), None)
+    if addresses and option is None:
+        raise GatewayError(f"--address: a {driver} has no address, it is alone on its line")
+    if len(set(addresses)) < len(addresses):
+        raise GatewayError(f"--address: {', '.join(map(str, addresses))}: each may be given once")
 
 
 async def _serve(
-    driver: str, setup: dict[str, Any], seed: int, faults: Faults, link: Path | None, pack: dict[str, Any]
+    driver: str, addresses: tuple[int, ...], seed: int, faults: Faults, link: Path | None, pack: dict[str, Any]
 ) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)  # first: whoever sees the path may end it at once
-    device = await simulated(driver, setup, seed=seed, faults=faults, link=link, **pack)
+    device = await simulated(driver, {}, seed=seed, faults=faults, link=link, addresses=addresses, **pack)
     click.echo(link or device.path)
     sys.stdout.flush()
     _listen(loop, device)
@@ -99,13 +126,16 @@ def _obeyed(device: PtyDevice, words: list[str]) -> str:
 
 
 def _obey(device: PtyDevice, words: list[str]) -> None:
-    pack, what = device.simulator.pack, words[0]
+    which = 0
+    if words[0].startswith("@"):
+        which, words = _index(words[0][1:], len(device.simulators)), words[1:]
+    pack, what = device.simulators[which].pack, words[0]
     if what == "current":
         pack.current = _number(words[1])
     elif what == "soc":
         pack.soc = _number(words[1])
     elif what == "cell":
-        _hold_cell(device, _index(words[1], len(pack.cells)), words[2])
+        _hold_cell(pack, _index(words[1], len(pack.cells)), words[2])
     elif what == "temperature":
         pack.temperatures[_index(words[1], len(pack.temperatures))] = _number(words[2])
     elif what == "alarm" and words[1] in ALARMS:
@@ -118,8 +148,7 @@ def _obey(device: PtyDevice, words: list[str]) -> None:
         raise ValueError(what)
 
 
-def _hold_cell(device: PtyDevice, number: int, value: str) -> None:
-    pack = device.simulator.pack
+def _hold_cell(pack: Pack, number: int, value: str) -> None:
     if value == "off":
         pack.held_cells.pop(number, None)
     else:

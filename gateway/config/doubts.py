@@ -1,39 +1,105 @@
 """What is allowed but perhaps not meant: said at start and by `check`, never a reason to refuse."""
 
-from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.config.parts import missing_parts
+from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed, port_kind
 from gateway.limits.checks import doubts as limit_doubts
+
+NETWORK: Final = Path("/sys/class/net")  # Linux: one entry for each network interface
+SERIAL: Final = ("/dev/serial/by-id/*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*")
+SHOWN_MOST: Final = 4
+WIDE: Final = 3.0  # V per 16 cells
+LONGEST: Final = 107  # bytes of a Unix socket's name in Linux
 
 
 def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
     """One sentence for each thing that looks unintended; each begins with the key it is about."""
-    found = [*_outputs(settings), *_bank(settings), *limit_doubts(settings.limits)]
+    catalogue = catalogue or installed()
+    found = [*missing_parts(settings), *_outputs(settings), *_bank(settings), *_socket(settings)]
+    found += limit_doubts(settings.limits)
     for battery in settings.batteries:
-        found += _battery(battery, catalogue or installed())
+        found += _battery(battery, catalogue)
         if battery.limits is not None:
             found += [f"{battery.name}: {doubt}" for doubt in limit_doubts(battery.limits) if doubt not in found]
     return found
 
 
-def _outputs(settings: Settings) -> list[str]:
+def _outputs(settings: Settings) -> Iterator[str]:
     if not settings.outputs:
-        return ["outputs: none is configured, so the gateway tells nobody; expected can_bms or venus_dbus"]
-    return []
+        yield "outputs: none is configured, so the gateway tells nobody; expected can_bms or venus_dbus"
+    inverter: Any = settings.outputs.get("can_bms")
+    if inverter is None:
+        return
+    if inverter.silence_after == 0:
+        yield "outputs.can_bms.silence_after: 0 s, so after a loss the inverter is not told 0 A, it hears nothing more"
+    for battery in settings.batteries:
+        if battery.port == inverter.channel:
+            yield f"outputs.can_bms.channel: {battery.port} is also {battery.name}'s port: inverter and BMS hear both"
 
 
-def _bank(settings: Settings) -> list[str]:
-    found = []
+def _bank(settings: Settings) -> Iterator[str]:
+    bank = settings.bank
     if not any(battery.control for battery in settings.batteries):
-        found.append("batteries: all have control: false, so no limits are ever given")
+        yield "batteries: all have control: false, so no limits are ever given"
     for name in ("charge_current_limit", "discharge_current_limit"):
-        if getattr(settings.bank, name) == 0:
-            found.append(f"bank.{name}: 0 A forbids this direction for ever; remove the line for no cap")
+        if getattr(bank, name) == 0:
+            yield f"bank.{name}: 0 A forbids this direction for ever; remove the line for no cap"
+    if bank.join_voltage_difference > WIDE:
+        yield (
+            f"bank.join_voltage_difference: {bank.join_voltage_difference:g} V per 16 cells lets very different"
+            " batteries be connected, with a high current between them"
+        )
     kinds = {battery.port == SIMULATED for battery in settings.batteries}
     if kinds == {True, False}:
-        found.append("batteries: simulated and real ones in one bank; limits will rest on invented values")
-    return found
+        yield "batteries: simulated and real ones in one bank; limits will rest on invented values"
 
 
-def _battery(battery: BatterySettings, catalogue: Catalogue) -> list[str]:
-    if battery.address is not None and battery.driver != AUTO and not catalogue.has_addresses(battery.driver):
-        return [f"{battery.name}: address {battery.address} is not used, {battery.driver} has no addresses"]
-    return []
+def _socket(settings: Settings) -> Iterator[str]:
+    length = len(str(settings.control_socket or "").encode())
+    if length > LONGEST:
+        yield f"control_socket: {length} bytes where {LONGEST} at most are possible: status and explain will not work"
+
+
+def _battery(battery: BatterySettings, catalogue: Catalogue) -> Iterator[str]:
+    if battery.address is None:
+        return
+    if battery.driver == AUTO:
+        yield f"{battery.name}: address {battery.address} is not used, auto takes the first BMS that answers"
+    elif not catalogue.has_addresses(battery.driver):
+        yield f"{battery.name}: address {battery.address} is not used, {battery.driver} has no addresses"
+
+
+# ---- on this machine, now
+
+
+def absent(settings: Settings) -> Iterator[str]:
+    """Ports and buses that are not there at the moment; they may be plugged in later, so `run` only waits for them."""
+    for battery in settings.batteries:
+        if not _is_there(battery.port, port_kind(battery.port)):
+            yield f"{battery.name}: port {battery.port} is not there now{_instead(battery.port)}"
+    inverter: Any = settings.outputs.get("can_bms")
+    if inverter is not None and not _is_there(inverter.channel, _kind_of_channel(inverter.interface)):
+        yield f"outputs.can_bms.channel: {inverter.channel} is not there now{_instead(inverter.channel)}"
+
+
+def _kind_of_channel(interface: str) -> str:
+    return {"socketcan": "can", "slcan": "serial"}.get(interface, "")
+
+
+def _is_there(name: str, kind: str) -> bool:
+    """True too for what cannot be looked at from here."""
+    if kind == "serial" and name.startswith("/"):
+        return Path(name.partition("@")[0]).exists()
+    return kind != "can" or (NETWORK / name).exists()
+
+
+def _instead(name: str) -> str:
+    """What there is of the same kind."""
+    if name.startswith("/"):
+        there = [str(path) for form in SERIAL for path in sorted(Path("/").glob(form.lstrip("/")))]
+    else:
+        there = [path.name for path in sorted(NETWORK.glob("*can*"))]
+    return f"; there is {', '.join(there[:SHOWN_MOST])}" if there else ""

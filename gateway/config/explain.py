@@ -4,6 +4,7 @@ Ranges, units and choices come from the JSON Schema of the settings, so they are
 """
 
 import difflib
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -178,10 +179,42 @@ def old_name(key: str) -> str:
     return f"dbus-serialbattery's name, here it is {new}" if new else "dbus-serialbattery's name, it has no equal here"
 
 
+POLES: Final[Mapping[str, str]] = {  # words that turn a setting into another one -> what they stand for
+    **dict.fromkeys(("charge", "charging", "cc", "ccl", "cccm"), "charge"),
+    **dict.fromkeys(("discharge", "discharging", "dc", "dcl", "dccm"), "discharge"),
+    **dict.fromkeys(("cvl", "cvcm"), "voltage"),
+    **{word: word for word in ("float", "bulk", "reset", "min", "max", "low", "high", "warning", "alarm")},
+    **{word: word for word in ("reported", "measured", "below", "until", "hold", "rate")},
+}
+AKIN: Final = 0.8  # how like such a word a misspelt one must be
+
+
 def nearest(word: str, known: Sequence[str]) -> str:
-    """The one of `known` that looks most like `word`; "" when none does."""
-    found = difflib.get_close_matches(word.lower().replace("-", "_"), [k.lower() for k in known], n=1, cutoff=0.6)
-    return next((k for k in known if found and k.lower() == found[0]), "")
+    """The one of `known` that looks most like `word` and is not about its opposite; "" when none does."""
+    about = poles(word)
+    if any(len(choice) > 1 for choice in about):
+        return ""  # a misspelt word that may be either of two opposites
+    names = {name.lower(): name for name in known if poles(name) == about}
+    found = difflib.get_close_matches(word.lower().replace("-", "_"), names, n=1, cutoff=0.6)
+    return names[found[0]] if found else ""
+
+
+@functools.cache
+def poles(name: str) -> frozenset[frozenset[str]]:
+    """Which of opposites a name is about, as discharge and not charge; for a misspelt word those it might be."""
+    words = re.findall(r"[a-z]+", name.lower())
+    return frozenset(choice for word in words if (choice := frozenset(POLES[near] for near in _like(word))))
+
+
+def _like(word: str) -> list[str]:
+    """The words of POLES that `word` is or, misspelt, might be."""
+    return [word] if word in POLES else difflib.get_close_matches(word, POLES, n=len(POLES), cutoff=AKIN)
+
+
+def hint(word: str, known: Sequence[str]) -> str:
+    """What a misspelt name may have meant, or which names there are."""
+    near = nearest(word, known)
+    return f"did you mean {near}?" if near else f"expected one of {', '.join(known)}"
 
 
 def number_advice(word: str, unit: str) -> str:

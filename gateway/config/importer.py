@@ -1,85 +1,83 @@
 """A config.ini of dbus-serialbattery as gateway.yaml.
 
-Sheet: limits.md section 10 (every option, its default, and names it had before).  What has no equal here becomes a
-comment that says so; what is wrong is refused with its line, where that driver would have gone on with 0 or False.
+Sheet: limits.md section 10 (every option, its default, and names it had before).  What has no equal here, or that
+nobody knows, becomes a comment that says so; what is wrong is refused with its line, where that driver would have gone
+on with 0 or False.  Where its defaults are not ours, its own numbers are written.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
+from gateway.config.draft import Draft, Value
 from gateway.config.explain import Explainer, nearest, number_advice, show, truth
+from gateway.config.import_batteries import batteries
 from gateway.config.ini import Entry, read_ini
 from gateway.config.load import examine
-from gateway.config.options import NO_EQUAL, OPTIONS, PAIRS, RENAMED, RETHOUGHT, Kind
-from gateway.config.schema import AUTO, Catalogue, installed
-from gateway.config.tree import Path, Problem
-from gateway.config.write import Remarks, to_yaml
-from gateway.limits.reference_options import KEYS, PINNED, WORDS
+from gateway.config.options import GATHERED, NO_EQUAL, OLDER_LISTS, OPTIONS, PAIRS, RENAMED, RETHOUGHT, Kind
+from gateway.config.schema import Catalogue, installed
+from gateway.config.survey import survey
+from gateway.config.tree import Path, Problem, dotted
+from gateway.config.write import to_yaml
+from gateway.limits.reference_options import KEYS, OFF, WORDS, from_reference, in_our_words
 from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
 
-PORT: Final = "/dev/ttyUSB0"
 SENSOR: Final = "EXTERNAL_SENSOR_DBUS"
-INVERT: Final = "INVERT_CURRENT_MEASUREMENT"
-Value = bool | float | list[float] | str | None
+THEIRS: Final = "as dbus-serialbattery has it"
+NO_VALUE: Final = "no value, expected a number; or remove the line"
+JUST_ABOVE: Final = 0.1  # % SoC, where the full current begins again
 
 
-@dataclass(slots=True)
-class Draft:
-    """The gateway.yaml that is being written, and which option each of its keys comes from."""
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The gateway.yaml, and what its owner should look at, a line each."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)  # by today's option name
-    values: dict[str, Value] = field(default_factory=dict)  # likewise; only sound ones
-    data: dict[str, Any] = field(default_factory=dict)
-    origin: dict[Path, Entry] = field(default_factory=dict)
-    remarks: Remarks = field(default_factory=dict)
-    without: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-
-    def refuse(self, entry: Entry, text: str) -> None:
-        """Note that an option is wrong."""
-        self.problems.append(Problem(entry.line, (entry.name,), text))
-
-    def put(self, path: Path, value: Any, entry: Entry) -> None:
-        """Set one key, making the sections around it."""
-        section = self.data
-        for part in path[:-1]:
-            section = section.setdefault(str(part), {})
-        section[str(path[-1])] = value
-        self.origin[path] = entry
-
-    def text(self, name: str) -> str:
-        """A text option; "" when it is not given."""
-        return str(self.values.get(name) or "")
+    yaml: str
+    notes: tuple[str, ...]
 
 
-def convert(text: str, source: str, catalogue: Catalogue | None = None) -> str:
-    """The gateway.yaml, as text that `load` accepts.  Raises ConfigError with a line for every mistake in `text`."""
+def convert(text: str, source: str, catalogue: Catalogue | None = None) -> Imported:
+    """The gateway.yaml that means the same.  Raises ConfigError with a line for every mistake in `text`."""
+    catalogue = catalogue or installed()
     options, problems = read_ini(text)
     draft = Draft(problems=problems)
     for entry in options.values():
         _take(entry, draft)
-    _batteries(draft, catalogue or installed())
+    _rethink(draft)
+    batteries(draft, catalogue)
     _limits(draft)
     _external(draft)
     draft.data["outputs"] = {"venus_dbus": {}}
-    _without_equal(draft)
-    written = to_yaml(draft.data, draft.remarks, _head(source), draft.without)
-    traced = (_traced(problem, draft) for problem in examine(written, catalogue)[1])
-    draft.problems += [problem for problem in traced if problem]
-    if draft.problems:
+    for name, entry in draft.entries.items():
+        if name in NO_EQUAL and entry.text:
+            draft.leave(name, NO_EQUAL[name])
+    notes = [f"{source}:{entry.line}: {entry.name}: {hint}" for entry, hint in draft.unknown]
+    notes += _unbuildable(draft, source, catalogue)
+    return Imported(_written(draft, source), tuple(notes))
+
+
+def _unbuildable(draft: Draft, source: str, catalogue: Catalogue) -> Iterator[str]:
+    """What this version cannot do, as remarks and notes.  Raises ConfigError for mistakes in the options."""
+    settings, found = examine(_written(draft, source), catalogue, surveyed=False)
+    draft.problems += [problem for one in found if (problem := _traced(one, draft))]
+    if draft.problems or settings is None:
         raise ConfigError(*dict.fromkeys(problem.show(source) for problem in sorted(draft.problems)))
-    return written
+    for mistake in survey(settings, catalogue).mistakes:
+        draft.remarks[mistake.path] = mistake.text
+        yield f"{source}: {dotted(mistake.path)}: {mistake.text}"
 
 
-def _head(source: str) -> list[str]:
-    return [
+def _written(draft: Draft, source: str) -> str:
+    head = [
         f"Made by bms-gateway import-config from {source}.",
-        "What is not written here has its default; what has no equal is listed at the end.",
+        "What config.ini does not say is as in the newest dbus-serialbattery: written here where our default differs.",
+        "What has no equal is listed at the end.",
     ]
+    unknown = [f"{entry.name} = {entry.text}: {hint}" for entry, hint in draft.unknown]
+    return to_yaml(draft.data, draft.remarks, head, {"No equal here": draft.without, "Unknown, left out": unknown})
 
 
 # ---- reading the options
@@ -88,17 +86,24 @@ def _head(source: str) -> list[str]:
 def _take(entry: Entry, draft: Draft) -> None:
     """One option under today's name, its text understood by its kind."""
     name = RENAMED.get(entry.name, entry.name)
-    kind, name = RETHOUGHT.get(name) or (OPTIONS.get(name, ("", ""))[0], name)
+    kind, name = RETHOUGHT.get(name) or ((OPTIONS | GATHERED).get(name, ("", ""))[0], name)
     if not kind:
-        near = nearest(entry.name, [*OPTIONS, *RENAMED])
-        draft.refuse(entry, f"unknown option, {f'did you mean {near}?' if near else 'remove the line'}")
+        near = nearest(entry.name, [*OPTIONS, *RENAMED, *GATHERED])
+        draft.unknown.append((entry, f"unknown option, left out{f'; did you mean {near}?' if near else ''}"))
     elif (other := draft.entries.setdefault(name, entry)) is not entry:
         draft.refuse(entry, f"the same as {other.name} in line {other.line}; keep one of them")
+    elif name in NO_EQUAL:
+        draft.values[name] = entry.text
     elif wrong := _WRONG[kind](entry.text, _unit(name)):
         draft.refuse(entry, wrong)
     else:
         draft.values[name] = _READ[kind](entry.text)
-        if entry.name in RETHOUGHT:
+
+
+def _rethink(draft: Draft) -> None:
+    """Options whose value meant something else, once all others are known."""
+    for name, entry in draft.entries.items():
+        if name in draft.values and entry.name in _RETHINK:
             draft.values[name] = _RETHINK[entry.name](draft.values[name], draft.values)
 
 
@@ -159,106 +164,123 @@ _RETHINK: Final[Mapping[str, Callable[[Value, Mapping[str, Value]], Value]]] = {
     "CVL_ICONTROLLER_MODE": lambda on, others: 2 if on else 1,
     "CELL_VOLTAGE_DIFF_KEEP_MAX_VOLTAGE_TIME_RESTART": _deviation,
     "TEMP_BATTERY": lambda sensor, others: [int(sensor)] if sensor else [1, 2, 3, 4],  # type: ignore[arg-type]
+    "TEMPERATURE_SOURCE_BATTERY": lambda sensors, others: [1, 2, 3, 4] if sensors == [0] else sensors,
 }
 
 
-# ---- batteries
-
-
-def _batteries(draft: Draft, catalogue: Catalogue) -> None:
-    """The list of batteries: those that are named, else one whose port is a guess that the owner must look at."""
-    types = [word.strip() for word in draft.text("BMS_TYPE").split(",") if word.strip()]
-    driver = driver_name(types[0], catalogue) if len(types) == 1 else AUTO
-    found = [*_bluetooth(draft, catalogue), *_can(draft, driver, catalogue), *_addressed(draft, driver, catalogue)]
-    batteries = found or [{"driver": driver, "port": PORT}]
-    interval = draft.values.get("POLL_INTERVAL")
-    for number, battery in enumerate(batteries, 1):
-        battery |= {"poll_interval": interval} if interval is not None else {}
-        path = ("batteries", number - 1)
-        if battery["driver"] == AUTO:
-            was = f"{', '.join(types)}: " if types else ""
-            draft.remarks[(*path, "driver")] = f"{was}write your BMS, see `bms-gateway drivers`"
-        if battery["port"] == PORT:
-            draft.remarks[(*path, "port")] = "config.ini does not say where it is: write your port"
-    draft.data["batteries"] = [{"name": f"battery-{n}", **battery} for n, battery in enumerate(batteries, 1)]
-    for name, key in (("POLL_INTERVAL", "poll_interval"), ("BATTERY_ADDRESSES", "address")):
-        for index in range(len(batteries)):
-            if name in draft.entries:
-                draft.origin["batteries", index, key] = draft.entries[name]
-
-
-def driver_name(old: str, catalogue: Catalogue) -> str:
-    """Our driver for one of that project's BMS types (Jkbms_Pb, LltJbd, ...); auto when there is none."""
-    plain = old.lower().replace("jkbms", "jk").replace("lltjbd", "jbd").replace("_", "")
-    return next((name for name in catalogue.names() if name.replace("_", "") == plain), AUTO)
-
-
-def _bluetooth(draft: Draft, catalogue: Catalogue) -> list[dict[str, Any]]:
-    """BLUETOOTH_BMS: type and MAC, comma separated."""
-    found = []
-    for pair in filter(None, (part.strip() for part in draft.text("BLUETOOTH_BMS").split(","))):
-        match = re.fullmatch(r"(\w+)\s+((?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2})", pair)
-        if match is None:
-            draft.refuse(draft.entries["BLUETOOTH_BMS"], f"{pair!r}, expected TYPE AA:BB:CC:DD:EE:FF, ...")
-            continue
-        driver = driver_name(match[1], catalogue)
-        if "ble" not in catalogue.transports(driver):
-            driver = AUTO
-        found.append({"driver": driver, "port": f"ble:{match[2].upper()}"})
-    return found
-
-
-def _can(draft: Draft, driver: str, catalogue: Catalogue) -> list[dict[str, Any]]:
-    """CAN_PORT: interfaces with a BMS, comma separated."""
-    speaks_can = driver if "can" in catalogue.transports(driver) else AUTO
-    ports = [part.strip() for part in draft.text("CAN_PORT").split(",")]
-    return [{"driver": speaks_can, "port": port} for port in ports if port]
-
-
-def _addressed(draft: Draft, driver: str, catalogue: Catalogue) -> list[dict[str, Any]]:
-    """BATTERY_ADDRESSES: several on one serial port, hexadecimal, comma separated."""
-    found: list[dict[str, Any]] = []
-    driver = driver if catalogue.has_addresses(driver) else AUTO
-    for word in filter(None, (part.strip() for part in draft.text("BATTERY_ADDRESSES").split(","))):
-        if not re.fullmatch(r"0x[0-9A-Fa-f]{1,4}|\d{1,4}", word):
-            draft.refuse(draft.entries["BATTERY_ADDRESSES"], f"{word!r}, expected addresses such as 0x01, 0x02")
-            continue
-        found.append({"driver": driver, "port": PORT, "address": int(word, 0)})
-    return found
-
-
-# ---- limits and the rest
+# ---- limits
 
 
 def _limits(draft: Draft) -> None:
-    """Every option that concerns limits, under its own key; PINNED is what that project does where we do otherwise."""
-    _complete_pairs(draft)
-    for pinned, number in PINNED.items():
-        _pin(draft.data, ("limits", *pinned.split(".")), number)
-    for name, value in draft.values.items():
-        entry = draft.entries.get(name)
-        if name not in KEYS or entry is None:
-            continue
-        path = ("limits", *KEYS[name].split("."))
-        if name in WORDS:
-            if value in WORDS[name]:
-                draft.put(path, WORDS[name][value], entry)
-            else:
-                choices = ", ".join(f"{number} ({word})" for number, word in WORDS[name].items())
-                draft.refuse(entry, f"{show(value)}, expected one of {choices}")
-        elif value is None and name not in _OFF:
-            draft.refuse(entry, "no value, expected a number; or remove the line")
-        else:
-            off, *same = _OFF.get(name, (None,))
-            draft.put(path, off if value is None or value in same else value, entry)
+    """Every option that concerns limits, under its own key; then what differs from our defaults without being said."""
+    _gather(draft)
+    partners = set(_complete_pairs(draft))
+    for name in KEYS:
+        if name in draft.values:
+            _limit(draft, name)
+    for name in partners:
+        draft.remarks[_path(name)] = THEIRS
+    given = {_path(name) for name in KEYS if name in draft.values}
+    for path, value in spelled_out(_theirs(), LimitSettings().model_dump(mode="json", by_alias=True)):
+        if (full := ("limits", *path)) not in given:
+            draft.put(full, value)
+            draft.remarks[full] = THEIRS
     _rising(draft.data.get("limits", {}))
 
 
-def _pin(section: dict[str, Any], path: Path, value: Any) -> None:
-    """Set one key, making the sections around it."""
-    for part in path[:-1]:
-        section = section.setdefault(str(part), {})
-    section[str(path[-1])] = list(value) if isinstance(value, tuple) else value
+def _path(name: str) -> Path:
+    return ("limits", *KEYS[name].split("."))
+
+
+def _limit(draft: Draft, name: str) -> None:
+    """One option under our key, or refused."""
+    entry, value = draft.entries[name], draft.values[name]
+    if name in WORDS and value not in WORDS[name]:
+        choices = ", ".join(f"{number} ({word})" for number, word in WORDS[name].items())
+        draft.refuse(entry, f"{show(value)}, expected one of {choices}")
+    elif value is None and name not in OFF:
+        draft.refuse(entry, NO_VALUE)
+    else:
+        draft.put(_path(name), in_our_words(name, value), entry)
+
+
+@cache
+def _theirs() -> Mapping[str, Any]:
+    """The limits of a dbus-serialbattery in whose config.ini nothing is said, in our keys."""
+    usual = {name: _READ[OPTIONS[name][0]](OPTIONS[name][1]) for name in KEYS}
+    found = from_reference(usual).model_dump(mode="json", by_alias=True)
+    _rising(found)
+    return found
+
+
+def spelled_out(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every key in which `theirs` differs from `ours`; of the two lists of a table both."""
+    differing = {key for key, value in theirs.items() if value != ours[key]}
+    for pair in ({"points", "fractions"}, {"reported", "measured"}):
+        differing |= pair if differing & pair else set()
+    for key in theirs:
+        if isinstance(theirs[key], Mapping):
+            yield from spelled_out(theirs[key], ours[key], (*path, key))
+        elif key in differing:
+            yield (*path, key), theirs[key]
+
+
+def _gather(draft: Draft) -> None:
+    """Tables by SoC as they were before: three limits and their fractions, in options of their own."""
+    for prefix, way in (("CC", "CHARG"), ("DC", "DISCHARG")):
+        given = [name for name in GATHERED if name.startswith(prefix) and name in draft.values]
+        today = (f"SOC_WHILE_{way}ING", f"MAX_{way}E_CURRENT_SOC_FRACTION")
+        empty = [name for name in given if draft.values[name] is None]
+        for name in empty:
+            draft.refuse(draft.entries[name], NO_VALUE)
+        if empty or not given:
+            continue
+        if both := next((draft.entries[name] for name in today if name in draft.entries), None):
+            draft.refuse(
+                draft.entries[given[0]], f"the same table as {both.name} in line {both.line}; keep one of them"
+            )
+            continue
+        limits = [_gathered(draft, f"{prefix}_SOC_LIMIT{n}") for n in (1, 2, 3)]
+        shares = [_gathered(draft, f"{prefix}_CURRENT_LIMIT{n}_FRACTION") for n in (1, 2, 3)]
+        points = [100.0, *limits] if prefix == "CC" else [*limits, limits[-1] + JUST_ABOVE]
+        for name, numbers in zip(today, (points, [*shares, 1.0]), strict=True):
+            draft.values[name], draft.entries[name] = numbers, draft.entries[given[0]]
+
+
+def _gathered(draft: Draft, name: str) -> float:
+    """One of these options, or its default of then."""
+    return float(draft.values.get(name, _number(GATHERED[name][1])))  # type: ignore[arg-type]
+
+
+def _complete_pairs(draft: Draft) -> Iterator[str]:
+    """Of two lists that are one table, the one that is not given has that project's default of then; yields it."""
+    for pair in PAIRS:
+        given = [name for name in pair if name in draft.values]
+        for missing in pair:
+            if len(given) == 1 and missing not in draft.values:
+                draft.values[missing] = _partner(missing, len(draft.values[given[0]]))  # type: ignore[arg-type]
+                draft.entries[missing] = draft.entries[given[0]]
+                yield missing
+
+
+def _partner(name: str, length: int) -> list[float]:
+    """The default of a list, of the newest release in which it had this length."""
+    defaults = [_numbers(text) for text in (OPTIONS[name][1], *OLDER_LISTS.get(name, ()))]
+    return next((numbers for numbers in defaults if len(numbers) == length), defaults[0])
+
+
+def _rising(section: Mapping[str, Any]) -> None:
+    """Tables whose points fall, turned round: they mean the same and are easier to compare."""
+    for inner in section.values():
+        if not isinstance(inner, dict):
+            continue
+        points, fractions = inner.get("points"), inner.get("fractions")
+        if points and fractions and points == sorted(points, reverse=True):
+            inner |= {"points": points[::-1], "fractions": fractions[::-1]}
+        _rising(inner)
+
+
+# ---- the rest
 
 
 def _external(draft: Draft) -> None:
@@ -277,55 +299,13 @@ def _external(draft: Draft) -> None:
             draft.put((*root, key), path, draft.entries[f"{SENSOR}_PATH_{key.upper()}"])
 
 
-def _complete_pairs(draft: Draft) -> None:
-    """Of two lists that are one table, the one that is not given has that project's default."""
-    for pair in PAIRS:
-        given = [name for name in pair if name in draft.values]
-        for missing in pair:
-            if len(given) == 1 and missing not in draft.values:
-                draft.values[missing] = _numbers(OPTIONS[missing][1])
-                draft.entries[missing] = draft.entries[given[0]]
-
-
-def _rising(section: Mapping[str, Any]) -> None:
-    """Tables whose points fall, turned round: they mean the same and are easier to compare."""
-    for inner in section.values():
-        if not isinstance(inner, dict):
-            continue
-        points, fractions = inner.get("points"), inner.get("fractions")
-        if points and fractions and points == sorted(points, reverse=True):
-            inner |= {"points": points[::-1], "fractions": fractions[::-1]}
-        _rising(inner)
-
-
-_OFF: Final[Mapping[str, tuple[float | None, ...]]] = {
-    "SOC_RESET_AFTER_DAYS": (None, 0),
-    "BATTERY_CAPACITY": (None, 99),
-    "SWITCH_TO_FLOAT_WAIT_FOR_SEC": (0,),
-    "SWITCH_TO_FLOAT_CELL_VOLTAGE_DIFF": (None, 10),
-    "SWITCH_TO_BULK_CELL_VOLTAGE_DIFF": (None, 10),
-    "SWITCH_TO_BULK_SOC_THRESHOLD": (None, 0),
-}
-"""What an empty option is here, and values that mean the same; sheet: limits.md sections 3.2 and 3.7."""
-
-
-def _without_equal(draft: Draft) -> None:
-    """Options that are set and lead nowhere here."""
-    for name, entry in draft.entries.items():
-        if name in NO_EQUAL and entry.text and not (name == INVERT and draft.values.get(name) == 1):
-            text = "(not shown)" if "PASSWORD" in name else entry.text
-            draft.without.append(f"{entry.name} = {text}: {NO_EQUAL[name]}")
-
-
 def _traced(problem: Problem, draft: Draft) -> Problem | None:
     """A mistake in what was written, as one of the options that it came from.
 
     None when one of these is wrong already, so that the mistake may be none.
     """
     path = problem.path
-    refused = {
-        ("limits", *KEYS[name].split(".")) for name in (KEYS.keys() & draft.entries.keys()) - draft.values.keys()
-    }
+    refused = {_path(name) for name in (KEYS.keys() & draft.entries.keys()) - draft.values.keys()}
     if any(place[: len(path)] == path for place in refused):
         return None
     below = [entry for origin, entry in draft.origin.items() if origin[: len(path)] == path]

@@ -7,20 +7,20 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from gateway.config.explain import Explainer, nearest
+from gateway.config.explain import Explainer, hint
 from gateway.config.schema import (
     AUTO,
-    SIMULATED,
     BankSettings,
     BatterySettings,
     Catalogue,
     Settings,
     battery_class,
     installed,
-    port_kind,
 )
+from gateway.config.survey import look
 from gateway.config.tree import NOTHING, Document, Problem, dotted, read
 from gateway.config.tree import Path as KeyPath
+from gateway.limits.sense import Contradiction, told
 from gateway.limits.settings import OF_THE_BANK, LimitSettings
 from gateway.model import ConfigError
 from outputs.registry import PACKAGES, settings_class
@@ -44,14 +44,19 @@ def parse(text: str, source: str = "gateway.yaml", catalogue: Catalogue | None =
     return settings
 
 
-def examine(text: str, catalogue: Catalogue | None = None) -> tuple[Settings | None, list[Problem]]:
-    """The settings in `text`, or None and what is wrong with it, ordered by line."""
+def examine(
+    text: str, catalogue: Catalogue | None = None, *, surveyed: bool = True
+) -> tuple[Settings | None, list[Problem]]:
+    """The settings in `text`, or None and what is wrong with it, ordered by line.
+
+    `surveyed` False leaves out what is well-formed and cannot be built.
+    """
     document = read(text)
     settings = None
     if document.data is None and not document.problems:
         document.add((), "the file is empty, expected at least batteries: with name, driver and port of one battery")
     elif isinstance(document.data, dict):
-        settings = _Reader(document, catalogue or installed()).settings()
+        settings = _Reader(document, catalogue or installed()).settings(surveyed=surveyed)
     elif document.data is not None:
         document.add((), "expected sections (lines such as batteries:, bank:, limits:, outputs:)")
     return settings, sorted(document.problems, key=_order)
@@ -100,15 +105,18 @@ class _Reader:
         self._drivers = sorted({*catalogue.names(), AUTO})
         self._whole = Explainer(Settings)
 
-    def settings(self) -> Settings | None:
+    def settings(self, *, surveyed: bool = True) -> Settings | None:
         """Everything, or None when it cannot be."""
         data = self._document.data
         inner = _Frame.model_fields.keys() - {"state_dir", "control_socket"}
         frame = self._check(_Frame, {key: None if key in inner else value for key, value in data.items()}, ())
         bank = self._section("bank", data)
         limits = self._section("limits", data)
-        batteries = self._batteries(data)
+        numbered = self._batteries(data)
+        batteries = list(numbered.values())
         outputs = self._outputs(data)
+        for mistake in look(numbered, outputs, self._catalogue).mistakes if surveyed else ():
+            self._document.add(mistake.path, mistake.text)
         if bank is not None:
             self._refuse_two_counters(bank, [limits, *(battery.limits for battery in batteries)])
         if self._document.problems or frame is None or bank is None or limits is None:
@@ -139,20 +147,21 @@ class _Reader:
         for name, value in given.items():
             path = ("outputs", name)
             if name not in PACKAGES:
-                self._document.add(path, f"no output is called {name!r}, {_hint(name, list(PACKAGES))}")
+                self._document.add(path, f"no output is called {name!r}, {hint(name, list(PACKAGES))}")
             elif (checked := self._check(settings_class(name), value, path)) is not None:
                 found[name] = checked
         return found
 
-    def _batteries(self, data: Mapping[str, Any]) -> list[BatterySettings]:
+    def _batteries(self, data: Mapping[str, Any]) -> dict[int, BatterySettings]:
+        """Those that are sound, by their numbers."""
         given = data.get("batteries")
         path: KeyPath = ("batteries",)
         if not isinstance(given, list) or not given:
             self._document.add(path, "expected a list (lines that begin with -) of at least one battery")
-            return []
-        found = [self._battery(item, (*path, index)) for index, item in enumerate(given)]
-        self._refuse_twins([item if isinstance(item, dict) else {} for item in given])
-        return [battery for battery in found if battery is not None]
+            return {}
+        found = {index: self._battery(item, (*path, index)) for index, item in enumerate(given)}
+        self._refuse_namesakes([item if isinstance(item, dict) else {} for item in given])
+        return {index: battery for index, battery in found.items() if battery is not None}
 
     def _battery(self, data: Any, path: KeyPath) -> BatterySettings | None:
         if not isinstance(data, dict):
@@ -170,22 +179,11 @@ class _Reader:
         """The settings class of this battery's driver; of any driver while it is not known which."""
         name = data.get("driver")
         if isinstance(name, str) and name in self._drivers:
-            model = battery_class(name, self._catalogue.options(name))
-            self._refuse_port(name, data.get("port"), path)
-            return model
+            return battery_class(name, self._catalogue.options(name))
         if isinstance(name, str):
-            self._document.add((*path, "driver"), f"no driver is called {name!r}, {_hint(name, self._drivers)}")
+            self._document.add((*path, "driver"), f"no driver is called {name!r}, {hint(name, self._drivers)}")
         every = {option.name: option for driver in self._drivers for option in self._catalogue.options(driver)}
         return battery_class("any", [option for key, option in every.items() if key in data])
-
-    def _refuse_port(self, driver: str, port: object, path: KeyPath) -> None:
-        """A port of a kind that the driver cannot speak over."""
-        kind = port_kind(port) if isinstance(port, str) else ""
-        speaks = self._catalogue.transports(driver)
-        if kind in ("can", "ble") and speaks and kind not in speaks:
-            self._document.add((*path, "port"), f"{port} is {kind.upper()}, {driver} speaks {', '.join(speaks)}")
-        if kind == "serial" and speaks and not set(speaks) - {"can", "ble"}:
-            self._document.add((*path, "port"), f"{port} is a serial port, {driver} speaks {', '.join(speaks)}")
 
     def _own_limits(self, own: object, path: KeyPath) -> LimitSettings | None:
         """The bank's limits with one battery's differences laid over them."""
@@ -211,37 +209,14 @@ class _Reader:
                 text = f"is for the whole bank, expected at the top level as limits.{dotted_key}"
                 self._document.add((*path, *sections, last), text)
 
-    def _refuse_twins(self, batteries: Sequence[Mapping[str, Any]]) -> None:
-        """Two batteries with one name, or with one place on one bus."""
-        names: dict[object, int] = {}
-        places: dict[object, int] = {}
+    def _refuse_namesakes(self, batteries: Sequence[Mapping[str, Any]]) -> None:
+        """Two batteries with one name."""
+        names: dict[str, int] = {}
         for index, battery in enumerate(batteries):
-            name, port, driver = battery.get("name"), battery.get("port"), battery.get("driver")
+            name = battery.get("name")
             if isinstance(name, str) and (first := names.setdefault(name.lower(), index)) != index:
                 line = self._document.line(("batteries", first, "name"))
                 self._document.add(("batteries", index, "name"), f"{name!r} is taken, see line {line}")
-            if not isinstance(port, str) or not isinstance(driver, str) or port_kind(port) in ("", SIMULATED):
-                continue
-            address = self._address(driver, battery)
-            if not isinstance(address, int | None):
-                continue
-            first = places.setdefault((port.lower() if port_kind(port) == "ble" else port, address), index)
-            if first != index:
-                self._document.add(("batteries", index, "port"), self._shared_port(port, address, first, index))
-
-    def _shared_port(self, port: str, address: object, first: int, second: int) -> str:
-        lines = [self._document.line(("batteries", index, "port")) for index in (first, second)]
-        where = f"{port} in lines {lines[0]} and {lines[1]}"
-        if address is None:
-            return f"two batteries on {where}, expected two addresses or, where a BMS has none, two ports"
-        return f"two batteries with address {address} on {where}, expected two addresses"
-
-    def _address(self, driver: str, battery: Mapping[str, Any]) -> object:
-        """The address that tells this battery from others on its bus; None = it has none."""
-        if driver not in self._drivers or driver == AUTO:
-            return battery.get("address")
-        option = next((option for option in self._catalogue.options(driver) if option.name == "address"), None)
-        return battery.get("address", option.default) if option else None
 
     def _check(self, model: type[Some], data: Any, path: KeyPath) -> Some | None:
         """`data` as `model`; None and problems when it is not."""
@@ -277,19 +252,23 @@ class _Reader:
             path = _within(data, details["loc"], missing=details["type"] == "missing")
             if details["type"] == "value_error" and self._is_known_below((*root, *path)):
                 continue  # of values that do not fit together at least one is wrong already
+            if found := told(details):
+                self._contradict(found, (*root, *path))
+                continue
             if details["type"] == "extra_forbidden" and path:
                 text = explainer.unknown_key(path, self._whole)
             else:
                 text = explainer.explain(details, path)
             self._document.add((*root, *path), text)
 
+    def _contradict(self, found: Sequence[Contradiction], root: KeyPath) -> None:
+        """Keys that do not go together, at the first of them that is in the file."""
+        for one in found:
+            paths = [(*root, *key.split(".")) for key in one.keys]
+            self._document.add(next((path for path in paths if path in self._document.lines), paths[0]), one.text)
+
     def _is_known_below(self, path: KeyPath) -> bool:
         return any(problem.path[: len(path)] == path for problem in self._document.problems)
-
-
-def _hint(word: str, known: Sequence[str]) -> str:
-    near = nearest(word, known)
-    return f"did you mean {near}?" if near else f"expected one of {', '.join(known)}"
 
 
 def _within(data: Any, location: Sequence[str | int], *, missing: bool) -> KeyPath:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gateway.config.options import OPTIONS, RENAMED, RETHOUGHT
+from gateway.config.options import GATHERED, OPTIONS, RENAMED, RETHOUGHT
 from gateway.limits.reference_options import KEYS
 
 BATTERY: Final = {
@@ -11,7 +11,11 @@ BATTERY: Final = {
     "CAN_PORT": "port (can0) under batteries",
     "BATTERY_ADDRESSES": "address under batteries",
     "POLL_INTERVAL": "poll_interval under batteries",
+    "INVERT_CURRENT_MEASUREMENT": "invert_current under batteries (Daly)",
+    "CUSTOM_BATTERY_NAMES": "name under batteries",
+    "HELTEC_MODBUS_ADDR": "address under batteries",
     "LINEAR_LIMITATION_ENABLE": "limits.mode",
+    **{name: f"limits.by_soc.{'charge' if name.startswith('CC') else 'discharge'}" for name in GATHERED},
 }
 
 
@@ -26,4 +30,4 @@ def _here(name: str) -> str:
     return f"limits.{KEYS[today]}" if (today := _today(name)) in KEYS else BATTERY.get(today, "")
 
 
-OLD_NAMES: Final[dict[str, str]] = {name: _here(name) for name in (*OPTIONS, *RENAMED, *RETHOUGHT)}
+OLD_NAMES: Final[dict[str, str]] = {name: _here(name) for name in (*OPTIONS, *RENAMED, *RETHOUGHT, *GATHERED)}

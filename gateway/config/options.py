@@ -1,6 +1,7 @@
 """The options of dbus-serialbattery's config.ini: kind, default, earlier names, their key here or why there is none.
 
-Sheet: limits.md section 10.  Where those that concern limits live: gateway.limits.reference_options.
+Sheet: limits.md section 10; older names and defaults: the released default files from 1.0.0 betas (2023) to 2.1.
+Where those that concern limits live: gateway.limits.reference_options.
 """
 
 from typing import Final, Literal
@@ -127,8 +128,15 @@ OPTIONS: Final[dict[str, tuple[Kind, str]]] = {
     "SOC_RESET_CURRENT": ("number", "7"),
     "SOC_RESET_TIME": ("number", "60"),
     "JKBMS_CAN_CELL_COUNT": ("number", "1"),
+    "CUSTOM_BATTERY_NAMES": ("text", ""),
+    "HELTEC_MODBUS_ADDR": ("text", "1"),
+    "PENALTY_AT_CELL_VOLTAGE": ("numbers", ""),
+    "PENALTY_BATTERY_VOLTAGE": ("numbers", ""),
+    "PENALTY_RECALCULATE_EVERY": ("number", "60"),
+    "TIME_TO_SOC_LOOP_CYCLES": ("number", "5"),
+    "CAN_SPEED": ("number", "250"),
 }
-"""Every option, with kind and default as that driver has it; "" = off."""
+"""Every option, with kind and default as that driver has it (the last one for what is gone); "" = off."""
 
 RENAMED: Final[dict[str, str]] = {
     "SOC_RESET_VOLTAGE": "SOC_RESET_CELL_VOLTAGE",
@@ -144,6 +152,10 @@ RENAMED: Final[dict[str, str]] = {
     "SOC_LEVEL_TO_RESET_VOLTAGE_LIMIT": "SWITCH_TO_BULK_SOC_THRESHOLD",
     "CELL_VOLTAGE_DIFF_TO_RESET_VOLTAGE_LIMIT": "SWITCH_TO_BULK_CELL_VOLTAGE_DIFF",
     "SEPLOS_USE_BMS_VALUES": "USE_BMS_DVCC_VALUES",
+    "BULK_CELL_VOLTAGE": "SOC_RESET_CELL_VOLTAGE",
+    "BULK_AFTER_DAYS": "SOC_RESET_AFTER_DAYS",
+    "TEMPERATURE_LIMITS_WHILE_CHARGING": "TEMPERATURES_WHILE_CHARGING",
+    "TEMPERATURE_LIMITS_WHILE_DISCHARGING": "TEMPERATURES_WHILE_DISCHARGING",
     **{f"TEMP_{n}_NAME": f"TEMPERATURE_{n}_NAME" for n in (1, 2, 3, 4)},
 }
 """Earlier names whose meaning stayed the same."""
@@ -155,6 +167,31 @@ RETHOUGHT: Final[dict[str, tuple[Kind, str]]] = {
     "TEMP_BATTERY": ("number", "TEMPERATURE_SOURCE_BATTERY"),
 }
 """Earlier names whose value meant something else, with its kind then."""
+
+GATHERED: Final[dict[str, tuple[Kind, str]]] = {
+    **{f"CC_SOC_LIMIT{n}": ("number", default) for n, default in ((1, "98"), (2, "95"), (3, "91"))},
+    **{f"DC_SOC_LIMIT{n}": ("number", default) for n, default in ((1, "10"), (2, "20"), (3, "30"))},
+    **{
+        f"{way}_CURRENT_LIMIT{n}_FRACTION": ("number", default)
+        for way in ("CC", "DC")
+        for n, default in ((1, "0.1"), (2, "0.3"), (3, "0.5"))
+    },
+}
+"""Options that are together one table today (by SoC), with kind and default."""
+
+OLDER_LISTS: Final[dict[str, tuple[str, ...]]] = {
+    "CELL_VOLTAGES_WHILE_CHARGING": ("3.55, 3.50, 3.45, 3.30",),
+    "MAX_CHARGE_CURRENT_CV_FRACTION": ("0, 0.05, 0.5, 1",),
+    "CELL_VOLTAGES_WHILE_DISCHARGING": ("2.70, 2.80, 2.90, 3.10",),
+    "MAX_DISCHARGE_CURRENT_CV_FRACTION": ("0, 0.1, 0.5, 1",),
+    "TEMPERATURES_WHILE_CHARGING": ("0, 2, 5, 10, 15, 20, 35, 40, 55",),
+    "MAX_CHARGE_CURRENT_T_FRACTION": ("0, 0.1, 0.2, 0.4, 0.8, 1, 1, 0.4, 0",),
+    "TEMPERATURES_WHILE_DISCHARGING": ("-20, 0, 5, 10, 15, 45, 55",),
+    "MAX_DISCHARGE_CURRENT_T_FRACTION": ("0, 0.2, 0.3, 0.4, 1, 1, 0",),
+    "SOC_WHILE_DISCHARGING": ("0, 5, 10, 15, 20",),
+    "MAX_DISCHARGE_CURRENT_SOC_FRACTION": ("0, 0.10, 0.20, 0.50, 1",),
+}
+"""Defaults of earlier releases, where a list had another length: which of them the other list of a table belongs to."""
 
 PAIRS: Final = tuple(
     (first, second)
@@ -189,7 +226,11 @@ NO_EQUAL: Final[dict[str, str]] = {
     "TELEMETRY": "nothing is ever sent to anybody",
     "USE_PORT_AS_UNIQUE_ID": "a battery is known by its name",
     "UP16S_REQUIRE_DIRECT_CONNECTION": "see the settings of the driver jbd_up16s",
-    "INVERT_CURRENT_MEASUREMENT": "see the settings of the battery's driver",
+    "PENALTY_AT_CELL_VOLTAGE": "the charge voltage falls by what each cell is above the maximum",
+    "PENALTY_BATTERY_VOLTAGE": "the charge voltage falls by what each cell is above the maximum",
+    "PENALTY_RECALCULATE_EVERY": "it is worked out each second",
+    "TIME_TO_SOC_LOOP_CYCLES": "see limits.time_to_go.every, in seconds",
+    "CAN_SPEED": "the system sets the bit rate: ip link set can0 type can bitrate 250000",
     "GREENMETER_ADDRESS": "see the settings of the driver ecs",
     "LIPRO_START_ADDRESS": "see the settings of the driver ecs",
     "LIPRO_END_ADDRESS": "see the settings of the driver ecs",

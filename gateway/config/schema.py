@@ -14,9 +14,11 @@ from typing import Any, ClassVar, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, create_model, field_validator, model_validator
 
 from bms_drivers.kit.declare import Driver, Option
+from bms_drivers.links.factory import kind_of, reaches
 from gateway.limits.settings import LimitSettings
 
 AUTO: Final = "auto"  # the driver is found by asking the device
+NAME: Final = r"[^\W_]([\w .+#()-]*[\w.+#)])?"
 SIMULATED: Final = "simulated"  # the port of a battery that its driver's simulator plays
 PORT_FORMS: Final = (
     "a device such as /dev/ttyUSB0, socket://host:port, rfc2217://host:port, tcp:host:port, can0, "
@@ -45,7 +47,11 @@ class BatterySettings(Model):
     port: str = Field(description=PORT_FORMS)
     address: int | None = Field(default=None, ge=0, description="the BMS's address, where the bus has addresses")
     poll_interval: float = Field(
-        default=1.0, ge=0.1, le=60, json_schema_extra=unit("s"), description="time between two questions"
+        default=1.0,
+        ge=0.1,
+        le=20,
+        json_schema_extra=unit("s"),
+        description="time between two questions; a battery is stale after three of them, lost after 60 s",
     )
     control: bool = Field(default=True, description="false = watched only, does not count for the limits")
     limits: LimitSettings | None = Field(
@@ -55,7 +61,7 @@ class BatterySettings(Model):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, name: str) -> str:
-        if not re.fullmatch(r"[^\W_]([\w .+#()-]*[\w.+#)])?", name):
+        if not re.fullmatch(NAME, name):
             raise ValueError(f"{name!r} cannot be a name, expected letters, digits, spaces and - _ . + # ( )")
         return name
 
@@ -86,7 +92,7 @@ class ExternalSensorSettings(Model):
     @field_validator("service")
     @classmethod
     def _name(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z_-][\w-]*(\.[A-Za-z_-][\w-]*)+", name):
+        if len(name) > 255 or not re.fullmatch(r"[A-Za-z_-][\w-]*(\.[A-Za-z_-][\w-]*)+", name, re.ASCII):
             raise ValueError(
                 f"{name!r} is no name of a D-Bus service, expected one as com.victronenergy.battery.ttyUSB1"
             )
@@ -95,7 +101,7 @@ class ExternalSensorSettings(Model):
     @field_validator("current", "soc")
     @classmethod
     def _path(cls, path: str | None) -> str | None:
-        if path is not None and not re.fullmatch(r"(/\w+)+", path):
+        if path is not None and not re.fullmatch(r"(/\w+)+", path, re.ASCII):
             raise ValueError(f"{path!r} is no D-Bus path, expected one as /Dc/0/Current")
         return path
 
@@ -103,6 +109,8 @@ class ExternalSensorSettings(Model):
     def _something(self) -> Self:
         if not self.paths:
             raise ValueError("current or soc (or both) must say where the value is, as /Dc/0/Current and /Soc")
+        if self.current == self.soc:
+            raise ValueError(f"current and soc are both at {self.soc}, expected a path each, as /Dc/0/Current and /Soc")
         return self
 
     @property
@@ -159,18 +167,18 @@ class Settings(Model):
         return battery.limits or self.limits
 
 
-_PORTS: Final = (
-    ("simulated", SIMULATED),
-    ("serial", r"/\S+|socket://[^\s/:]+:\d{1,5}|rfc2217://[^\s/:]+:\d{1,5}(\?\S*)?"),
-    ("tcp", r"tcp:(//)?[^\s/:]+(:\d{1,5})?"),
-    ("ble", r"ble:([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}"),
-    ("can", r"[a-z]*can[a-z0-9_.-]*\d"),
-)
-
-
 def port_kind(port: str) -> str:
-    """simulated, serial, tcp, ble or can; "" for what is no port."""
-    return next((kind for kind, form in _PORTS if re.fullmatch(form, port)), "")
+    """simulated, serial, tcp, ble or can; "" for what cannot be a battery's port."""
+    if port == SIMULATED:
+        return SIMULATED
+    number = re.search(r"^[a-z]\w*:\S*?:(\d+)(\?|$)", port)
+    if port.startswith(("replay:", "loop:")) or (number and not 0 < int(number[1]) < 65536):
+        return ""
+    return kind_of(port) if re.fullmatch(WHOLE.get(kind_of(port), ".*"), port) else ""
+
+
+WHOLE: Final = {"serial": r"/\S+|(socket|rfc2217)://[^\s/:]+:\d+(\?\S*)?"}
+"""Names of ports that pyserial takes and cannot mean anything are refused before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +187,7 @@ class Catalogue:
 
     names: Callable[[], list[str]]
     load: Callable[[str], Driver]
+    simulated: Callable[[], list[str]] = list  # names of those that have a simulator
 
     def options(self, name: str) -> tuple[Option, ...]:
         """The settings that one driver has of its own."""
@@ -192,12 +201,16 @@ class Catalogue:
         """What a driver can be connected over; () = not known."""
         return self.load(name).transports if name != AUTO else ()
 
+    def reach(self, kind: str) -> list[str]:
+        """Names of the drivers that can be connected over a port of this kind."""
+        return [name for name in self.names() if reaches(kind, self.load(name))]
+
 
 def installed() -> Catalogue:
     """The drivers of this installation."""
     from bms_drivers.kit import registry
 
-    return Catalogue(registry.names, registry.load)
+    return Catalogue(registry.names, registry.load, registry.simulated)
 
 
 def battery_class(driver: str, options: Iterable[Option]) -> type[BatterySettings]:
@@ -210,7 +223,8 @@ def battery_class(driver: str, options: Iterable[Option]) -> type[BatterySetting
 
 def _field(option: Option) -> tuple[Any, Any]:
     """An Option as pydantic wants it; None as default means that it may be left out."""
-    kind = option.kind if option.default is not None else option.kind | None
+    kind: Any = Literal[option.choices] if option.choices else option.kind
+    kind = kind if option.default is not None else kind | None
     bounded = option.kind in (int, float)
     return kind, Field(
         default=option.default,

@@ -11,13 +11,16 @@ Remarks = dict[Path, str]
 """What to say behind a key."""
 
 
-def to_yaml(data: Mapping[str, Any], remarks: Mapping[Path, str], head: Sequence[str], tail: Sequence[str]) -> str:
-    """The document, with comment lines before and after it."""
+def to_yaml(
+    data: Mapping[str, Any], remarks: Mapping[Path, str], head: Sequence[str], tail: Mapping[str, Sequence[str]]
+) -> str:
+    """The document, with comment lines before it, and after it lists under their titles."""
     lines = [*_comments(head)]
     for key, value in data.items():
         lines += ["", *_entry((key,), value, remarks, 0)]
-    if tail:
-        lines += ["", *_comments(["No equal here:", *(f"  {line}" for line in tail)])]
+    for title, told in tail.items():
+        if told:
+            lines += ["", *_comments([f"{title}:", *(f"  {line}" for line in told)])]
     return "\n".join(lines) + "\n"
 
 
@@ -54,4 +57,6 @@ def _word(value: Any) -> str:
         return value
     if isinstance(value, list | tuple):
         return f"[{', '.join(_word(item) for item in value)}]"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return json.dumps(value, ensure_ascii=False)

@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from outputs.registry import missing_library
+
 CONFIG: Final = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
@@ -23,13 +25,11 @@ class PrivateBus:
         self._process: subprocess.Popen[bytes] | None = None
         self._address = f"unix:path={folder}/bus"
         daemon = shutil.which("dbus-daemon")
-        if daemon is None:
+        if daemon is None or shutil.which("dbus-send") is None:
             self.problem = "no dbus-daemon is installed (Debian package dbus)"
             return
-        try:
-            import dbus  # noqa: F401  # only whether it is there
-        except ImportError:
-            self.problem = "dbus-python is not installed (Debian package python3-dbus)"
+        if problem := missing_library("venus_dbus"):
+            self.problem = problem
             return
         config = folder / "bus.conf"
         config.write_text(CONFIG.format(path=folder / "bus"))

@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from gateway.report import number
+from gateway.explain import binding, number
 
 Json = Mapping[str, Any]
 CELL_LOW, CELL_HIGH = 2.8, 3.6  # V, ends of the cell bars
@@ -88,11 +88,8 @@ def _limits(decision: Json) -> RenderableType:
     return table
 
 
-def _why(caps: Sequence[Json]) -> str:
-    least = min((cap["value"] for cap in caps), default=None)
-    winners = [cap for cap in caps if cap["value"] == least]
-    plain = [cap for cap in winners if cap["rule"] == "config"]  # nothing is below what is configured
-    return "; ".join(dict.fromkeys(f"{cap['why']} ({cap['rule']})" for cap in plain or winners))
+def _why(caps: Sequence[dict[str, Any]]) -> str:
+    return "; ".join(dict.fromkeys(f"{cap['why']} ({cap['rule']})" for cap in binding(caps)))
 
 
 def _outputs(outputs: Mapping[str, Json]) -> RenderableType:

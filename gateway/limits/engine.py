@@ -40,7 +40,7 @@ def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: floa
     memory = _lived(memory, packs, bank, site.limits, current, seconds, volts.full)
     memory, raised = alarms.published(memory, packs, bank, site.limits, current, (ccl, dcl))
     source = _soc_source(bank, site.limits)
-    drop = site.limits.voltage_drop
+    drop = voltage.dropped(packs, site.limits.voltage_drop)
     decision = Decision(
         cvl=None if volts.volts is None else round(volts.volts + drop, 2),
         ccl=ccl,

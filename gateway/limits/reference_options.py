@@ -4,11 +4,13 @@ KEYS says where each has its place in gateway.yaml; `from_reference` builds Limi
 defaults are others, PINNED holds that project's, so that its options mean here what they meant there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from gateway.limits.sense import Contradiction, told
 from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
 
@@ -129,8 +131,7 @@ def from_reference(options: Mapping[str, Any]) -> LimitSettings:
     try:
         return LimitSettings.model_validate(tree)
     except ValidationError as error:
-        names = {path: option for option, path in KEYS.items()}
-        raise ConfigError(*(_sentence(e["loc"], e["msg"], e["input"], names) for e in error.errors())) from None
+        raise ConfigError(*(line for e in error.errors() for line in _sentences(e, options))) from None
 
 
 def _put(tree: dict[str, Any], path: str, value: Any) -> None:
@@ -141,12 +142,23 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> None:
     tree[last] = value
 
 
-def _sentence(location: tuple[int | str, ...], message: str, value: Any, names: Mapping[str, str]) -> str:
+def _sentences(error: ErrorDetails, options: Mapping[str, Any]) -> Iterator[str]:
     """One objection, by the option it is about where there is one."""
-    path = ".".join(str(part) for part in location if not isinstance(part, int))
+    names = {path: option for option, path in KEYS.items()}
+    if found := told(error):
+        yield from (_contradiction(one, names, options) for one in found)
+        return
+    path = ".".join(str(part) for part in error["loc"] if not isinstance(part, int))
     if path in names:
-        return f"{names[path]}: {value!r}, {message}"
-    return f"{path or 'limits'}: {message}"
+        yield f"{names[path]}: {error['input']!r}, {error['msg']}"
+    else:
+        yield f"{path or 'limits'}: {error['msg']}"
+
+
+def _contradiction(found: Contradiction, names: Mapping[str, str], options: Mapping[str, Any]) -> str:
+    """By the options that were given, as these are what somebody can change."""
+    given = [names[key] for key in found.keys if names.get(key) in options]
+    return f"{', '.join(given) or f'limits.{found.keys[0]}'}: {found.text}"
 
 
 def in_our_words(option: str, value: Any) -> Any:

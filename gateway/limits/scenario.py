@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from gateway.limits.correct import correct
 from gateway.limits.engine import evaluate
 from gateway.limits.memory import Memory
 from gateway.limits.reference_options import from_reference
+from gateway.limits.sense import told
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
 from gateway.model import BankState, BatteryState, ConfigError, Decision, Extreme, Health, Reading
@@ -129,6 +131,10 @@ def load(path: Path) -> Scenario:
 def scenario(data: Any, source: str = "scenario") -> Scenario:
     """The scenario in `data`, which messages call `source`.  Raises ConfigError."""
     found = in_words(Scenario, data, source)
+    try:
+        _ = found.settings
+    except ConfigError as error:
+        raise ConfigError(*(f"{source}: {problem}" for problem in error.problems)) from None
     times = [row.t for row in found.rows]
     if any(later < sooner for sooner, later in pairwise(times)):
         raise ConfigError(f"{source}: rows must be in the order of their t")
@@ -142,7 +148,14 @@ def in_words(model: type[Some], data: Any, source: str) -> Some:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(*(f"{source}: {_where(e['loc'])}{e['msg']}" for e in error.errors())) from None
+        raise ConfigError(*(f"{source}: {line}" for e in error.errors() for line in _lines(e))) from None
+
+
+def _lines(error: ErrorDetails) -> list[str]:
+    """One objection, with the keys it is about."""
+    if found := told(error):
+        return [f"{one.keys[0]}: {one.text}" for one in found]
+    return [f"{_where(error['loc'])}{error['msg']}"]
 
 
 def _where(location: tuple[int | str, ...]) -> str:

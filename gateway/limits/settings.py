@@ -1,13 +1,15 @@
 """The `limits:` section of gateway.yaml.  Sheet: limits.md chapters 2 to 10; defaults: chapter 10.
 
-Every number states its unit (`json_schema_extra`) and range; what contradicts itself is refused here, what is merely
-doubtful is told by `doubts` in checks.py.
+Every number states its unit (`json_schema_extra`) and range; what contradicts itself is refused here, across sections
+by the rules of sense.py; what is merely doubtful is told by `doubts` in checks.py.
 """
 
 from collections.abc import Sized
 from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from gateway.limits.sense import Contradictory, contradictions
 
 TOLERANCE: Final = 0.005  # V a cell, that a charger or one high cell may keep a pack below its maximum
 ABORT: Final = 0.030  # V a cell, below which a pack is no longer at its maximum
@@ -350,7 +352,7 @@ class LimitSettings(Model):
     force_charge: ForceCharge = ForceCharge()
     time_to_go: TimeToGo = TimeToGo()
     history: bool = Field(default=True, description="keep counters of the battery's life")
-    voltage_drop: float = number(0.0, "V", "added to the published charge voltage", ge=0, le=2)
+    voltage_drop: float = number(0.0, "V", "added to the published charge voltage, 0.05 V per cell at most", ge=0, le=2)
     use_bms_values: bool = Field(default=False, description="take the charge voltage that the BMS asks for, if lower")
     temperature_sensors: tuple[int, ...] = Field(default=(1, 2, 3, 4), description="sensors that count, from 1")
 
@@ -362,3 +364,9 @@ class LimitSettings(Model):
         if any(sensor < 1 for sensor in sensors):
             raise ValueError("sensors are counted from 1")
         return sensors
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Self:
+        if found := tuple(contradictions(self)):
+            raise Contradictory(found)
+        return self

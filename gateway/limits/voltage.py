@@ -5,6 +5,7 @@ The machine runs once, for the bank; the cell-voltage controller runs for each b
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from gateway.limits import charge_state, cvl
 from gateway.limits.charge_state import ABSORPTION, BULK, ERROR, FIXED, FLOAT, TRANSITION, Facts, Moment
@@ -13,6 +14,8 @@ from gateway.limits.pack import Pack, Whole
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
 from gateway.model import Cap, tightest
+
+MOST_DROP: Final = 0.05  # V per cell that a cable may lose; more would only charge a small pack too high
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,12 @@ def lowest(packs: Sequence[Pack]) -> float | None:
             own = round(settings.cell_voltage.min * cells, 2)
             floors.append(max(own, asked) if settings.use_bms_values and asked is not None else own)
     return max(floors, default=None)
+
+
+def dropped(packs: Sequence[Pack], drop: float) -> float:
+    """`drop` [V] as it is added to the published charge voltage: no more than MOST_DROP for each cell of any pack."""
+    cells = [known for pack in packs if (known := pack.reading.cells or pack.memory.cells)]
+    return min(drop, MOST_DROP * min(cells)) if cells else 0.0
 
 
 # ---- what is known

@@ -6,6 +6,7 @@ from gateway.model.decision import Cap, Decision, tightest
 from gateway.model.errors import (
     BadChecksum,
     BadLength,
+    CommandError,
     ConfigError,
     DeviceRefused,
     FrameError,
@@ -15,21 +16,25 @@ from gateway.model.errors import (
     LinkClosed,
     LinkError,
     LinkTimeout,
+    MissingPart,
+    TalksByItself,
     WrongDevice,
 )
 from gateway.model.life import Life
-from gateway.model.reading import Reading
+from gateway.model.reading import CONTROL, Reading
 from gateway.model.snapshot import Snapshot
 from gateway.model.state import BankState, BatteryState, External, Extreme, Health
 
 __all__ = [
     "ALARMS",
+    "CONTROL",
     "BadChecksum",
     "BadLength",
     "BankState",
     "BatteryState",
     "Cap",
     "Command",
+    "CommandError",
     "ConfigError",
     "Decision",
     "DeviceRefused",
@@ -44,9 +49,11 @@ __all__ = [
     "LinkClosed",
     "LinkError",
     "LinkTimeout",
+    "MissingPart",
     "Outcome",
     "Reading",
     "Snapshot",
+    "TalksByItself",
     "WrongDevice",
     "tightest",
     "worst",

@@ -2,9 +2,11 @@
 
     GatewayError
       ConfigError        the user's file: file, line, key, what is wrong, what would be right
-      LinkError          the pipe: LinkClosed, LinkTimeout, LinkBusy (all worth a retry)
+      LinkError          the pipe: LinkClosed, LinkTimeout, LinkBusy, TalksByItself (all worth a retry)
       FrameError         the peer's bytes: BadChecksum, BadLength, WrongDevice, Implausible (drop the frame, count it)
       DeviceRefused      the peer understood and said no
+      CommandError       a command that nobody may give: which, and what would be right
+      MissingPart        an optional library is not installed: what needs it, and the command that installs it
 
 Raised where known; caught where something can be done: by the supervisor of the one battery concerned.
 """
@@ -36,6 +38,10 @@ class LinkTimeout(LinkError):
 
 class LinkBusy(LinkError):
     """Another program owns the port."""
+
+
+class TalksByItself(LinkError):
+    """Something that is no BMS talks on the line: nothing is asked there."""
 
 
 class FrameError(GatewayError):
@@ -74,3 +80,11 @@ class Implausible(FrameError):
 
 class DeviceRefused(GatewayError):
     """The device answered "no"; the message holds its code and meaning."""
+
+
+class CommandError(GatewayError):
+    """A command with an action or a value that there is not; whatever door it came by, it is refused."""
+
+
+class MissingPart(GatewayError):
+    """A library that not every site needs is not there; the message holds the command that installs it."""

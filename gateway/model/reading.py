@@ -2,8 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 CellVoltages = tuple[float | None, ...]
+
+CONTROL: Final = frozenset({
+    "voltage", "current", "cell_voltages", "lowest_cell_voltage", "highest_cell_voltage", "temperatures",
+    "mosfet_temperature", "charge_allowed", "discharge_allowed", "max_charge_current", "max_discharge_current",
+    "max_battery_voltage", "min_battery_voltage",
+})  # fmt: skip
+"""Names of the values that limits rest on: the oldest answer among theirs dates a reading; limits.md 8.2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ class BatteryState:
     connection: str = ""  # for people: "serial /dev/ttyUSB0 address 1"
     control: bool = True  # False = watched only, never counts for limits
     reading: Reading | None = None
-    age: float | None = None  # s since the last GOOD read; None = never
+    age: float | None = None  # s since the oldest answer that its control values rest on; None = never answered
     health: Health = Health.STARTING
     good_in_a_row: int = 0  # consecutive good reads; recovery after a loss wants three
     flaky: bool = False  # > 20 % of reads failed within 5 minutes
@@ -39,6 +39,7 @@ class BatteryState:
     remark: str = ""  # why it is not online or not joined, for people
     poll_interval: float = 1.0  # s
     counters: Mapping[str, int] = field(default_factory=dict)  # polls, failures, checksum, foreign, timeout, ...
+    controls: tuple[str, ...] = ()  # what its BMS can be commanded: names of actions
 
     @property
     def contributes(self) -> bool:

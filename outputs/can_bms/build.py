@@ -2,6 +2,7 @@
 
 from outputs.can_bms.bus import DIRECT, Bus, opener
 from outputs.can_bms.dbc_file import load
+from outputs.can_bms.others import Others
 from outputs.can_bms.output import CanOutput
 from outputs.can_bms.settings import Settings
 from outputs.output import Clock, Commander, Output
@@ -10,9 +11,12 @@ from outputs.output import Clock, Commander, Output
 def build(settings: Settings, clock: Clock, commander: Commander, identity: str) -> Output:
     """The output; takes no commands, needs no identity.  Raises GatewayError for a dialect that cannot be used."""
     dialect = load(settings.dialect, settings.dbc)
+    name = f"{settings.interface} {settings.channel}"
+    others = Others(name, dialect.ids)
+    listen_to = [*others.ids, *((can_id, extended) for can_id in dialect.keep_alive for extended in (False, True))]
     bus = Bus(
-        f"{settings.interface} {settings.channel}",
-        opener(settings.interface, settings.channel, settings.bitrate, sorted(dialect.keep_alive)),
+        name,
+        opener(settings.interface, settings.channel, settings.bitrate, listen_to),
         direct=settings.interface in DIRECT,
     )
-    return CanOutput(settings, dialect, bus, clock)
+    return CanOutput(settings, dialect, bus, others, clock)

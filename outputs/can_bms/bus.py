@@ -1,31 +1,38 @@
 """The way to one CAN bus: opened in the background, reopened when it fails, never waited for.
 
+    closed --opened--> open --a fault, or a frame stuck for 3 s--> closing --after a delay--> opened again
+
 A bus that is missing or dead is said once in the log, retried with a delay that grows to 10 s, and said again when
 it is back.  Frames are sent one by one, by us: the kernel's broadcast manager would repeat stale limits for ever.
+Opening and closing may block, and so may sending with adapters on a serial port: each is done in a thread of its own.
 """
 
 import asyncio
 import errno
 import logging
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Final
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
 
 import can
 
+from gateway.supervise import Supervisor, words
+from outputs.can_bms.aside import aside, attempt
 from outputs.can_bms.dialect import Frame
+from outputs.can_bms.trip import Trip, close
 
 log = logging.getLogger("bms_gateway.can_bms")
 
 RETRY_FIRST: Final = 0.5  # s
 RETRY_MOST: Final = 10.0  # s
 FULL_MOST: Final = 5  # sendings in a row that a full buffer is put up with before the bus is reopened
-READ_MOST: Final = 100  # frames taken from the bus at a time
+HANGS: Final = 3.0  # s that a sending may take before the bus is given up
+HUNG_MOST: Final = 3  # threads that may hang in an adapter at a time; then one must come back first
+PATIENCE: Final = 1.0  # s that an orderly end may take
 BUS_OFF: Final = 0x40  # class bit of a SocketCAN error frame (linux/can/error.h)
 DIRECT: Final = ("socketcan", "virtual")  # kinds of bus whose send() returns at once
-DRIVER_FAULTS: Final = (can.CanError, OSError, ValueError, ImportError)  # what python-can's interfaces raise
 
 Opener = Callable[[], can.BusABC]
 
@@ -35,30 +42,35 @@ class Counters:
     """What happened on the bus since the start."""
 
     frames_sent: int = 0
+    frames_dropped: int = 0  # because of a fault, or too late to be sent
     send_errors: int = 0
     reopened: int = 0
     bus_off: int = 0
 
 
-@dataclass(slots=True)
 class Bus:
-    """Supervises one bus.  `opener` may block: it runs in a thread."""
+    """Supervises one bus.
 
-    name: str
-    opener: Opener
-    direct: bool = True  # send() returns at once; otherwise it runs in a thread of its own
-    problem: str = "not opened yet"
-    counters: Counters = field(default_factory=Counters)
-    last_sent: float | None = None  # s, time.monotonic()
-    _bus: can.BusABC | None = None
-    _opening: "asyncio.Task[None] | None" = None
-    _sender: ThreadPoolExecutor | None = None
-    _pending: "Future[None] | None" = None
-    _delay: float = 0.0
-    _full: int = 0
-    _said: bool = False
-    _unopened: bool = False  # it could not even be opened
-    _stopped: bool = False
+    opener  may block: it runs in a thread
+    direct  send() returns at once; otherwise it runs in a thread too
+    heard   is told what was read on the bus, once a beat
+    sent    is told when all frames of a beat went out
+    """
+
+    def __init__(self, name: str, opener: Opener, *, direct: bool = True) -> None:
+        self.name, self.opener, self.direct = name, opener, direct
+        self.heard: Callable[[list[can.Message]], object] = lambda messages: None
+        self.sent: Callable[[int], object] = lambda frames: None
+        self.problem = "not opened yet"
+        self.counters = Counters()
+        self._supervisor = Supervisor(name)
+        self._bus: can.BusABC | None = None
+        self._trip: Trip | None = None  # on its way in a thread
+        self._watch: asyncio.TimerHandle | None = None  # over the trip
+        self._retry: asyncio.TimerHandle | None = None
+        self._delay = 0.0
+        self._full = self._hung = 0
+        self._said = self._unopened = self._stopped = False
 
     @property
     def connected(self) -> bool:
@@ -67,109 +79,126 @@ class Bus:
 
     def start(self) -> None:
         """Begin to open, in the background."""
-        self._reopen()
+        self._open_later()
 
     async def stop(self) -> None:
-        """Close; frames that wait in a thread are given up."""
+        """Close in order; what hangs is left behind."""
         self._stopped = True
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
-        if self._sender is not None:
-            self._sender.shutdown(wait=False, cancel_futures=True)
-        self._close()
+        if self._retry is not None:
+            self._retry.cancel()
+        end = asyncio.get_running_loop().time() + PATIENCE
+        while self._trip is not None and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.01)
+        if self._bus is not None:
+            closed = asyncio.Event()
+            self._let_go(lambda *_: closed.set())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(closed.wait(), PATIENCE)
 
-    def send(self, frames: Sequence[Frame]) -> bool:
-        """Hand all frames to the bus; False when it could not take them.  Never blocks, never raises."""
+    def beat(self, frames: Sequence[Frame]) -> bool:
+        """Read what came and send `frames`; False when the bus could not take them.  Never blocks, never raises."""
         if self._bus is None:
             return False
-        if self.direct:
-            return self._done(frames, _try(self._bus, frames))
-        return self._send_in_thread(self._bus, frames)
-
-    def receive(self) -> list[can.Message]:
-        """Frames that came in since the last call; error frames are taken note of and left out."""
-        found: list[can.Message] = []
-        if self._bus is None:
-            return found
-        try:
-            while len(found) < READ_MOST and (message := self._bus.recv(0)) is not None:
-                found.append(message)
-        except DRIVER_FAULTS as fault:
-            self._failed(f"cannot read: {fault}")
-        for message in found:
-            if message.is_error_frame and message.arbitration_id & BUS_OFF:
-                self.counters.bus_off += 1
-                self._failed("bus off: check wiring, termination and bitrate; set restart-ms 100 on the interface")
-        return [message for message in found if not message.is_error_frame]
-
-    # ---- sending
-
-    def _send_in_thread(self, bus: can.BusABC, frames: Sequence[Frame]) -> bool:
-        """For buses whose send() may block, such as serial adapters: one sending at a time, the newest or none."""
-        if self._pending is not None and not self._pending.done():
+        if self._trip is not None:
             self.counters.send_errors += 1
-            self.problem = "the adapter does not take frames"
+            self._say("the adapter does not take frames")
             return False
-        if self._sender is None:
-            self._sender = ThreadPoolExecutor(1, "can_bms")
-        loop = asyncio.get_running_loop()
-
-        def work() -> None:
-            fault = _try(bus, frames)
-            loop.call_soon_threadsafe(self._done, frames, fault)
-
-        self._pending = self._sender.submit(work)
+        trip = Trip(self._bus, frames, direct=self.direct)
+        if self.direct:
+            return self._over(trip, *attempt(trip.go, self._supervisor))
+        self._trip = trip
+        self._watch = asyncio.get_running_loop().call_later(HANGS, self._hangs)
+        aside(trip.go, partial(self._over, trip), self._supervisor)
         return True
 
-    def _done(self, frames: Sequence[Frame], fault: Exception | None) -> bool:
-        if fault is None:
-            self.counters.frames_sent += len(frames)
-            self.last_sent = time.monotonic()
-            self._full, self._delay = 0, 0.0
-            self._well()
-            return True
+    # ---- a trip and its end
+
+    def _over(self, trip: Trip, _: object, fault: Exception | None) -> bool:
+        if trip.abandoned:
+            self._hung -= 1
+            return False
+        self._trip = None
+        if self._watch is not None:
+            self._watch.cancel()
+        if not self._listen(trip.heard):
+            return False
+        self.counters.frames_sent += trip.sent
+        self.counters.frames_dropped += trip.late
+        if fault is None and not trip.late:
+            return self._well_sent(trip.sent)
         self.counters.send_errors += 1
-        self._full = self._full + 1 if _is_full(fault) else FULL_MOST
-        if self._full < FULL_MOST:
+        if fault is None:
+            self._say("the adapter is slow: frames that were too late were dropped")
+        elif _is_full(fault) and self._full < FULL_MOST - 1:
+            self._full += 1
             self._say(f"transmit buffer full: nobody on the bus acknowledges ({fault})")
         else:
-            self._failed(f"cannot send: {fault}")
+            self._failed(f"cannot {trip.doing}: {words(fault)}")
         return False
+
+    def _well_sent(self, frames: int) -> bool:
+        if frames:
+            self._full, self._delay = 0, 0.0
+            self._well()
+            self.sent(frames)
+        return True
+
+    def _listen(self, messages: Sequence[can.Message]) -> bool:
+        """Hand on what was read; False when it says that the bus is off."""
+        self.heard([message for message in messages if not message.is_error_frame])
+        if any(message.is_error_frame and message.arbitration_id & BUS_OFF for message in messages):
+            self.counters.bus_off += 1
+            self._failed("bus off: check wiring, termination and bitrate; set restart-ms 100 on the interface")
+            return False
+        return True
+
+    def _hangs(self) -> None:
+        """The watch: a frame has been on its way for too long."""
+        if self._trip is not None:
+            self.counters.send_errors += 1
+            self.counters.frames_dropped += self._trip.late
+            self._hung += 1
+            self._failed(f"the adapter has not taken a frame for {HANGS:g} s")
 
     # ---- opening and closing
 
     def _failed(self, problem: str) -> None:
         """Give the bus up and open it anew."""
         self._say(problem)
-        self._close()
-        self._reopen()
+        self._let_go(lambda *_: self._open_later())
 
-    def _close(self) -> None:
+    def _let_go(self, then: Callable[..., object]) -> None:
+        """Close the bus, or cut it off from a thread that hangs in it."""
         bus, self._bus = self._bus, None
+        trip, self._trip = self._trip, None
+        if trip is not None:
+            trip.abandoned = True
         if bus is not None:
-            try:
-                bus.shutdown()
-            except DRIVER_FAULTS as fault:
-                log.debug("%s: closing: %s", self.name, fault)
+            aside(partial(close, bus) if trip is None else trip.abandon, then, self._supervisor)
 
-    def _reopen(self) -> None:
-        if not self._stopped and (self._opening is None or self._opening.done()):
-            self._opening = asyncio.get_running_loop().create_task(self._open(), name=f"open {self.name}")
-
-    async def _open(self) -> None:
-        while self._bus is None:
-            if self._delay:
-                await asyncio.sleep(self._delay)
+    def _open_later(self) -> None:
+        if not self._stopped:
+            self._retry = asyncio.get_running_loop().call_later(self._delay, self._open)
             self._delay = min(RETRY_MOST, max(RETRY_FIRST, self._delay * 2))
-            self.counters.reopened += 1
-            try:
-                self._bus = await asyncio.to_thread(self.opener)
-            except DRIVER_FAULTS as fault:
-                self._unopened = True
-                self._say(f"cannot open: {fault}")
-        self._full = 0
-        if not self._said or self._unopened:
+
+    def _open(self) -> None:
+        if self._hung >= HUNG_MOST:
+            self._open_later()
+            return
+        self.counters.reopened += 1
+        aside(self.opener, self._opened, self._supervisor)
+
+    def _opened(self, bus: can.BusABC | None, fault: Exception | None) -> None:
+        if fault is not None:
+            self._unopened = True
+            self._say(f"cannot open: {words(fault)}")
+            self._open_later()
+            return
+        self._bus, self._full = bus, 0
+        log.info("%s: open", self.name)
+        if self._stopped:
+            self._let_go(lambda *_: None)
+        elif not self._said or self._unopened:
             self._well()
         self._unopened = False
 
@@ -186,26 +215,20 @@ class Bus:
         self.problem, self._said = "", False
 
 
-def opener(interface: str, channel: str, bitrate: int, listen_to: Sequence[int]) -> Opener:
-    """How to open the bus; of what others send only the ids `listen_to` are let through."""
-    filters: list[can.typechecking.CanFilter] = [{"can_id": can_id, "can_mask": 0x1FFFFFFF} for can_id in listen_to]
+def opener(interface: str, channel: str, bitrate: int, listen_to: Sequence[tuple[int, bool]]) -> Opener:
+    """How to open the bus; of what others send only the ids `listen_to` (id, 29 bits) wake SocketCAN's socket."""
+    filters: list[can.typechecking.CanFilter] = [
+        {"can_id": can_id, "can_mask": 0x1FFFFFFF, "extended": extended} for can_id, extended in listen_to
+    ]
+    more: dict[str, Any] = {"receive_own_messages": False} if interface in DIRECT else {"bitrate": bitrate}
+    if interface == "socketcan":  # elsewhere recv(0) gives up at the first frame that a filter drops
+        more["can_filters"] = filters
 
     def work() -> can.BusABC:
         logging.getLogger("can").setLevel(logging.CRITICAL)  # it logs every failed try; we say it once
-        more: dict[str, int] = {} if interface in DIRECT else {"bitrate": bitrate}
-        return can.Bus(channel=channel, interface=interface, can_filters=filters or None, **more)  # type: ignore[arg-type]
+        return can.Bus(channel=channel, interface=interface, **more)
 
     return work
-
-
-def _try(bus: can.BusABC, frames: Sequence[Frame]) -> Exception | None:
-    """Send all frames; the first fault ends it."""
-    try:
-        for frame in frames:
-            bus.send(can.Message(arbitration_id=frame.id, is_extended_id=frame.extended, data=frame.data), timeout=0)
-    except DRIVER_FAULTS as fault:
-        return fault
-    return None
 
 
 def _is_full(fault: Exception) -> bool:

@@ -52,7 +52,7 @@ class Coder:
 
     def value(self, raw: int) -> float | str | None:
         """What a raw integer says; None = not known, or nothing readable."""
-        if self.when_unknown == "absent" and raw == self.start:
+        if self.when_unknown in ("absent", "cut") and raw == self.start:
             return None
         if self.coding == "number":
             number = raw * self.scale + self.offset
@@ -61,6 +61,10 @@ class Coder:
             return int(raw == self.raised)
         data = raw.to_bytes(self.size, "little" if self.little_endian else "big")
         return f"{data[0]:X}.{data[1]:X}" if self.coding == "hex_version" else _readable(data)
+
+    def stand_in(self) -> float | str | None:
+        """What a reader takes the start value for; None = for nothing, or for a flag that is not raised."""
+        return None if self.coding in ("flag", "constant") else self.value(self.start)
 
     def _number(self, value: Value, clamped: list[str] | None) -> int:
         if isinstance(value, str | Mapping) or not _finite(value):

@@ -11,8 +11,13 @@ on a message
 on a signal
     range                values are clamped to it, never wrapped
     GenSigStartValue     raw value sent while the value is not known; default 0
-    WhenUnknown          `start_value`, or `cut`: the native frame ends before this signal while it is not known, or
+    WhenUnknown          what happens while the value is not known:
+                         `start_value`: that is sent
                          `absent`: as start_value, and a reader takes the start value for "not known"
+                         `cut`: as absent, and the native frame ends before this signal
+                         `withhold`: the frame is not sent
+                         A number of which the file says neither this nor a start value: `withhold`; except limits and
+                         what is always known (start value 0), and `keys.STAND_INS`
     Rounding             `nearest`, `down` (limits that must not be exceeded) or `up`
     Coding               `by_name`, or number, flag, text, hex_version (two bytes read as hex digits, "1.17" = 01 17),
                          constant (always the start value)
@@ -38,7 +43,7 @@ import dbc
 from gateway.model import GatewayError
 from outputs.can_bms.coder import TINY, Coder
 from outputs.can_bms.dialect import Dialect, Layout
-from outputs.can_bms.keys import KINDS, Value, suggest
+from outputs.can_bms.keys import KINDS, LIMITS, REQUIRED, STAND_INS, Value, suggest
 
 INVERTER: Final = "Inverter"
 PURPOSE: Final = "inverter dialect"
@@ -106,11 +111,24 @@ class _Reader:
         low, high = _raw_range(signal)
         return Coder(
             signal.name, coding, float(signal.scale), float(signal.offset), _decimals(signal.scale, signal.offset), low,
-            high, str(self.of(signal, "Rounding", "nearest")), int(self.of(signal, "GenSigStartValue", 0)),
-            str(self.of(signal, "WhenUnknown", "start_value")), int(self.of(signal, "Raised", 1)), signal.length // 8,
+            high, str(self.of(signal, "Rounding", "nearest")), self.start(signal),
+            str(self.of(signal, "WhenUnknown", self.when_unknown(signal, coding))), int(self.of(signal, "Raised", 1)),
+            signal.length // 8,
             signal.byte_order == "little_endian", int(self.of(signal, "TextPad", 0)),
             int(self.of(signal, "TextOffset", 0)), str(self.of(signal, "Fallback", "")), group,
         )  # fmt: skip
+
+    def start(self, signal: Signal) -> int:
+        """The raw value that is sent while the value is not known."""
+        usual = STAND_INS.get(signal.name)
+        raw = 0 if usual is None else round((usual - signal.offset) / signal.scale)
+        return int(self.of(signal, "GenSigStartValue", raw))
+
+    def when_unknown(self, signal: Signal, coding: str) -> str:
+        """What happens while a value is not known of which the file does not say so."""
+        if coding != "number" or signal.name in (*REQUIRED, *LIMITS, *STAND_INS):
+            return "start_value"
+        return "start_value" if self.of(signal, "GenSigStartValue", None) is not None else "withhold"
 
     def defaults(self, messages: Iterable[Message]) -> dict[str, Value]:
         found: dict[str, Value] = {}

@@ -44,8 +44,14 @@ class Layout:
         """CAN id and whether it is a 29-bit one."""
         return self.message.frame_id, self.message.is_extended_frame
 
+    def withheld(self, values: Values) -> list[str]:
+        """Values for the lack of which the frame is not sent."""
+        return [c.key for c in self.coders if c.when_unknown == "withhold" and c.find(values) is None]
+
     def wanted(self, values: Values) -> bool:
         """Whether the frame is to be sent at all."""
+        if self.withheld(values):
+            return False
         return not self.only_when_known or any(
             coder.find(values) is not None for coder in self.coders if coder.coding != "constant"
         )
@@ -81,6 +87,11 @@ class Dialect:
         self._every = [max(1, round(layout.cycle / 1000 / self.period)) for layout in self.layouts]
         self._by_id = {layout.id: layout for layout in self.layouts}
 
+    @property
+    def ids(self) -> frozenset[tuple[int, bool]]:
+        """(id, 29 bits) of the frames that we send."""
+        return frozenset(self._by_id)
+
     def encode(self, values: Values, dlc: Dlc = "8", *, beat: int = 0, clamped: list[str] | None = None) -> list[Frame]:
         """Frames that say `values`, in sending order; on beat 0 all, later those whose cycle time has passed.
 
@@ -92,6 +103,17 @@ class Dialect:
             if beat % every == 0 and layout.wanted(values)
         ]
 
+    def unsaid(self, values: Values) -> list[str]:
+        """What happens for the lack of which value, for people: a stand-in is sent, or a frame is withheld."""
+        found = []
+        for layout in self.layouts:
+            held = layout.withheld(values)
+            if held:
+                found.append(f"0x{layout.message.frame_id:X} is withheld while not known: {', '.join(held)}")
+            elif layout.wanted(values):
+                found.extend(_stand_ins(layout, values))
+        return found
+
     def decode(self, frames: Iterable[Frame]) -> dict[str, Value]:
         """What `frames` say, the last one of each id; ids of other dialects are ignored, missing bytes left out."""
         latest: dict[tuple[int, bool], bytes] = {}
@@ -102,6 +124,11 @@ class Dialect:
             if key in latest:
                 self._read(layout, layout.decode(latest[key]), values)
         return {key: value.rstrip() if isinstance(value, str) else value for key, value in values.items()}
+
+    def unit(self, key: str) -> str:
+        """In which unit the value called `key` is; "" = a number without one, a flag or a text."""
+        units = (s.unit for layout in self.layouts for s in layout.message.signals if s.name == key)
+        return (next(units, None) or "").replace("degC", "°C")
 
     def knows(self, frame: Frame) -> bool:
         """Whether it is one of the frames that this dialect sends."""
@@ -122,3 +149,11 @@ class Dialect:
             before = values.get(coder.key)
             continued = coder.text_offset and isinstance(before, str) and isinstance(value, str)
             values[coder.key] = f"{before:{coder.text_offset}}{value}" if continued else value
+
+
+def _stand_ins(layout: Layout, values: Values) -> list[str]:
+    return [
+        f"{coder.key} is not known: {coder.stand_in():g} is sent"
+        for coder in layout.coders
+        if coder.coding == "number" and coder.when_unknown == "start_value" and coder.find(values) is None
+    ]

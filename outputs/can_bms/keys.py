@@ -15,6 +15,15 @@ Values = Mapping[str, Value]
 
 LEVELS: Final = ("alarm", "warning")
 
+REQUIRED: Final = ("charge_voltage_limit", "soc", "soc_high_resolution", "voltage", "voltage_0p1V", "current")
+"""Without these no frame is honest: nothing is sent before all that the dialect carries were known."""
+LIMITS: Final = ("charge_current_limit", "discharge_current_limit")
+STAND_INS: Final[Mapping[str, float]] = {"soh": 100.0, "temperature": 25.0, "modules": 1.0}
+"""What is sent for a value that is not known, where the file does not say: %, °C, a count.
+
+0 % is a dead battery to an inverter, and at 0 °C some stop charging; neither value steers anything of ours.
+"""
+
 _NUMBERS: Final = """
     charge_voltage_limit charge_current_limit discharge_current_limit discharge_voltage_limit soc soh
     soc_high_resolution voltage voltage_0p1V current temperature modules available_capacity capacity_35f

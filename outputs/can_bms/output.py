@@ -6,29 +6,38 @@
     normal     otherwise                                          what was decided
     safe       the BMS is lost and limits are blocked, or the     0 A both ways, enables cleared, system error and
                Snapshot is past its deadline (a hanging gateway)  communication alarm; measurements as last known
+               or what must be sent is not known any more
     silent     safe for longer than `silence_after`               nothing: the inverter raises its own alarm
 
+What must be sent (`keys.REQUIRED`) is repeated as last known for a minute while a BMS answers, then the state is safe:
+live limits beside a SoC of yesterday mislead.  While no BMS answers, limits.md 8.2 bounds how long the limits stand.
 Beats are absolute deadlines, so the period does not drift; a beat that was missed is not made up for.
 Sheet: limits.md section 8.2, can-inverter-protocols.md sections 10 and 11.
 """
 
 import asyncio
 import logging
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gateway.model import GatewayError, Snapshot
+import can
+
+from gateway.model import GatewayError, Health, Snapshot
+from gateway.supervise import Supervisor, words
 from outputs.can_bms.bus import Bus
 from outputs.can_bms.dialect import Dialect, Frame
-from outputs.can_bms.keys import Value
+from outputs.can_bms.keys import REQUIRED, Value
+from outputs.can_bms.others import Others
 from outputs.can_bms.settings import Settings
-from outputs.can_bms.values import REQUIRED, safe, values_of
+from outputs.can_bms.values import safe, values_of
 from outputs.output import Clock
 
 log = logging.getLogger("bms_gateway.can_bms")
 
 RATE_OVER: Final = 10  # beats over which the frame rate is taken
+LAST_KNOWN: Final = 60.0  # s that what must be sent is repeated as last known; limits.md 4.5 has the same patience
 WAITING: Final = "nothing is sent before every battery answered"
 
 
@@ -37,10 +46,14 @@ class CanOutput:
 
     name = "can_bms"
 
-    def __init__(self, settings: Settings, dialect: Dialect, bus: Bus, clock: Clock) -> None:
+    def __init__(self, settings: Settings, dialect: Dialect, bus: Bus, others: Others, clock: Clock) -> None:
         self._settings, self._dialect, self._bus, self._clock = settings, dialect, bus, clock
+        self._others = others
+        bus.heard, bus.sent = self._heard, self._went
+        self._supervisor = Supervisor(bus.name)
         self._snapshot: Snapshot | None = None
-        self._known: dict[str, Value] = {}  # what inverters must be told, as last known
+        self._known: dict[str, tuple[float, Value]] = {}  # what inverters must be told: when last known [s], and what
+        self._old_since: float | None = None  # s, something of it is too old
         self._beat = 0
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -48,9 +61,10 @@ class CanOutput:
         self._safe = ""  # why 0 A is sent; "" = what was decided is
         self._silent = WAITING  # why nothing is sent; "" = frames go out
         self._clamped: tuple[str, ...] = ()
+        self._unsaid: list[str] = []  # what stands in for what is not known
         self._frames: list[Frame] = []
-        self._sent: deque[tuple[float, int]] = deque(maxlen=RATE_OVER)  # (time, frames)
-        self._sent_at: float | None = None  # s, loop time, of the last beat that was sent
+        self._sent: deque[tuple[float, int]] = deque(maxlen=RATE_OVER)  # (s, time.monotonic(), frames)
+        self._sent_at: float | None = None  # s, the same, of the last beat that was sent; None = one failed since
         self._longest_gap = 0.0  # s between two beats in a row that were sent
 
     # ---- what every output does
@@ -80,19 +94,24 @@ class CanOutput:
         count = self._bus.counters
         return {
             "connected": self._bus.connected,
-            "problem": self._bus.problem or self._silent or self._clamping(),
+            "problem": self._bus.problem or self._others.problem or self._silent or self._safe or self._clamping(),
             "dialect": self._dialect.name,
             "bus": self._bus.name,
             "silent": bool(self._silent),
             "silent_reason": self._silent,
+            "safe_state": self._safe,
             "frames_sent": count.frames_sent,
+            "frames_dropped": count.frames_dropped,
             "send_errors": count.send_errors,
             "bus_off": count.bus_off,
             "opened": count.reopened,
-            "rate": self._rate(now),
+            "rate": self._rate(time.monotonic()),
             "longest_gap": round(self._longest_gap, 4),
             "keepalive_age": None if self._keep_alive_at is None else round(now - self._keep_alive_at, 1),
+            "other_bms": self._others.seen,
+            "other_bms_frames": self._others.frames,
             "clamped": list(self._clamped),
+            "not_known": list(self._unsaid),
             "last_frames": [str(frame) for frame in self._frames],
         }
 
@@ -113,16 +132,36 @@ class CanOutput:
         if self._due <= loop.time():  # the loop hung: go on from here, in step
             self._due += (loop.time() - self._due) // period * period + period
         self._timer = loop.call_at(self._due, self._tick)  # first, so that no fault below can stop the beat
-        now = self._clock()
-        if any(message.arbitration_id in self._dialect.keep_alive for message in self._bus.receive()):
-            self._keep_alive_at = now
+        with self._supervisor.trying(self._defect):
+            self._beat_once(self._clock())
+
+    def _defect(self, fault: Exception) -> None:
+        self._frames = self._nothing(f"a defect: {words(fault)}")
+
+    def _beat_once(self, now: float) -> None:
         frames = self._what_to_send(now)
-        self._frames = frames if frames and self._bus.send(frames) else []
+        taken = self._bus.beat(frames)
+        self._frames = frames if taken else []
         if self._frames:
-            self._sent.append((now, len(frames)))
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("%s: tx %s", self._bus.name, " ".join(map(str, self._frames)))
             self._beat += 1
-            self._longest_gap = max(self._longest_gap, loop.time() - (self._sent_at or loop.time()))
-        self._sent_at = loop.time() if self._frames else None
+        else:
+            self._sent_at = None
+
+    def _went(self, frames: int) -> None:
+        """The bus: all frames of a beat went out."""
+        now = time.monotonic()
+        self._sent.append((now, frames))
+        self._longest_gap = max(self._longest_gap, now - (self._sent_at or now))
+        self._sent_at = now
+
+    def _heard(self, messages: Sequence[can.Message]) -> None:
+        """The bus: what was read on it."""
+        now = self._clock()
+        if any(message.arbitration_id in self._dialect.keep_alive for message in messages):
+            self._keep_alive_at = now
+        self._others.look(messages, now)
 
     # ---- what to say
 
@@ -134,6 +173,8 @@ class CanOutput:
         if missing:
             return self._nothing(f"nothing is sent while not known: {', '.join(missing)}")
         since, why = _lost(self._snapshot, now)
+        if since is None:
+            since, why = self._outdated(self._snapshot)
         self._explain_safe_state(why)
         if since is None:
             return self._encoded(values)
@@ -144,11 +185,24 @@ class CanOutput:
     def _values(self, snapshot: Snapshot) -> dict[str, Value]:
         """The Snapshot's values; what must be told and is not known any more stays as it was last known."""
         values = values_of(snapshot, self._dialect.keys)
-        self._known.update((key, values[key]) for key in REQUIRED if key in values)
+        self._known.update((key, (snapshot.at, values[key])) for key in REQUIRED if key in values)
+        known = {key: value for key, (_, value) in self._known.items()}
         own: dict[str, Value] = {"manufacturer": self._settings.manufacturer} if self._settings.manufacturer else {}
-        return {**self._dialect.defaults, **self._known, **values, **own}
+        return {**self._dialect.defaults, **known, **values, **own}
+
+    def _outdated(self, snapshot: Snapshot) -> tuple[float | None, str]:
+        """Since when something that must be sent is too old to stand beside live limits [s], and what it is."""
+        if snapshot.bank.health is not Health.ONLINE:
+            return None, ""  # nobody answers: limits.md 8.2 says how long the limits stand
+        old = [key for key, (at, _) in self._known.items() if snapshot.at - at > LAST_KNOWN]
+        if not old:
+            self._old_since = None
+            return None, ""
+        self._old_since = snapshot.at if self._old_since is None else self._old_since
+        return self._old_since, f"not known for more than {LAST_KNOWN:g} s: {', '.join(old)}"
 
     def _encoded(self, values: Mapping[str, Value]) -> list[Frame]:
+        self._explain_stand_ins(values)
         clamped: list[str] = []
         try:
             frames = self._dialect.encode(values, self._settings.dlc, beat=self._beat, clamped=clamped)
@@ -160,6 +214,13 @@ class CanOutput:
                 log.warning("%s: %s", self._bus.name, self._clamping())
         self._tell("")
         return frames
+
+    def _explain_stand_ins(self, values: Mapping[str, Value]) -> None:
+        """Log what is sent, or not sent, for the lack of a value."""
+        unsaid = self._dialect.unsaid(values)
+        if unsaid != self._unsaid and unsaid:
+            log.info("%s: %s", self._bus.name, "; ".join(unsaid))
+        self._unsaid = unsaid
 
     def _explain_safe_state(self, why: str) -> None:
         """Log when 0 A is sent instead of what was decided, and when that ends."""

@@ -28,3 +28,9 @@ class Settings(BaseModel):
         description="s of 0 A and alarm after a loss of the BMS until sending stops, so that the inverter raises "
         "its own alarm; null = go on with 0 A and alarm for ever",
     )
+
+    @property
+    def exclusive(self) -> str:
+        """The bus, on which two gateways would contradict each other; an imagined one is each process's own."""
+        channel = str(Path(self.channel).resolve()) if self.channel.startswith("/") else self.channel
+        return "" if self.interface == "virtual" else f"{self.interface} {channel}"

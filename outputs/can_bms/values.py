@@ -1,8 +1,7 @@
 """Snapshot -> the values that a CAN dialect can carry.
 
-What is not known is left out; the dialect's file says what stands in its bytes.  Two exceptions, both about values that
-steer nothing: an unknown SoH is given as 100 %, because inverters take 0 for a dead battery; and the SoC says 100 only
-when it is 100, because some inverters stop charging there, before balancing is done (sheet: section 10).
+What is not known is left out; the dialect's file says what stands in its bytes (docs/outputs.md).  The SoC says 100
+only when it is 100, because some inverters stop charging there, before balancing is done (sheet: section 10).
 
 Limits: a direction that is forbidden has a limit of 0 A and its enable bit cleared, as inverters differ in which they
 look at.  The charge voltage limit stays what was decided: at a CVL of 0 some dump the battery, others raise an alarm.
@@ -17,7 +16,6 @@ from typing import Final, TypeGuard
 from gateway.model import BankState, Decision, Extreme, Health, Snapshot
 from outputs.can_bms.keys import Value
 
-REQUIRED: Final = ("charge_voltage_limit", "soc", "voltage", "current")  # without these no frame is honest
 FULL: Final = 99.95  # %, what counts as 100 %
 
 Found = dict[str, Value | None]
@@ -104,7 +102,7 @@ def _measurements(bank: BankState, decision: Decision) -> Found:
     soc = decision.soc if decision.soc is not None else bank.soc
     return {
         "soc": None if soc is None or not math.isfinite(soc) else _percent(soc),
-        "soh": 100.0 if bank.soh is None else bank.soh,
+        "soh": bank.soh,
         "soc_high_resolution": soc,
         "voltage": bank.voltage,
         "voltage_0p1V": bank.voltage,

@@ -6,6 +6,7 @@ All of it runs on the D-Bus thread.  dbus-python attaches connections to GLib's 
 import array
 import fcntl
 import os
+import re
 import termios
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import dbus.connection
 import dbus.lowlevel
 from dbus.mainloop.glib import DBusGMainLoop
 
+from gateway.supervise import Supervisor
 from outputs.venus_dbus.tree import Value
 
 DAEMON, DAEMON_PATH = "org.freedesktop.DBus", "/org/freedesktop/DBus"
@@ -46,8 +48,10 @@ class Bus:
     lost     called once with a reason when the connection cannot be made or has ended, not after `close`
     """
 
-    def __init__(self, ready: Callable[[], None], handler: Handler, lost: Callable[[str], None]) -> None:
-        self._ready, self._handler, self._lost = ready, handler, lost
+    def __init__(
+        self, ready: Callable[[], None], handler: Handler, lost: Callable[[str], None], supervisor: Supervisor
+    ) -> None:
+        self._ready, self._handler, self._lost, self._supervisor = ready, handler, lost, supervisor
         self._connection: Any = None
 
     def open(self, address: str) -> None:
@@ -92,11 +96,13 @@ class Bus:
 
         def on_error(problem: dbus.DBusException) -> None:
             if self._connection is connection:
-                failed(f"{member}: {_words(problem)}")
+                with self._supervisor.trying():
+                    failed(f"{member}: {_words(problem)}")
 
         def on_reply(*values: object) -> None:
             if self._connection is connection:
-                answered(*values)
+                with self._supervisor.trying():
+                    answered(*values)
 
         try:
             connection.call_async(
@@ -128,6 +134,11 @@ class Bus:
         return unread[0] > FULL
 
     def _filter(self, connection: Any, message: Any) -> int:
+        with self._supervisor.trying():
+            return self._filtered(connection, message)
+        return int(dbus.lowlevel.HANDLER_RESULT_NOT_YET_HANDLED)
+
+    def _filtered(self, connection: Any, message: Any) -> int:
         if connection is self._connection:
             if message.get_interface() == LOCAL and message.get_member() == "Disconnected":
                 self._fail("the D-Bus daemon closed the connection")
@@ -160,6 +171,6 @@ def from_wire(value: object) -> Value:
 
 
 def _words(problem: dbus.DBusException) -> str:
-    """One line about a D-Bus error."""
+    """One line about a D-Bus error, the same at each try: without the number of our connection."""
     text = problem.get_dbus_message() or problem.get_dbus_name() or str(problem)
-    return str(text).splitlines()[0]
+    return re.sub(r' ":[\d.]+"', "", str(text).splitlines()[0])

@@ -1,12 +1,19 @@
-"""The few paths that may be written: switches of the BMS and its SoC, on their way to the gateway.  Pure.
+"""The few paths that may be written: switches of the BMS and its SoC, on their way to the gateway and back.  Pure.
 
+    stands --written--> wished --accepted--> stands, as written
+                          '----refused-----> stands, as before
+
+A path is there from when a battery can do it.  It shows the wish at once, and what became of it as soon as that is
+known; the sentence about it is at /Settings/Outcome.  The same may be asked again, unless it is being asked or was
+confirmed: who writes a switch each second must not wear out the memory of a BMS.
 Sheet: venus-dbus.md section 4, settings and control; section 2 for SetValue's answers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from gateway.model import Command
+from gateway.model import Command, CommandError, Outcome
 from gateway.model.command import Action
 from outputs.venus_dbus.tree import Item, Tree, Value, fixed, plain
 
@@ -16,63 +23,118 @@ SWITCHES: Final[dict[str, Action]] = {
     "/Settings/ForceDischargingOff": "discharge",
     "/Settings/TurnBalancingOff": "balance",
 }
+HAS_SETTINGS, OUTCOME = "/Settings/HasSettings", "/Settings/Outcome"
 CLEAR = "/History/Clear"
 SOC, APPLY = "/Settings/ResetSocTo", "/Settings/ResetSocToApply"
+TEXT_LENGTH: Final = 200  # characters of an outcome
 
-Asker = Callable[[Command], bool]
-"""Hands a command to the gateway; False when it is not running any more."""
+Tell = Callable[[Sequence[Outcome]], None]
+Asker = Callable[[Command, Tell], bool]
+"""Hands a command to the gateway, which tells what became of it; False when it is not running any more."""
+
+
+@dataclass(eq=False, slots=True)
+class Wish:
+    """A command whose outcome is not known yet."""
+
+    command: Command
+    accepted: float  # what the path shows from then on
+    refused: float
 
 
 class Controls:
     """Switches of one battery ("" = of every battery that can)."""
 
-    def __init__(self, tree: Tree, battery: str, ask: Asker, *, writable: bool, history: bool) -> None:
-        """`history`: this service has one that may be cleared."""
-        self._tree, self._battery, self._ask = tree, battery, ask
-        tree.add("/Settings/HasSettings", Item("i", plain, int(writable)))
-        if not writable:
-            return
-        for path in SWITCHES:
-            tree.add(path, Item("i", plain, 0, writable=True))
-        if history:
+    def __init__(
+        self,
+        tree: Tree,
+        battery: str,
+        ask: Asker,
+        put: Callable[[str, Value], object],
+        *,
+        writable: bool,
+        history: bool,
+    ) -> None:
+        """`put` sets a path and tells the bus; `history`: this service has one that may be cleared."""
+        self._tree, self._battery, self._ask, self._put = tree, battery, ask, put
+        self._writable = writable
+        self._wishes: dict[str, Wish] = {}  # by path, the newest
+        self._confirmed: dict[str, Wish] = {}  # by path of a switch, read back from the BMS
+        tree.add(HAS_SETTINGS, Item("i", plain, 0))
+        if writable and history:
             tree.add(CLEAR, Item("i", plain, 0, writable=True))
-        tree.add(SOC, Item("d", fixed(0, "%"), None, writable=True))
-        tree.add(APPLY, Item("i", plain, 0, writable=True))
+
+    def offer(self, actions: Container[str]) -> list[str]:
+        """Have paths for what can be done now; those that are new, or changed with them."""
+        if not self._writable:
+            return []
+        wanted = {path: Item("i", plain, 0, writable=True) for path, action in SWITCHES.items() if action in actions}
+        if "soc" in actions:
+            wanted |= {
+                SOC: Item("d", fixed(0, "%"), None, writable=True), APPLY: Item("i", plain, 0, writable=True),
+            }  # fmt: skip
+        new = {path: item for path, item in wanted.items() if path not in self._tree}
+        if new and OUTCOME not in self._tree:
+            new |= {HAS_SETTINGS: Item("i", plain, 1), OUTCOME: Item("s", plain)}
+        for path, item in new.items():
+            self._tree.add(path, item)
+        return list(new)
 
     def write(self, path: str, value: Value) -> int:
-        """Answer to SetValue on one of these paths; the tree holds what was accepted."""
+        """Answer to SetValue on one of these paths: DONE = the gateway was asked."""
         if not isinstance(value, int | float):
             return REFUSED
+        try:
+            return self._write(path, value)
+        except CommandError:
+            return REFUSED
+
+    def _write(self, path: str, value: float) -> int:
         if path == SOC:
-            return self._store(path, value, 0.0 <= value <= 100.0)
-        if path == CLEAR:
-            return self._clear(value)
+            self._put(path, Command("soc", value, self._battery).value)
+            return DONE
+        if value == 0 and path in (CLEAR, APPLY):
+            return DONE
+        if path == CLEAR:  # the path falls back to 0, so that the same can be asked again
+            return self._wish(path, Wish(Command("clear_history", value, self._battery), 0, 0), value)
         if value not in (0, 1):
             return REFUSED
         if path == APPLY:
-            return self._apply(value == 1)
-        if self._tree[path].value == value:
-            return DONE
-        allowed = 0.0 if value else 1.0
-        return self._store(path, value, self._ask(Command(SWITCHES[path], allowed, self._battery)))
+            soc = self._tree[SOC].value
+            if not isinstance(soc, float):
+                return REFUSED
+            return self._wish(path, Wish(Command("soc", soc, self._battery), 0, 0), 1)
+        return self._wish(
+            path, Wish(Command(SWITCHES[path], 1 - value, self._battery), value, self._before(path)), value
+        )
 
-    def _store(self, path: str, value: float, accepted: bool) -> int:
-        if accepted:
-            self._tree.put(path, value)
-        return DONE if accepted else REFUSED
+    def _before(self, path: str) -> float:
+        """What stands if the next wish is refused: what stood before those that have no outcome yet."""
+        pending, value = self._wishes.get(path), self._tree[path].value
+        if pending is not None:
+            return pending.refused
+        return value if isinstance(value, int | float) else 0
 
-    def _clear(self, what: float) -> int:
-        """Clear a group of figures (1 = all); the path stays 0, so that the same can be asked again."""
-        if what == 0:
+    def _wish(self, path: str, wish: Wish, shown: float) -> int:
+        """Ask, unless just that is being asked or stands confirmed."""
+        same = self._wishes.get(path) or self._confirmed.get(path)
+        if same is not None and same.command == wish.command:
             return DONE
-        accepted = what in range(1, 8) and self._ask(Command("clear_history", what, self._battery))
-        return DONE if accepted else REFUSED
-
-    def _apply(self, wanted: bool) -> int:
-        """Set the SoC chosen before; the path falls back to 0 so that the same value can be applied again."""
-        soc = self._tree[SOC].value
-        if not wanted:
-            return DONE
-        if not isinstance(soc, float):
+        self._confirmed.pop(path, None)
+        if not self._ask(wish.command, lambda outcomes: self._settle(path, wish, outcomes)):
             return REFUSED
-        return DONE if self._ask(Command("soc", soc, self._battery)) else REFUSED
+        self._wishes[path] = wish
+        self._put(path, shown)
+        return DONE
+
+    def _settle(self, path: str, wish: Wish, outcomes: Sequence[Outcome]) -> None:
+        """The outcome, for each battery; that of a wish which a newer one replaced says nothing any more."""
+        if self._wishes.get(path) is not wish:
+            return
+        del self._wishes[path]
+        accepted = bool(outcomes) and all(outcome.accepted for outcome in outcomes)
+        self._put(path, wish.accepted if accepted else wish.refused)
+        if path in SWITCHES and outcomes and all(outcome.confirmed for outcome in outcomes):
+            self._confirmed[path] = wish
+        if OUTCOME in self._tree:
+            self._put(OUTCOME, "; ".join(outcome.note for outcome in outcomes)[:TEXT_LENGTH])

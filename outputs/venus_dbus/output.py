@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gateway.model import Command, Snapshot
+from gateway.model import Command, Outcome, Snapshot
+from gateway.supervise import Supervisor
 from outputs.output import Clock, Commander
+from outputs.venus_dbus.controls import Tell
 from outputs.venus_dbus.settings import Settings
 from outputs.venus_dbus.thread import DbusThread
 
@@ -22,6 +24,7 @@ class VenusDbus:
 
     def __init__(self, settings: Settings, address: str, clock: Clock, commander: Commander, identity: str) -> None:
         self._commander = commander
+        self._supervisor = Supervisor(self.name)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = DbusThread(settings, address, clock, self._ask, identity)
 
@@ -44,14 +47,33 @@ class VenusDbus:
         """Connection, problem and counters."""
         return self._thread.status()
 
-    def _ask(self, command: Command) -> bool:
-        """From the D-Bus thread: have the gateway perform `command`; False when its loop has ended."""
+    def _ask(self, command: Command, tell: Tell) -> bool:
+        """From the D-Bus thread: have the gateway perform `command` and tell; False when its loop has ended."""
         loop = self._loop
         if loop is None:
             return False
-        log.info("asked on D-Bus: %s %g for %s", command.action, command.value, command.battery or "every battery")
+        log.info("asked on D-Bus: %s for %s", command.words, command.battery or "every battery")
         try:
-            loop.call_soon_threadsafe(self._commander, command)
+            loop.call_soon_threadsafe(self._perform, command, tell)
         except RuntimeError:  # it closed just now
             return False
         return True
+
+    def _perform(self, command: Command, tell: Tell) -> None:
+        def told(outcomes: Sequence[Outcome]) -> None:
+            self._thread.soon(lambda: tell(outcomes))
+
+        with self._supervisor.trying(lambda fault: told([_failed(fault)])):
+            self._commander(command).add_done_callback(lambda done: told(_outcomes(done)))
+
+
+def _outcomes(done: "asyncio.Future[list[Outcome]]") -> list[Outcome]:
+    """What became of a command; one that ended without an outcome was refused."""
+    if done.cancelled():
+        return [Outcome(False, False, "the gateway is stopping")]
+    fault = done.exception()
+    return done.result() if fault is None else [_failed(fault)]
+
+
+def _failed(fault: BaseException) -> Outcome:
+    return Outcome(False, False, f"failed: {fault}")

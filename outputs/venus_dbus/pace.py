@@ -1,6 +1,8 @@
-"""When a service may send: news wait for the interval, falling limits and alarms do not.  Pure.
+"""When a service may send: changes wait for the interval, falling limits and alarms do not.  Pure.
 
-A GX is small, and every message wakes five of its processes: about one a second and service is enough.
+A GX is small, and every message wakes five of its processes: about one a second and service is enough.  A message
+that carries a new reading waits for the one before that did, and for no other: what changes with time alone (ramps,
+ages, averages) must not take the place of a measurement that comes a moment later.
 Sheet: venus-dbus.md section 8.
 """
 
@@ -57,19 +59,21 @@ class Pace:
     def __init__(self, interval: float) -> None:
         self.interval = interval
         self._last: float | None = None  # s, when the last message went out
+        self._fresh = float("-inf")  # s, when the last one went out that carried a new reading
         self._extra = EXTRA
 
-    def wait(self, now: float, urgency: Haste) -> float:
-        """Seconds until a message of such urgency may go out; 0 = now."""
+    def wait(self, now: float, urgency: Haste, *, fresh: bool = True) -> float:
+        """Seconds until a message of such urgency may go out; 0 = now.  `fresh`: it carries a new reading."""
         if self._last is None or urgency is Haste.NOW:
             return 0.0
-        left = self._last + self.interval - now
+        left = (self._fresh if fresh else self._last) + self.interval - now
         if urgency is Haste.SOON and self._extra + (now - self._last) / REFILL >= 1.0:
             return 0.0
         return max(0.0, left)
 
-    def sent(self, now: float) -> None:
+    def sent(self, now: float, *, fresh: bool = True) -> None:
         """A message went out."""
+        self._fresh = now if fresh else self._fresh
         if self._last is not None:
             since = now - self._last
             self._extra = min(EXTRA, self._extra + since / REFILL)

@@ -16,6 +16,7 @@ from dbus import Dictionary
 from dbus.lowlevel import ErrorMessage, MethodCallMessage, MethodReturnMessage, SignalMessage
 from gi.repository import GLib
 
+from gateway.supervise import Supervisor
 from outputs.output import Clock
 from outputs.venus_dbus.bus import BUS_ITEM, Bus, from_wire, to_wire
 from outputs.venus_dbus.claim import Claim
@@ -32,6 +33,7 @@ DO_NOT_QUEUE: Final = 4
 OWNER: Final = (1, 4)  # RequestName: we own it now, we own it already
 RATE_WINDOW: Final = 30.0  # s over which messages are counted
 NAME_LENGTH: Final = 64  # characters of a custom name
+DEFECT: Final = "a defect: its values cannot be made; see the log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +57,30 @@ class Plan:
 class BatteryService:
     """Keeps one service on the bus, whatever the daemon does."""
 
-    def __init__(self, plan: Plan, address: str, clock: Clock, ask: Asker) -> None:
+    def __init__(self, plan: Plan, address: str, clock: Clock, ask: Asker, supervisor: Supervisor) -> None:
         self.plan, self.problem, self.claimed = plan, "", False
         self.signals = self.reconnects = 0
         self.tree = _static(plan)
-        self._controls = Controls(self.tree, plan.battery, ask, writable=plan.writable, history=plan.bms)
+        self._controls = Controls(
+            self.tree, plan.battery, ask, self._change, writable=plan.writable, history=plan.bms
+        )  # fmt: skip
         self._published = Published(self.tree)
-        self._address, self._clock = address, clock
+        self._address, self._clock, self._supervisor = address, clock, supervisor
         self._claim = Claim(
             plan.identity, plan.instance, plan.custom_name, self._settled, self._assigned, self._named
         )  # fmt: skip
-        self._bus = Bus(self._greeted, self._message, self._lost)
+        self._bus = Bus(self._greeted, self._message, self._lost, supervisor)
         self._pace = Pace(plan.min_interval)
         self._running = self._welcome = self._asked = self._dropped = False
         self._view: View | None = None  # the newest
+        self._fresh = False  # it has a new reading that nobody was told
         self._sent: View | None = None  # the one in the tree
         self._slow_at = float("-inf")
         self._dirty: dict[str, None] = {}  # paths whose change nobody was told, in order
         self._tries = 0
         self._retry: int | None = None  # GLib source
         self._timer: int | None = None  # GLib source
+        self._due = 0.0  # s, when it fires
         self._times: deque[float] = deque(maxlen=256)
 
     # ---- life
@@ -96,10 +102,11 @@ class BatteryService:
 
     def give_up(self) -> None:
         """Values cannot be made because of a defect: off the bus, rather than leaving old limits on it."""
-        log.critical("%s leaves the bus: its values cannot be made", self.plan.name)
+        if self.problem != DEFECT:
+            log.critical("%s leaves the bus: its values cannot be made", self.plan.name)
         self.leave()
         self._sent = None  # no name before a whole set of values is there again
-        self.problem = "a defect: its values cannot be made; see the log"
+        self.problem = DEFECT
 
     @property
     def rate(self) -> float:
@@ -110,43 +117,46 @@ class BatteryService:
 
     # ---- values
 
-    def offer(self, view: View) -> None:
-        """Take the newest values; they go out as soon as the pace allows."""
-        self._view = view
-        wait = self._pace.wait(self._clock(), haste(self._sent, view))
+    def offer(self, view: View, *, fresh: bool) -> None:
+        """Take the newest values; they go out as soon as the pace allows.  `fresh`: there is a new reading in them."""
+        self._view, self._fresh = view, fresh or self._fresh
+        now = self._clock()
+        wait = self._pace.wait(now, haste(self._sent, view), fresh=self._fresh)
         if wait <= 0.0:
             self._publish()
-        elif self._timer is None:
+        elif self._timer is None or now + wait < self._due:
+            self._stop_timer()
+            self._due = now + wait
             self._timer = GLib.timeout_add(int(wait * 1000.0) + 1, self._timed)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            GLib.source_remove(self._timer)
+            self._timer = None
 
     def _timed(self) -> bool:
         self._timer = None
-        self._publish()
+        with self._supervisor.trying(lambda fault: self.give_up()):
+            self._publish()
         return bool(GLib.SOURCE_REMOVE)
 
     def _publish(self) -> None:
         """Bring the tree up to date and tell the bus what changed."""
-        if self._timer is not None:
-            GLib.source_remove(self._timer)
-            self._timer = None
-        view, now, done = self._view, self._clock(), False
+        self._stop_timer()
+        view, now = self._view, self._clock()
         if view is None:
             return
         slow = (
             self._sent is None or now - self._slow_at >= self.plan.slow_interval or view.reasons != self._sent.reasons
         )
-        try:
-            changed = self._published.update(view, slow=slow)
-            done = True
-        finally:
-            if not done:
-                self.give_up()
+        changed = self._published.update(view, slow=slow)
         self._slow_at, self._sent = now if slow else self._slow_at, view
-        self._dirty.update(dict.fromkeys(changed))
-        self._emit()
+        self._dirty.update(dict.fromkeys([*changed, *self._controls.offer(view.controls)]))
+        fresh, self._fresh = self._fresh, False
+        self._emit(fresh=fresh)
         self._request_name()
 
-    def _emit(self) -> None:
+    def _emit(self, *, fresh: bool = False) -> None:
         """One ItemsChanged with everything that nobody was told; later, if the daemon does not read."""
         if not (self.claimed and self._dirty):
             return
@@ -161,7 +171,7 @@ class BatteryService:
         self.signals += 1
         now = self._clock()
         self._times.append(now)
-        self._pace.sent(now)
+        self._pace.sent(now, fresh=fresh)
 
     def _change(self, path: str, value: Value) -> None:
         """A value that changed by itself, at once."""
@@ -217,7 +227,8 @@ class BatteryService:
 
         def due() -> bool:
             self._retry = None
-            action()
+            with self._supervisor.trying():
+                action()
             return bool(GLib.SOURCE_REMOVE)
 
         delay = RETRY[min(self._tries, len(RETRY) - 1)]
@@ -303,17 +314,12 @@ class BatteryService:
         return None
 
     def _write(self, path: str, item: Item, value: Value) -> int:
-        """SetValue: 0 = accepted; what was accepted is told to everybody."""
+        """SetValue: 0 = accepted; whatever it changes is told to everybody."""
         if not item.writable:
             return NOT_WRITABLE
         if path == "/CustomName":
             return self._rename(value)
-        before = item.value
-        answer = self._controls.write(path, value)
-        if item.value != before:
-            self._dirty[path] = None
-            self._emit()
-        return answer
+        return self._controls.write(path, value)
 
     def _rename(self, value: Value) -> int:
         if not isinstance(value, str):

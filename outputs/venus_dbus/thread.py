@@ -16,8 +16,10 @@ from dbus.mainloop.glib import threads_init
 from gi.repository import GLib
 
 from gateway import VERSION
-from gateway.model import BatteryState, Command, Health, Reading, Snapshot
+from gateway.model import BatteryState, Health, Reading, Snapshot
+from gateway.supervise import Supervisor
 from outputs.output import Clock
+from outputs.venus_dbus.controls import Asker
 from outputs.venus_dbus.service import BatteryService, Plan
 from outputs.venus_dbus.settings import Settings
 from outputs.venus_dbus.view import HUNG, View, bank_view, battery_view, vouched
@@ -36,11 +38,13 @@ class DbusThread:
     """Runs the services.  `publish` and `status` may be called from any thread."""
 
     def __init__(
-        self, settings: Settings, address: str, clock: Clock, ask: Callable[[Command], bool], identity: str
+        self, settings: Settings, address: str, clock: Clock, ask: Asker, identity: str
     ) -> None:  # fmt: skip
         self._settings, self._address, self._clock = settings, address, clock
         self._ask, self._identity = ask, identity
+        self._supervisor = Supervisor("venus_dbus")
         self._newest: Snapshot | None = None
+        self._readings: list[Reading | None] = []  # those of the Snapshot that was looked at last
         self._door = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._knocked = self._stopping = self._hung = self._left = False
         self._watch: int | None = None  # GLib source
@@ -58,7 +62,7 @@ class DbusThread:
     def start(self) -> None:
         """Begin; the daemon need not be there yet."""
         self._open_door()
-        GLib.idle_add(self._enter, priority=GLib.PRIORITY_DEFAULT)
+        self.soon(self._bank.enter)
         self._thread.start()
 
     def publish(self, snapshot: Snapshot) -> None:
@@ -78,6 +82,17 @@ class DbusThread:
         if ended:
             os.close(self._door)
         return ended
+
+    def soon(self, work: Callable[[], object]) -> None:
+        """Have `work` done on the thread, unless it is ending."""
+
+        def do() -> bool:
+            if not self._stopping:
+                with self._supervisor.trying():
+                    work()
+            return bool(GLib.SOURCE_REMOVE)
+
+        GLib.idle_add(do, priority=GLib.PRIORITY_DEFAULT)
 
     def status(self) -> dict[str, object]:
         """Figures of all services together; connected = the bank is on the bus."""
@@ -106,10 +121,6 @@ class DbusThread:
         finally:
             self._leave()
 
-    def _enter(self) -> bool:
-        self._bank.enter()
-        return bool(GLib.SOURCE_REMOVE)
-
     def _quit(self) -> bool:
         for source in (self._watch, self._doorman):
             if source is not None:
@@ -128,20 +139,17 @@ class DbusThread:
 
     def _look(self, door: int, _: object) -> bool:
         """A knock: publish the newest Snapshot and watch its deadline."""
-        os.eventfd_read(door)
-        self._knocked = done = False
-        try:
+        with self._supervisor.trying():  # GLib forgets a callback that fails
+            os.eventfd_read(door)
+            self._knocked = False
             self._refresh()
-            done = True
-        finally:
-            if not done:
-                self._open_door()  # GLib forgets a callback that failed
         return bool(GLib.SOURCE_CONTINUE)
 
     def _late(self) -> bool:
         """The watch: has the gateway been silent past the deadline of its last Snapshot?"""
         self._watch = None
-        self._refresh()
+        with self._supervisor.trying():
+            self._refresh()
         return bool(GLib.SOURCE_REMOVE)
 
     def _refresh(self) -> None:
@@ -155,7 +163,10 @@ class DbusThread:
         if hung is not self._hung:
             self._hung = hung
             log.log(*((logging.ERROR, HUNG) if hung else (logging.WARNING, "the gateway is back: limits as decided")))
-        self._show(self._bank, lambda: bank_view(snapshot, self._identity))
+        readings = [state.reading for state in snapshot.bank.batteries]
+        fresh = [id(reading) for reading in readings] != [id(reading) for reading in self._readings]
+        self._readings = readings  # kept, so that no other reading can have the id of one of them
+        self._show(self._bank, lambda: bank_view(snapshot, self._identity), fresh=fresh)
         self._stay_or_leave(snapshot)
         if self._settings.each_battery:
             self._offer_batteries(snapshot.bank.batteries)
@@ -171,19 +182,14 @@ class DbusThread:
         seen = (reading, state.health, state.joined, state.remark)
         service, last = self._batteries.get(state.name) or (self._battery_service(state.name), None)
         if last != seen:
-            self._show(service, lambda: battery_view(state))
+            self._show(service, lambda: battery_view(state), fresh=last is None or last[0] is not reading)
         self._batteries[state.name] = (service, seen)
         service.enter()
 
-    def _show(self, service: BatteryService, view: Callable[[], View]) -> None:
+    def _show(self, service: BatteryService, view: Callable[[], View], *, fresh: bool) -> None:
         """Offer a view; if a defect keeps it from being made, the service must not stay with the last one."""
-        done = False
-        try:
-            service.offer(view())
-            done = True
-        finally:
-            if not done:
-                service.give_up()
+        with self._supervisor.trying(lambda fault: service.give_up()):
+            service.offer(view(), fresh=fresh)
 
     def _stay_or_leave(self, snapshot: Snapshot) -> None:
         """After `leave_after` of a lost BMS the bank leaves, so that Victron's own BMS-lost handling takes over."""
@@ -226,7 +232,7 @@ class DbusThread:
             version=f"{VERSION} (Python {platform.python_version()})", writable=settings.writable, bms=not battery,
             min_interval=settings.min_interval, slow_interval=settings.slow_interval,
         )  # fmt: skip
-        return BatteryService(plan, self._address, self._clock, self._ask)
+        return BatteryService(plan, self._address, self._clock, self._ask, self._supervisor)
 
 
 def legal(name: str) -> str:

@@ -106,6 +106,7 @@ class View(NamedTuple):
     discharge_limitation: str | None = None
     connection_information: str | None = None
     error: int | None = None  # Victron's error code
+    controls: frozenset[str] = frozenset()  # what can be commanded: names of actions
     reasons: tuple[object, ...] = ()  # the slow texts are due at once when this changes
 
 
@@ -171,6 +172,7 @@ def bank_view(snapshot: Snapshot, identity: str = "") -> View:
         discharge_limitation=_reason(decision.dcl_caps, decision.dcl_reason),
         connection_information=_information(bank.batteries, snapshot.guard),
         error=_error(snapshot.guard),
+        controls=frozenset[str]().union(*(battery.controls for battery in members)),
         reasons=(
             decision.ccl_reason, decision.dcl_reason, snapshot.guard, *(battery.health for battery in bank.batteries),
         ),
@@ -219,6 +221,7 @@ def battery_view(state: BatteryState) -> View:
         blocking_charge=int(reading.charge_allowed is False),
         blocking_discharge=int(reading.discharge_allowed is False),
         connection_information=_information((state,), ""),
+        controls=frozenset(state.controls),
         reasons=(state.health, state.joined),
     )
 

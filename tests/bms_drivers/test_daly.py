@@ -64,6 +64,11 @@ def test_writes_are_those_of_the_recordings() -> None:
     assert asked("soc", 30.0, {"_wall": when}) == "a5402108160c0d151d27012cc3"
 
 
+def test_the_soc_is_not_written_while_the_clock_is_not_set() -> None:
+    with pytest.raises(DeviceRefused, match="here it is 1970; set this clock first"):
+        asked("soc", 100.0, {"_wall": 86400.0})
+
+
 def test_an_acknowledge_of_another_state_is_a_refusal() -> None:
     talk = DRIVER.controls["charge"].talk(0.0, SETUP, {})
     next(talk)

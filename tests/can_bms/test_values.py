@@ -58,7 +58,7 @@ def test_what_is_not_known_is_left_out() -> None:
     absent = {"voltage", "current", "soc", "temperature", "min_cell_voltage_mV", "charge_voltage_limit"}
     assert not absent & set(values)
     assert "charge_current_limit" not in values and values["charge_enable"] == 0
-    assert values["soh"] == 100.0
+    assert "soh" not in values
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.cli.main import COMMANDS
 from gateway.config.load import parse
+from gateway.control import SERVICE_DIRECTORY
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = Path(sys.executable).parent / "bms-gateway"
@@ -69,3 +70,14 @@ def test_the_demo_ends_by_itself_and_both_outputs_carried_the_values() -> None:
     if shutil.which("dbus-daemon"):
         assert re.search(r"D-Bus: SoC \d+", done.stdout)
     assert "Traceback" not in done.stderr
+
+
+def test_the_unit_runs_what_there_is_and_status_looks_where_it_puts_the_socket() -> None:
+    unit = (ROOT / "packaging" / "bms-gateway.service").read_text()
+    lines = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#"))
+    program, *words = lines["ExecStart"].split()
+    assert (program, words) == ("/opt/bms-gateway/bin/bms-gateway", ["run", "/etc/bms-gateway/gateway.yaml"])
+    assert lines["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert Path("/run", lines["RuntimeDirectory"]) == SERVICE_DIRECTORY
+    for place in (program.removesuffix("/bin/bms-gateway"), words[1]):
+        assert place in (ROOT / "README.md").read_text()

@@ -1,10 +1,10 @@
-"""A catalogue of three invented drivers, so that these tests do not depend on which drivers exist."""
+"""A catalogue of invented drivers, so that these tests do not depend on which drivers exist."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from bms_drivers.jbd import DRIVER
-from bms_drivers.kit.declare import Option
+from bms_drivers.kit.declare import Option, SerialLine
 from gateway.config.load import parse
 from gateway.config.schema import Catalogue, Settings
 from gateway.model import ConfigError
@@ -24,9 +24,11 @@ DRIVERS = {
             Option("pack_gap", 0.05, "pause between packs", kind=float, least=0, most=2),
         ),
     ),
+    "modbus": replace(DRIVER, name="modbus", options=(), transports=("modbus",), line=None),
+    "fast": replace(DRIVER, name="fast", options=(), line=SerialLine(baud=115200)),
     "canbms": replace(DRIVER, name="canbms", options=(), transports=("can",)),
 }
-CATALOGUE = Catalogue(lambda: sorted(DRIVERS), DRIVERS.__getitem__)
+CATALOGUE = Catalogue(lambda: sorted(DRIVERS), DRIVERS.__getitem__, lambda: sorted(DRIVERS.keys() - {"modbus"}))
 
 ONE = """\
 batteries:

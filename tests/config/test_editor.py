@@ -114,7 +114,7 @@ def test_schema_knows_each_driver_and_its_own_settings() -> None:
         for name, node in schema["$defs"].items()
         if name.startswith("Battery_")
     }
-    assert set(drivers) == {"auto", "canbms", "chain", "plain"}
+    assert set(drivers) == {"auto", "canbms", "chain", "fast", "modbus", "plain"}
     assert "cell_count" in drivers["chain"] and "cell_count" not in drivers["plain"]
 
 
@@ -137,6 +137,9 @@ def test_the_repository_own_file_runs_without_hardware() -> None:
         (ONE + "    control: false\noutputs: {venus_dbus: {}}\n", "no limits are ever given"),
         (ONE + "    address: 3\noutputs: {venus_dbus: {}}\n", "rack-1: address 3 is not used, plain has no addresses"),
         (ONE + "bank: {charge_current_limit: 0}\noutputs: {venus_dbus: {}}\n", "forbids this direction for ever"),
+        (ONE + "bank: {join_voltage_difference: 5}\n", "5 V per 16 cells lets very different batteries be connected"),
+        (ONE + f"control_socket: /{'x' * 120}\n", "control_socket: 121 bytes where 107 at most are possible"),
+        (ONE + "    limits: {temperature_adjust: {sensor_1: [20, 1]}}\n", "rack-1: limits.temperature_adjust.sensor_1"),
     ],
 )
 def test_what_is_allowed_but_perhaps_not_meant_is_a_doubt(text: str, expected: str) -> None:

@@ -30,7 +30,7 @@ def test_a_daly_is_told_100_percent_and_confirms_it(tmp_path: Path) -> None:
     with house(tmp_path) as home:
         charged(home, "daly")
         home.wait(lambda s: s["batteries"][0]["reading"]["soc"] > 99, 10, "100 % in the BMS's own reading")
-        told = "pack: soc 100 confirmed by reading back"
+        told = "pack: soc 100 % confirmed by reading back"
         until(lambda: told in home.log("gateway"), 5, "the confirmation")
         home.wait(lambda s: s["bank"]["soc"] > 99 and s["sequence"] > 15, 10, "some more readings")
         assert home.log("gateway").count(told) == 1

@@ -2,17 +2,29 @@
 
 import asyncio
 import json
+import logging
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bms_drivers import kit
 from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Frame, Question
 from bms_drivers.links import Link
 from bms_drivers.links.replay import ReplayLink
+from gateway.bank import aggregate
 from gateway.battery import Battery, Watch
-from gateway.model import BatteryState, Command, Health, LinkClosed, LinkTimeout
+from gateway.limits import LimitSettings, Memory, Site, evaluate
+from gateway.model import BadChecksum, BatteryState, Command, DeviceRefused, Health, LinkClosed, LinkTimeout
+from tests.gateway.device import ANSWER, PLAN, Device, driver, step
+from tests.gateway.device import battery as on
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 
@@ -121,6 +133,9 @@ def test_an_unplugged_adapter_is_named_and_recovers() -> None:
     assert polled(battery, bench, 3).good_in_a_row == 4
 
 
+# ---- flaky is not one outage
+
+
 def test_a_link_that_loses_a_third_of_its_reads_is_flaky() -> None:
     bench = Bench(jbd())
     battery = make(bench)
@@ -131,6 +146,273 @@ def test_a_link_that_loses_a_third_of_its_reads_is_flaky() -> None:
     bench.awake = True
     assert polled(battery, bench, 1).flaky
     assert not polled(battery, bench, 301).flaky
+
+
+@pytest.mark.parametrize("away", [11, 16, 59, 61, 400])
+def test_one_outage_is_told_as_silence_and_never_as_a_flaky_link(away: int) -> None:
+    bench = Bench(jbd())
+    battery = make(bench)
+    polled(battery, bench, 30)
+    bench.plugged = False
+    for _ in range(away):
+        assert not polled(battery, bench, 1).flaky
+    bench.plugged = True
+    for _ in range(400):
+        assert not polled(battery, bench, 1).flaky
+
+
+def test_failures_count_once_a_good_read_shows_that_they_were_no_outage() -> None:
+    bench = Bench(jbd())
+    battery = make(bench)
+    polled(battery, bench, 25)
+    bench.awake = False
+    assert not polled(battery, bench, 8).flaky, "it may still be an outage"
+    bench.awake = True
+    assert polled(battery, bench, 1).flaky, "8 of 33"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(11, 90)), min_size=1, max_size=6))
+def test_outages_alone_never_make_a_link_flaky(episodes: list[tuple[int, int]]) -> None:
+    bench = Bench(jbd())
+    battery = make(bench)
+    for good, away in episodes:
+        bench.plugged = True
+        assert not polled(battery, bench, good).flaky
+        bench.plugged = False
+        assert not polled(battery, bench, away).flaky
+
+
+def test_after_one_unplug_of_16_s_the_cable_alarm_is_gone_with_the_third_good_read() -> None:
+    bench, memory = Bench(jbd()), Memory()
+    battery = make(bench)
+    site = Site(limits=LimitSettings())
+
+    def alarm_after(seconds: float) -> int | None:
+        nonlocal memory
+        bank = aggregate([polled(battery, bench, seconds)], complete=True)
+        decision, memory = evaluate(bank, site, memory, bench.now, 1.79e9 + bench.now)
+        return decision.alarms["bms_cable"]
+
+    assert [alarm_after(1) for _ in range(30)] == [0] * 30
+    bench.plugged = False
+    for _ in range(16):
+        alarm_after(1)
+    bench.plugged = True
+    assert [alarm_after(1) for _ in range(400)] == [1, 1] + [0] * 398
+
+
+def test_neither_the_failed_nor_the_good_reads_of_an_outage_count() -> None:
+    bench = Bench(jbd())
+    battery = make(bench)
+
+    def reads(good: bool, times: int) -> BatteryState:
+        bench.awake = good
+        return polled(battery, bench, times)
+
+    reads(True, 10)  # the first brought it online: 9 count
+    for _ in range(5):
+        reads(False, 12)  # an outage
+        reads(True, 2)  # the first of these ends it
+        reads(False, 1)
+        state = reads(True, 1)
+    assert state.flaky, "5 of 24; of 29, were those counted that ended an outage"
+
+
+# ---- one battery's memory
+
+
+def test_being_looked_at_in_the_middle_of_a_round_forgets_nothing() -> None:
+    """Between two answers the clock passes 60 s since the last good read, and the heartbeat asks for the state."""
+    device = Device()
+    battery = on(device)
+    asyncio.run(battery.poll())
+    device.now += 57.0
+    assert battery.states()[0].health is Health.STALE
+
+    def slowly(question: str) -> None:
+        device.now += 5.0 if question == "sensors" else 0.0
+        battery.states()
+
+    device.during = slowly
+    asyncio.run(battery.poll())
+    state = battery.states()[0]
+    assert state.health is Health.ONLINE
+    assert state.reading is not None
+    assert None not in (state.reading.voltage, state.reading.max_charge_current, state.reading.mosfet_temperature)
+    assert state.reading.temperatures and state.reading.charge_allowed is True
+
+
+@pytest.mark.parametrize("tries", [30, 0], ids=["asked meanwhile", "not asked meanwhile"])
+def test_nothing_of_the_device_that_was_lost_is_told_of_the_one_that_comes(tries: int) -> None:
+    once = step("name", "custom_name", every=kit.ONCE)
+    slow = step("settings", "max_battery_voltage", every=180.0, keep=1_000_000)
+    device = Device()
+    battery = on(device, driver(*PLAN, slow, once))
+    asyncio.run(battery.poll())
+    asyncio.run(battery.poll())
+    before = battery.states()[0].reading
+    assert before is not None and before.max_battery_voltage is not None and before.custom_name is not None
+    device.silent = {"*"}
+    for _ in range(tries):
+        device.now += 61.0 / tries
+        asyncio.run(battery.poll())
+    device.now += 0.0 if tries else 61.0
+    device.silent = {"settings", "name"}
+    asyncio.run(battery.poll())
+    after = battery.states()[0].reading
+    assert after is not None and after.voltage is not None
+    assert (after.max_battery_voltage, after.custom_name) == (None, None)
+
+
+def test_what_is_asked_once_comes_one_a_round_and_after_the_reading() -> None:
+    device = Device()
+    battery = on(device, driver(step("volts", "voltage"), *[step(name, every=kit.ONCE) for name in "abc"]))
+    for _ in range(4):
+        asyncio.run(battery.poll())
+    assert device.heard == ["volts", "a", "volts", "b", "volts", "c", "volts"]
+
+
+def test_what_is_asked_slowly_is_due_just_when_its_time_is_over() -> None:
+    device = Device()
+    battery = on(device, driver(step("volts", "voltage"), step("slow", "capacity", every=10.0)))
+    asyncio.run(battery.poll())
+    learnt = device.now
+    for at, asked in ((learnt + 9.9 - ANSWER, 1), (learnt + 10.0 - ANSWER, 1), (learnt + 10.0, 2)):
+        device.now = at
+        asyncio.run(battery.poll())
+        assert device.heard.count("slow") == asked, at - learnt
+
+
+def test_unanswered_and_unusable_steps_are_counted_by_their_kind() -> None:
+    device = Device()
+    device.silent = {"sensors"}
+    device.broken = {"limits": BadChecksum("wrong"), "mosfet": DeviceRefused("no")}
+    battery = on(device)
+    for _ in range(3):
+        asyncio.run(battery.poll())
+    counters = battery.states()[0].counters
+    assert (counters["unanswered"], counters["checksum"], counters["good"]) == (6, 3, 3)
+
+
+# ---- defects
+
+
+@pytest.mark.parametrize(
+    "defect", [OverflowError("int too big"), UnicodeError("label empty"), KeyError("x"), ValueError()]
+)
+def test_a_defect_in_one_step_costs_that_step_and_not_the_battery(
+    defect: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = Device()
+    device.broken = {"alarms": defect}
+    battery = on(device)
+    for _ in range(20):
+        device.now += 1.0
+        asyncio.run(battery.poll())
+    state = battery.states()[0]
+    assert (state.health, state.counters["good"]) == (Health.ONLINE, 20)
+    assert state.counters["defect"] == 20
+    assert len([r for r in caplog.records if "a defect" in r.message]) == 1
+
+
+@pytest.mark.parametrize("where", ["volts", "port", "correction"])
+def test_a_defect_anywhere_else_is_a_failed_try_and_the_battery_comes_back(where: str) -> None:
+    device, faulty = Device(), [True]
+
+    def fault(*_: object) -> Any:
+        if faulty[0]:
+            raise OverflowError("int too big to convert")
+        return _[0] if where == "correction" else None
+
+    battery = on(device, correct=fault) if where == "correction" else on(device)
+    if where == "port":
+        turn = device.turn
+        device.turn = lambda name: (fault(), turn(name))[1]  # type: ignore[method-assign]
+    device.broken = {"volts": OverflowError("int too big to convert")} if where == "volts" else {}
+
+    async def life() -> None:
+        for _ in range(3):
+            await battery.poll()
+        state = battery.states()[0]
+        assert (state.health, state.counters["failures"]) == (Health.STARTING, 3)
+        assert state.remark.startswith("a defect: ")
+        assert "int too big to convert" in state.remark
+        faulty[0] = False
+        device.broken = {}
+        await battery.poll()
+        assert battery.states()[0].health is Health.ONLINE
+
+    asyncio.run(life())
+
+
+# ---- what the log says of a battery that does not answer
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def silent_for(battery: Battery, device: Device, seconds: float) -> None:
+    end = device.now + seconds
+    while device.now < end:
+        device.now += 1.0
+        asyncio.run(battery.poll())
+
+
+def test_a_battery_that_never_answers_is_said_soon_and_then_ever_less_often(caplog: pytest.LogCaptureFixture) -> None:
+    device = Device()
+    device.silent = {"*"}
+    battery = on(device, connection="/dev/ttyUSB0 address 2")
+    silent_for(battery, device, 7)
+    (line,) = lines(caplog)
+    assert re.fullmatch(
+        r"pack \(fake, /dev/ttyUSB0 address 2\): no good answer for \d s, \d tries: /dev/ttyUSB0: no whole answer to"
+        r" volts; nothing came",
+        line,
+    )
+    silent_for(battery, device, 68)
+    assert len(lines(caplog)) == 2, "in the first 75 s"
+    silent_for(battery, device, 3600)
+    assert len(lines(caplog)) == 4, "in the first hour"
+
+
+def test_what_came_and_was_no_answer_is_said_too(caplog: pytest.LogCaptureFixture) -> None:
+    device = Device()
+    device.silent, device.garbage = {"*"}, 2
+    battery = on(device, connection="/dev/ttyUSB0")
+    silent_for(battery, device, 7)
+    (line,) = lines(caplog)
+    assert re.search(r"no whole answer to volts; what came was no answer: \d+ noise$", line)
+
+
+def test_what_came_before_the_last_good_read_is_not_said_again(caplog: pytest.LogCaptureFixture) -> None:
+    device = Device()
+    battery = on(device, connection="/dev/ttyUSB0")
+    device.silent, device.garbage = {"alarms"}, 2
+    silent_for(battery, device, 5)
+    device.silent, device.garbage = {"*"}, 0
+    silent_for(battery, device, 12)
+    (line,) = lines(caplog)
+    assert line.endswith("no whole answer to volts; nothing came)")
+
+
+def test_a_long_outage_is_said_as_stale_as_lost_and_then_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    device = Device()
+    battery = on(device, connection="/dev/ttyUSB0")
+    silent_for(battery, device, 5)
+    device.silent = {"*"}
+    silent_for(battery, device, 70)
+    assert [line.split(" (")[0] for line in lines(caplog)] == ["pack: online -> stale", "pack: stale -> lost"]
+    assert all("no whole answer to volts; nothing came" in line for line in lines(caplog))
+    silent_for(battery, device, 3600)
+    assert 4 <= len(lines(caplog)) <= 6
+    device.silent = set()
+    silent_for(battery, device, 100)
+    assert 4 <= len(lines(caplog)) <= 6
+
+
+# ---- readings and commands
 
 
 def test_an_impossible_reading_is_dropped_whole_and_counted() -> None:
@@ -154,11 +436,12 @@ def test_an_impossible_reading_is_dropped_whole_and_counted() -> None:
 def test_a_command_the_driver_lacks_is_refused_at_once() -> None:
     async def ask() -> str:
         battery = make(Bench(jbd()))
-        battery.driver = registry.load("jbd")
-        outcome = await battery.command(Command("heat", 1.0))  # type: ignore[arg-type]
+        battery.driver = replace(registry.load("jbd"), controls={})
+        outcome = await battery.command(Command("balance", 1.0))
+        assert not outcome.accepted and not outcome.confirmed
         return outcome.note
 
-    assert asyncio.run(ask()) == "pack: a jbd cannot do 'heat'"
+    assert asyncio.run(ask()) == "pack: a jbd cannot do 'balance'"
 
 
 def test_a_command_is_sent_and_confirmed_by_reading_back() -> None:

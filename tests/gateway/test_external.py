@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.external import SETTINGS, STALE_AFTER, EssFloor, ExternalSensor, floor_of
+from gateway.watched import Wanted, Watched
 from tests.gateway.shunt import Shunt, daemon
 
 SERVICE = "com.victronenergy.battery.ttyUSB9"
@@ -81,6 +82,37 @@ def test_no_daemon_is_a_fault_and_no_crash(tmp_path: Path) -> None:
     sensor.start()
     until(lambda: "cannot be asked" in sensor.values().fault)
     sensor.stop()
+
+
+@pytest.mark.parametrize("service", ["com.victronenergy.battery.größe", "com.example"])
+def test_a_question_that_fails_with_anything_is_a_fault_and_the_next_one_is_asked(
+    address: str, service: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No such name, or a name that D-Bus cannot have: ValueError, and the thread goes on."""
+    sensor = ExternalSensor(service, {"current": "/Dc/0/Current"}, address)
+    watched = sensor._watched
+    rounds: list[str] = []
+    watched._every = 0.05
+    watched.start(lambda: rounds.append(sensor.values().fault))
+    until(lambda: len(rounds) >= 3)
+    sensor.stop()
+    assert sensor.values().current is None
+    what = "cannot be asked" if "ö" in service else "is not there"
+    assert all(f"/Dc/0/Current {what}" in fault for fault in rounds)
+    assert sum("a defect" in record.message for record in caplog.records) == (1 if "ö" in service else 0)
+
+
+def test_a_defect_in_what_is_done_with_the_values_does_not_end_the_asking(address: str) -> None:
+    watched = Watched(SERVICE, {"soc": Wanted("/Soc", 0, 100)}, address, every=0.05, stale_after=60.0)
+    rounds: list[int] = []
+
+    def defect() -> None:
+        rounds.append(1)
+        raise ZeroDivisionError("division by zero")
+
+    watched.start(defect)
+    until(lambda: len(rounds) >= 3)
+    watched.stop()
 
 
 @pytest.mark.parametrize(

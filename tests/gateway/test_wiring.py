@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from gateway.app import Gateway
+from gateway.battery import LOST_AFTER
 from gateway.config.load import parse
-from gateway.model import Command
+from gateway.model import Command, ConfigError, GatewayError, Health
 from gateway.store import Store
-from gateway.wiring import build
+from gateway.wiring import build, rebuild
 
 CONFIG = """
 batteries:
@@ -90,8 +91,9 @@ def test_the_history_is_cleared_on_request_and_nonsense_is_refused(tmp_path: Pat
         assert gateway.snapshot is not None and gateway.snapshot.life is not None
         before = gateway.snapshot.life.minimum_voltage
         assert before is not None
-        (refused,) = await gateway.command(Command("clear_history", 9.0))
-        assert (refused.accepted, refused.note) == (False, "history: 9 is no group of figures, expected 1 (all) to 7")
+        refused = await gateway.answer({"ask": "command", "action": "clear_history", "value": 9})
+        note = "clear_history 9 cannot be commanded, expected 1 (all) to 7 (energy)"
+        assert refused == {"outcomes": [{"accepted": False, "confirmed": False, "note": note}]}
         (done,) = await gateway.command(Command("clear_history", 3.0))
         assert (done.accepted, done.confirmed, done.note) == (True, True, "history: voltages cleared")
         answer = await gateway.answer({"ask": "command", "action": "clear_history", "value": 1})
@@ -107,3 +109,96 @@ def test_set_points_that_do_not_fit_each_other_are_said_once(tmp_path: Path, cap
         "bank: cell_voltage.max: special is full at 54.40 V and plain at 55.20 V; the bank is charged to the lower, so"
         " plain never gets full"
     ]
+
+
+@pytest.mark.parametrize("interval", [0.1, 1.0, 3.4, 15.0, 20.0])
+def test_the_guard_takes_a_blocking_battery_for_silent_just_when_its_supervisor_does(interval: float) -> None:
+    text = f"""
+batteries:
+  - {{name: pack, driver: jbd, port: /dev/ttyUSB0, poll_interval: {interval}}}
+limits:
+  on_loss: {{block: true}}
+outputs:
+  can_bms: {{interface: virtual, channel: wiring}}
+"""
+    gateway = asyncio.run(build(parse(text), store=Store(Path("/nowhere"))))
+    (battery,) = gateway.plan.batteries
+    silence = gateway.plan.bounds.silence["pack"]
+    assert silence == max(10.0, 3 * interval)
+    assert battery.health_at(0.0, silence - 0.01) is Health.ONLINE
+    assert battery.health_at(0.0, silence) in (Health.STALE, Health.LOST)
+    assert silence <= LOST_AFTER, "no battery is lost before it is stale"
+
+
+def test_a_poll_interval_that_would_make_a_battery_lost_between_two_polls_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"poll_interval: 20\.1 is out of range, expected a number 0\.1\.\.20 s"):
+        parse("batteries:\n  - {name: pack, driver: jbd, port: /dev/ttyUSB0, poll_interval: 20.1}\n")
+
+
+def pts() -> int:
+    """How many pseudo-terminals this process has open."""
+    return sum(str(path.resolve()).endswith("ptmx") for path in Path("/proc/self/fd").iterdir())
+
+
+def test_what_stays_the_same_is_taken_over_and_what_differs_is_made_anew(tmp_path: Path) -> None:
+    async def look(gateway: Gateway) -> None:
+        old = gateway.plan
+        changed = CONFIG.replace("33", "22").replace(
+            "name: special\n    driver: jbd", "name: special\n    driver: jk_pb"
+        )
+        plan = await rebuild(gateway, parse(changed.replace("{max: 20}", "{max: 10}")))
+        await gateway.adopt(plan)
+        assert gateway.plan is plan
+        assert plan.outputs["can_bms"] is old.outputs["can_bms"]
+        assert [new is before for new, before in zip(plan.batteries, old.batteries, strict=True)] == [True, False]
+        assert plan.bounds.charge_current == {"plain": 50.0, "special": 10.0}
+        async with asyncio.timeout(10):
+            while [state.reading is not None for state in gateway.states] != [True, True]:
+                await asyncio.sleep(0.05)
+        snapshot = gateway.decide()
+        assert snapshot.bank.complete and snapshot.decision.ccl <= 22.0
+
+    during(tmp_path, look)
+
+
+def test_a_changed_limit_holds_for_a_battery_that_runs_on(tmp_path: Path) -> None:
+    async def look(gateway: Gateway) -> None:
+        special = gateway.plan.batteries[1]
+        await gateway.adopt(await rebuild(gateway, parse(CONFIG.replace("sensor_1: [10, 1]", "sensor_1: [20, 1]"))))
+        assert gateway.plan.batteries[1] is special
+        before = gateway.states[1].reading
+        async with asyncio.timeout(10):
+            while (now := gateway.states[1].reading) is None or before is None or now is before:
+                await asyncio.sleep(0.05)
+        assert now.temperatures[0] == pytest.approx((before.temperatures[0] or 0) + 10, abs=0.5)
+
+    during(tmp_path, look)
+
+
+def test_what_cannot_be_built_changes_nothing(tmp_path: Path) -> None:
+    async def look(gateway: Gateway) -> None:
+        plan, watches, open_before = gateway.plan, [b.watch for b in gateway.plan.batteries], pts()
+        wrong = CONFIG.replace("- {name: plain,", "- {name: another, driver: jbd, port: simulated}\n  - {name: plain,")
+        wrong += "  venus_dbus: {}\n"
+        settings = parse(wrong)
+        settings.outputs["can_bms"] = settings.outputs["can_bms"].model_copy(update={"dialect": "nonsense"})
+        with pytest.raises(GatewayError, match="nonsense"):
+            await rebuild(gateway, settings)
+        assert gateway.plan is plan
+        assert [battery.watch for battery in plan.batteries] == watches
+        assert pts() == open_before, "the simulator of the new battery was closed again"
+
+    during(tmp_path, look)
+
+
+def test_batteries_that_are_all_new_are_waited_for_before_anything_is_sent(tmp_path: Path) -> None:
+    async def look(gateway: Gateway) -> None:
+        renamed = CONFIG.replace("plain", "first").replace("special", "second")
+        await gateway.adopt(await rebuild(gateway, parse(renamed)))
+        assert gateway.decide().bank.complete is False
+        async with asyncio.timeout(10):
+            while gateway.snapshot is None or not gateway.snapshot.bank.complete:
+                await asyncio.sleep(0.05)
+        assert [state.name for state in gateway.states] == ["first", "second"]
+
+    during(tmp_path, look)

@@ -149,7 +149,6 @@ def test_the_defaults_leave_no_doubt() -> None:
     [
         ({"cell_voltage": {"max": 3.5}}, "allows 0 A at cell_voltage.max 3.5 V"),
         ({"soc_reset": {"after_days": 10}}, "3.65 V cannot be reached"),
-        ({"soc_reset": {"after_days": 10, "cell_voltage": 3.4}}, "is below cell_voltage.max"),
         ({"rebulk": {"soc": 0, "cell_difference": None}}, "stays in float until a restart"),
         ({"on_loss": {"cell_voltage_min": 3.4}}, "always blocks"),
         ({"on_loss": {"cell_voltage_max": 3.6}}, "3.6 V is above cell_voltage.max 3.45 V"),

@@ -124,3 +124,30 @@ def test_a_missing_interface_says_what_to_type() -> None:
     ) as caught:
         asyncio.run(CanLink("can77").open())
     assert "\n" not in str(caught.value)
+
+
+class Broken:
+    """A bus without a file descriptor that raises something that nobody expects."""
+
+    def recv(self, timeout: float) -> None:
+        raise TypeError("unsupported frame")
+
+    def fileno(self) -> int:
+        raise NotImplementedError
+
+    def shutdown(self) -> None: ...
+
+
+def test_a_reader_that_meets_a_defect_closes_the_bus_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        link = CanLink("test", interface="virtual")
+        link._open_bus = Broken  # type: ignore[assignment,method-assign]
+        for _ in range(3):
+            await link.open()
+            with pytest.raises(LinkClosed):
+                async with asyncio.timeout(2.0):
+                    async for _frame in link.frames():
+                        pass
+
+    asyncio.run(run())
+    assert sum("reader of test: a defect" in record.message for record in caplog.records) == 1

@@ -16,7 +16,7 @@ from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Dropped, SerialLine
 from bms_drivers.kit.framing import Answer
 from bms_drivers.links.can import CanLink
-from bms_drivers.links.factory import common_line, open_link, open_port, port_kind
+from bms_drivers.links.factory import common_line, open_link, open_port, place, port_kind
 from bms_drivers.links.modbus import ModbusLink
 from bms_drivers.links.replay import ReplayLink
 from bms_drivers.links.serial import SerialLink
@@ -66,8 +66,36 @@ def test_the_link_suits_the_port_and_is_not_opened() -> None:
     ("where", "driver"), [("can0", JBD), ("tcp:h", JBD), ("/dev/ttyUSB0", CAN), ("socket://h:1", CAN)]
 )
 def test_a_driver_on_a_port_it_cannot_use_is_an_error(where: str, driver: object) -> None:
-    with pytest.raises(ConfigError, match="cannot be reached over such a port"):
+    with pytest.raises(
+        ConfigError, match=r"a \w+ cannot be reached over (CAN|Modbus TCP|a serial port), expected one for"
+    ):
         open_port(where, [driver])  # type: ignore[list-item]
+
+
+def test_a_bluetooth_address_is_a_port_that_cannot_be_read_yet() -> None:
+    with pytest.raises(ConfigError, match="this version cannot read Bluetooth yet, expected a serial port or"):
+        open_port("ble:C8:47:8C:00:00:01", [JBD])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("tcp:gw", "tcp://GW:502", True),
+        ("tcp:gw", "tcp:gw:503", False),
+        ("socket://GW:1", "socket://gw:1", True),
+        ("can0", "can1", False),
+        ("ble:C8:47:8C:00:00:0A", "ble:c8:47:8c:00:00:0a", True),
+        ("/dev/ttyUSB0", "/dev/../dev/ttyUSB0", True),
+        ("/dev/ttyUSB0", "/dev/ttyUSB1", False),
+    ],
+)
+def test_one_device_is_one_place_whatever_it_is_called(one: str, other: str, same: bool) -> None:
+    assert (place(one) == place(other)) is same
+
+
+def test_a_link_to_a_device_is_the_device(tmp_path: Path) -> None:
+    (tmp_path / "by-id").symlink_to("ttyUSB0")
+    assert place(str(tmp_path / "by-id")) == place(str(tmp_path / "ttyUSB0"))
 
 
 def test_a_shared_port_keeps_the_longest_gaps() -> None:
@@ -80,6 +108,13 @@ def test_drivers_of_different_baud_rates_cannot_share_a_port() -> None:
         open_port("/dev/ttyUSB0", [JBD, FAST])
 
 
+def test_drivers_of_different_parities_cannot_share_a_port() -> None:
+    even = replace(JBD, name="even", line=SerialLine(baud=9600, parity="E"))
+    assert common_line("/dev/ttyUSB0", [even, even]).parity == "E"
+    with pytest.raises(ConfigError, match=r"one baud rate and parity.*jbd 9600, even 9600 even"):
+        open_port("/dev/ttyUSB0", [JBD, even])
+
+
 def test_a_recording_is_a_port(tmp_path: Path) -> None:
     async def ask() -> bytes:
         async with open_port(f"replay:{VECTORS}/jbd/4s-sp04s034.json", [JBD]).turn("a") as link:
@@ -90,7 +125,7 @@ def test_a_recording_is_a_port(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         open_link(f"replay:{tmp_path}/none.json", JBD)
     (tmp_path / "bad.json").write_text(json.dumps({"exchanges": [{"tx": "zz"}]}))
-    with pytest.raises(ConfigError, match="not a recording"):
+    with pytest.raises(ConfigError, match=r"bad\.json: exchange 1: needs"):
         open_link(f"replay:{tmp_path}/bad.json", JBD)
 
 

@@ -154,6 +154,12 @@ def test_a_server_that_is_not_there_is_a_closed_link() -> None:
         asyncio.run(link.open())
 
 
+def test_a_name_that_no_host_can_have_is_a_closed_link() -> None:
+    link = ModbusLink("tcp:a..b", "a..b", 502)
+    with pytest.raises(LinkClosed, match=r"tcp:a\.\.b: 'a\.\.b' cannot be a host's name"):
+        asyncio.run(link.open())
+
+
 def test_a_server_that_hangs_up_closes_the_link_and_a_new_one_is_found() -> None:
     async def run() -> None:
         async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -331,6 +331,8 @@ def test_a_port_in_use_is_busy_and_free_after_closing() -> None:
         ("/dev/ttyUSB99", "no such device"),
         ("/dev/null", "not a serial port"),
         ("socket://127.0.0.1:1", "Connection refused"),
+        ("socket://a..b:1", "label empty"),
+        ("serial2tcp://a:1", "invalid URL"),
     ],
 )
 def test_a_port_that_cannot_be_opened_says_why_in_one_line(url: str, message: str) -> None:
@@ -465,3 +467,21 @@ class _Locked:
 
     def __init__(self, connection: object) -> None:
         self.write = connection.sendall  # type: ignore[attr-defined]
+
+
+def test_the_parity_of_a_line_is_set_where_there_is_a_line() -> None:
+    async def parity_of(url: str) -> str:
+        link = SerialLink(url, 19200, parity="E")
+        await link.open()
+        try:
+            return str(link._pipe._port.parity)  # type: ignore[union-attr]
+        finally:
+            await link.close()
+
+    assert asyncio.run(parity_of("loop://")) == "E"
+    master, slave = os.openpty()
+    try:
+        assert asyncio.run(parity_of(os.ttyname(slave))) == "N", "a pseudo-terminal refuses any"
+    finally:
+        os.close(master)
+        os.close(slave)

@@ -57,7 +57,7 @@ def test_balancing_and_capacity_are_written_inside_factory_mode_only() -> None:
 
 
 def test_an_unknown_register_has_status_80() -> None:
-    assert answer(jbd(), "DDA5AA00FF5677")[:8] == "DDAA8000"
+    assert answer(jbd(), "DDA5AB00FF5577")[:8] == "DDAB8000"
 
 
 def test_a_write_without_data_is_refused() -> None:

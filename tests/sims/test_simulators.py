@@ -12,9 +12,11 @@ from bms_drivers.kit.declare import ONCE
 from bms_drivers.kit.session import Session
 from bms_drivers.links import converse
 from bms_drivers.links.factory import open_link
+from bms_drivers.links.port import OneTry
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.pack import Pack, rest_voltage
 from bms_drivers.sims.pty import PtyDevice
+from bms_drivers.sims.sim import build
 from gateway.model import FrameError, LinkTimeout, Reading
 
 PLUGGED = Callable[[PtyDevice, Session, Any], Awaitable[Any]]
@@ -43,23 +45,36 @@ async def poll(session: Session, link: Any, once: bool = True) -> Reading:
     return session.readings()[""]
 
 
+COARSE_CELLS = {"renogy": 0.051}  # V; steps of the protocol, where they are more than a millivolt
+NO_START_MARK = {"sinowealth"}  # nothing tells where a reply begins, so that noise before it costs it
+
+
+def gives(name: str) -> set[str]:
+    """Canonical names that a driver declares."""
+    return {given for step in registry.load(name).plan for given in step.gives}
+
+
 @pytest.mark.parametrize("name", registry.names())
 def test_a_driver_reads_what_the_pack_has(name: str) -> None:
     async def work(device: PtyDevice, session: Session, link: Any) -> None:
         got, pack = await poll(session, link), device.simulator.pack
-        assert got.voltage == pytest.approx(pack.voltage, abs=0.2)
-        assert got.current == pytest.approx(-12.5, abs=0.11)
-        assert got.soc == pytest.approx(pack.soc, abs=0.6)
-        assert got.cell_voltages == pytest.approx(pack.cells, abs=0.002)
-        assert got.capacity == pytest.approx(280.0, abs=0.1)
-        assert got.temperatures[0] == pytest.approx(pack.temperatures[0], abs=0.6)
-        assert (got.charge_allowed, got.discharge_allowed, got.charge_cycles) == (True, True, 12)
-        assert got.alarms["high_voltage"] == 0
+        wanted = {
+            "voltage": pytest.approx(pack.voltage, abs=0.2), "current": pytest.approx(-12.5, abs=0.11),
+            "soc": pytest.approx(pack.soc, abs=0.6), "capacity": pytest.approx(280.0, abs=0.1),
+            "cell_voltages": pytest.approx(pack.cells, abs=COARSE_CELLS.get(name, 0.002)),
+            "charge_allowed": True, "discharge_allowed": True, "charge_cycles": 12,
+        }  # fmt: skip
+        told = wanted.keys() & gives(name)
+        assert {"voltage", "cell_voltages"} <= told
+        assert {key: getattr(got, key) for key in told} == {key: wanted[key] for key in told}
+        if "temperatures" in gives(name):
+            assert min(abs(t - pack.temperatures[0]) for t in got.temperatures if t is not None) <= 0.6
+        assert not any(got.alarms.values())
 
     plugged(name, work, current=-12.5, capacity=280.0)
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", [name for name in registry.names() if "charge" in registry.load(name).controls])
 def test_switches_are_written_and_read_back(name: str) -> None:
     async def work(device: PtyDevice, session: Session, link: Any) -> None:
         await poll(session, link, once=False)
@@ -70,15 +85,24 @@ def test_switches_are_written_and_read_back(name: str) -> None:
                 assert getattr(device.simulator.pack, f"{action}_switch") == bool(value)
                 assert control.confirmed(value, await poll(session, link, once=False)) is True
 
-    plugged(name, work)
+    plugged(name, work, current=0.0)  # a board may refuse to open a switch under load
 
 
-@pytest.mark.parametrize("name", registry.names())
+TWO_ALARMS = {  # of BMSs that have no alarm for a cell
+    "ecs": {"low_voltage", "high_charge_current"},
+    "hlpdata_bms4s": {"low_voltage"},  # one at a time
+    "sinowealth": {"low_voltage", "high_charge_current"},
+}
+
+
+@pytest.mark.parametrize("name", [name for name in registry.names() if "alarms" in gives(name)])
 def test_alarms_arrive(name: str) -> None:
     async def work(device: PtyDevice, session: Session, link: Any) -> None:
-        device.simulator.pack.alarms = {"low_cell_voltage", "high_charge_current"}
+        assert not any((await poll(session, link, once=False)).alarms.values())
+        raised = TWO_ALARMS.get(name, {"low_cell_voltage", "high_charge_current"})
+        device.simulator.pack.alarms = set(raised)
         alarms = (await poll(session, link, once=False)).alarms
-        assert {n for n, level in alarms.items() if level} == {"low_cell_voltage", "high_charge_current"}
+        assert {n for n, level in alarms.items() if level} == raised
 
     plugged(name, work)
 
@@ -90,7 +114,7 @@ def test_a_spoilt_answer_is_no_answer(name: str, fault: str) -> None:
         device.faults.set(fault)
         essential = next(step for step in session.driver.plan if step.essential)
         with pytest.raises((LinkTimeout, FrameError)):
-            await converse(link, essential.talk(session.setup, session.known))
+            await converse(OneTry(link), essential.talk(session.setup, session.known))
         device.faults.clear(fault)
         await poll(session, link, once=False)
 
@@ -101,20 +125,47 @@ def test_a_spoilt_answer_is_no_answer(name: str, fault: str) -> None:
 def test_noise_round_an_answer_does_no_harm(name: str) -> None:
     async def work(device: PtyDevice, session: Session, link: Any) -> None:
         device.faults.set("noise")
-        assert (await poll(session, link, once=False)).voltage
+        if name in NO_START_MARK:
+            with pytest.raises(LinkTimeout):
+                await poll(session, OneTry(link), once=False)
+            return
+        assert (await poll(session, link, once=False)).voltage == pytest.approx(device.simulator.pack.voltage, abs=0.2)
 
     plugged(name, work)
 
 
-@pytest.mark.parametrize("name", ["daly", "jk_pb"])
+@pytest.mark.parametrize("name", [name for name in registry.names() if registry.load(name).daisy_chain])
 def test_only_the_address_asked_answers(name: str) -> None:
     async def work(device: PtyDevice, session: Session, link: Any) -> None:
         assert (await poll(session, link, once=False)).voltage
         other = Session(session.driver, {"address": 4})
         with pytest.raises(LinkTimeout):
-            await poll(other, link, once=False)
+            await poll(other, OneTry(link), once=False)
 
     plugged(name, work, {"address": 3})
+
+
+def answers(name: str, request: str, **pack: Any) -> bytes:
+    """What a device says to one request, in one piece."""
+    return b"".join(build(name, Pack.of(7, **pack)).answer(bytearray.fromhex(request)))
+
+
+@pytest.mark.parametrize(("cells", "length"), [(8, 267), (13, 282), (14, 285), (16, 291), (20, 303), (24, 315)])
+def test_a_jk_says_as_many_bytes_as_the_captures(cells: int, length: int) -> None:
+    request = "4E5700130000000006030000000000006800000129"
+    assert len(answers("jk", request, cells=cells)) == length
+
+
+@pytest.mark.parametrize(("identifier", "frames"), [(0x57, 5), (0x62, 2), (0x63, 2), (0x95, 6), (0x5A, 1), (0x5B, 1)])
+def test_a_daly_sends_as_many_frames_as_its_sheet_says(identifier: int, frames: int) -> None:
+    body = bytes((0xA5, 0x40, identifier, 8)) + bytes(8)
+    assert len(answers("daly", (body + bytes((sum(body) & 0xFF,))).hex())) == 13 * frames
+
+
+@pytest.mark.parametrize("register", [0x11, 0x15, 0x20, 0x28, 0x29, 0x2F, 0x32, 0x46, 0xA0, 0xA2, 0xAA])
+def test_a_jbd_answers_every_register_of_its_sheet(register: int) -> None:
+    request = bytes((0xDD, 0xA5, register, 0)) + (0x10000 - register).to_bytes(2, "big") + b"\x77"
+    assert answers("jbd", request.hex())[:3] == bytes((0xDD, register, 0))
 
 
 def test_a_pack_charges_and_discharges() -> None:

@@ -106,6 +106,11 @@ class Story:
 
         self.begin("back")
         await self.publish(1.3)
+        self.begin("another")
+        for frame in ("351#1402C012C012C201", "356#7A13F2FE6B01", "305#00", "1806E5F4#00"):
+            await aside(subprocess.run, ("cansend", "vcan1", frame))
+        await self.publish(1.2)
+        self.note("another")
         self.begin("end")
         for output in self.outputs.values():
             await output.stop()

@@ -100,3 +100,11 @@ def test_an_interface_that_appears_late_is_used(seen: Seen) -> None:
     assert seen.status["faults"]["vcan9"]["connected"] is False
     assert seen.log.count("vcan9: cannot open") == 1
     assert seen.frames("vcan9", "normal")
+
+
+def test_frames_of_another_bms_are_told_from_our_own(seen: Seen) -> None:
+    assert seen.status["normal"]["vcan1"]["other_bms"] == []
+    assert seen.status["another"]["vcan1"]["other_bms"] == ["0x351", "0x356"]
+    assert seen.status["another"]["vcan1"]["other_bms_frames"] == 2
+    assert all(status["vcan0"]["other_bms_frames"] == 0 for status in seen.status.values())
+    assert seen.log.count("vcan1: another BMS sends") == 1

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.model import Command, Snapshot
+from gateway.model import Command, Outcome, Snapshot
 from outputs.venus_dbus.output import VenusDbus
 from outputs.venus_dbus.settings import Settings
 from tests import make
@@ -27,7 +27,7 @@ CONFIG = """\
   <listen>{address}</listen>
   <auth>EXTERNAL</auth>
   <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
+    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>{own}
   </policy>
 </busconfig>
 """
@@ -36,10 +36,10 @@ CONFIG = """\
 class Daemon:
     """A dbus-daemon on a socket of its own, which can die, come back and freeze."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, own: str = '<allow own="*"/>') -> None:
         self.address = f"unix:path={folder / 'bus'}"
         self._config = folder / "bus.conf"
-        self._config.write_text(CONFIG.format(address=self.address))
+        self._config.write_text(CONFIG.format(address=self.address, own=own))
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -145,16 +145,37 @@ class Monitor:
         return [(float(at), body) for at, body in pairs if "member=ItemsChanged" in body]
 
 
+class Commands:
+    """Stands for the gateway's end: what was asked, and what becomes of it when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[Command] = []
+        self._futures: list[asyncio.Future[list[Outcome]]] = []
+
+    def perform(self, command: Command) -> "asyncio.Future[list[Outcome]]":
+        self.asked.append(command)
+        self._futures.append(asyncio.get_running_loop().create_future())
+        return self._futures[-1]
+
+    def settle(self, number: int, *outcomes: Outcome) -> None:
+        """The outcome of the command that was asked as the n-th, from 0."""
+        self._futures[number].set_result(list(outcomes))
+
+    def fail(self, number: int, fault: Exception) -> None:
+        """A defect ended it."""
+        self._futures[number].set_exception(fault)
+
+
 @asynccontextmanager
 async def gateway(
     address: str, identity: str = "test", **settings: Any
 ) -> AsyncIterator[tuple[VenusDbus, list[Command]]]:  # fmt: skip
     """The output on a bus, and the commands that it asked for."""
-    asked: list[Command] = []
-    output = VenusDbus(Settings(**settings), address, time.monotonic, asked.append, identity)
+    commands = Commands()
+    output = VenusDbus(Settings(**settings), address, time.monotonic, commands.perform, identity)
     await output.start()
     try:
-        yield output, asked
+        yield output, commands.asked
     finally:
         await output.stop()
 

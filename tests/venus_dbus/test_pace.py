@@ -43,6 +43,31 @@ def test_usual_news_wait_for_the_interval() -> None:
     assert pace.wait(10.9, Haste.USUAL) == 0.0
 
 
+def test_what_changes_with_time_alone_never_takes_the_place_of_a_reading() -> None:
+    pace = Pace(0.9)
+    pace.sent(10.0)
+    assert abs(pace.wait(10.85, Haste.USUAL, fresh=False) - 0.05) < 1e-9
+    pace.sent(10.9, fresh=False)
+    assert pace.wait(10.91, Haste.USUAL) == 0.0
+    assert abs(pace.wait(10.91, Haste.USUAL, fresh=False) - 0.89) < 1e-9
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1.5), st.booleans()), min_size=20, max_size=200))
+def test_readings_wait_for_readings_only_and_the_bus_is_not_flooded(steps: list[tuple[float, bool]]) -> None:
+    pace, now, sent = Pace(0.9), 0.0, 0
+    last = float("-inf")
+    for step, fresh in steps:
+        now += step
+        wait = pace.wait(now, Haste.USUAL, fresh=fresh)
+        if fresh and sent:
+            assert abs(wait - max(0.0, last + 0.9 - now)) < 1e-9
+        if wait == 0.0:
+            pace.sent(now, fresh=fresh)
+            sent += 1
+            last = now if fresh else last
+    assert sent <= 2 * (1 + now / 0.9)
+
+
 @given(st.lists(st.floats(0.01, 0.5), min_size=50, max_size=300), st.sampled_from([Haste.USUAL, Haste.SOON]))
 def test_changing_limits_cannot_flood_the_bus(steps: list[float], urgency: Haste) -> None:
     pace, now, sent = Pace(0.9), 0.0, 0

@@ -126,21 +126,22 @@ def test_switches_and_soc_become_commands_on_the_event_loop(daemon: Daemon) -> N
             for path, argument, answer in (
                 ("/Settings/ResetSocToApply", "int32:1", "int32 2"),  # nothing chosen yet
                 ("/Settings/ForceChargingOff", "int32:1", "int32 0"),
-                ("/Settings/ForceChargingOff", "int32:1", "int32 0"),  # equal: no second command
+                ("/Settings/ForceChargingOff", "int32:1", "int32 0"),  # it is being asked: no second command
                 ("/Settings/ForceChargingOff", "int32:7", "int32 2"),
                 ("/Settings/ForceChargingOff", "string:on", "int32 2"),
                 ("/Settings/ResetSocTo", "int32:101", "int32 2"),
                 ("/Settings/ResetSocTo", "int32:95", "int32 0"),
+                ("/Settings/ResetSocTo", "double:nan", "int32 2"),
                 ("/Settings/ResetSocToApply", "int32:1", "int32 0"),
-                ("/Settings/ResetSocToApply", "int32:1", "int32 0"),  # the same again is a new wish
                 ("/Settings/ForceChargingOff", "int32:0", "int32 0"),
+                ("/History/Clear", "int32:9", "int32 2"),
+                ("/History/Clear", "int32:2", "int32 0"),
             ):
                 assert answer in await off_loop(send, daemon.address, path, "SetValue", f"variant:{argument}"), path
             await until(lambda: len(asked) == 4)
             assert asked == [
-                Command("charge", 0.0), Command("soc", 95.0), Command("soc", 95.0), Command("charge", 1.0),
+                Command("charge", 0.0), Command("soc", 95.0), Command("charge", 1.0), Command("clear_history", 2.0),
             ]  # fmt: skip
-            assert await off_loop(value, daemon.address, "/Settings/ResetSocToApply") == "int32 0"
 
     asyncio.run(scenario())
 
@@ -201,6 +202,25 @@ def test_no_more_than_about_one_message_a_second(daemon: Daemon) -> None:
             at = [moment for moment, _ in monitor.end()]
             assert 2 <= len(at) <= 3
             assert min(later - before for before, later in pairwise(at)) > 0.85
+
+    asyncio.run(scenario())
+
+
+def test_a_reading_is_told_at_once_although_a_heartbeat_was_told_just_before(daemon: Daemon) -> None:
+    async def scenario() -> None:
+        async with gateway(daemon.address) as (output, _):
+            bank = make.bank()
+            output.publish(now(bank=bank))
+            await until(connected(output))
+            for number in range(3):
+                await asyncio.sleep(1.0)
+                output.publish(now(bank=bank, decision=make.decision(charge_mode=f"ramp {number}")))  # time alone
+                await asyncio.sleep(0.1)
+                bank = make.bank(current=21.0 + number)
+                output.publish(now(bank=bank, decision=make.decision(charge_mode=f"ramp {number}")))
+                await asyncio.sleep(0.1)
+                assert await off_loop(value, daemon.address, "/Dc/0/Current") == f"double {21 + number}"
+                assert await off_loop(value, daemon.address, "/Info/ChargeMode") == f"ramp {number}"
 
     asyncio.run(scenario())
 

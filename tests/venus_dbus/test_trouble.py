@@ -37,6 +37,23 @@ def test_a_daemon_that_comes_later_is_found_and_said_to_be_missing_once(
         asyncio.run(scenario())
 
 
+def test_a_daemon_that_forbids_our_name_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        daemon = Daemon(tmp_path, own="")
+        daemon.start()
+        try:
+            async with gateway(daemon.address) as (output, _):
+                output.publish(now())
+                await until(lambda: "is not allowed to own" in str(output.status()["problem"]))
+                await asyncio.sleep(1.5)  # it tries again after 0.2, 0.5 and 1 s
+        finally:
+            daemon.kill()
+
+    with caplog.at_level(logging.WARNING, logger="bms_gateway.venus_dbus"):
+        asyncio.run(scenario())
+    assert len([line for line in caplog.messages if "is not allowed to own" in line]) == 1
+
+
 def test_after_the_daemon_died_the_service_is_back_within_seconds_with_all_values(daemon: Daemon) -> None:
     async def scenario() -> None:
         async with gateway(daemon.address, each_battery=True) as (output, _):
@@ -184,6 +201,27 @@ def test_a_taken_name_is_said_and_claimed_once_it_is_free(daemon: Daemon) -> Non
             assert output.status()["problem"] == ""
 
     asyncio.run(scenario())
+
+
+def test_a_defect_in_one_service_is_said_once_and_leaves_the_others_alone(
+    daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with gateway(daemon.address, each_battery=True, min_interval=0.1) as (output, _):
+            output.publish(now())
+            await until(lambda: len(output.status()["services"]) == 2)  # type: ignore[arg-type]
+            for soc in (41.0, 42.0, 43.0):
+                members = (make.battery(of=make.reading(soc=soc)),)
+                output.publish(now(bank=make.bank(*members), decision=make.decision(alarms=None)))
+                await asyncio.sleep(0.15)
+            assert output.status()["services"] == [f"{BANK}_rack_1"]
+            assert await off_loop(value, daemon.address, "/Soc", service=f"{BANK}_rack_1") == "double 43"
+
+    asyncio.run(scenario())
+    defects = [line for line in caplog.messages if "a defect, please report it" in line]
+    assert len(defects) == len(set(defects)) <= 2, "a line for each place where no alarms are a defect"
+    assert len([line for line in caplog.messages if "leaves the bus" in line]) == 1
+    assert "Traceback" not in caplog.text
 
 
 def test_a_defect_takes_the_service_off_the_bus_rather_than_keeping_old_limits(daemon: Daemon) -> None:

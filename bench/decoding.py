@@ -1,0 +1,68 @@
+"""CPU time of decoding one full poll, for every driver, from the recording that answers most of it."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bms_drivers.kit import registry
+from bms_drivers.kit.declare import ONCE, Ask, Driver, Frame, Poll, Registers
+from bms_drivers.kit.decode import recorded_settings
+from bms_drivers.kit.framing import Answer
+from bms_drivers.kit.session import Session
+from bms_drivers.links import rtu
+from gateway.model import GatewayError
+
+Row = tuple[str, str, str]
+VECTORS = Path("tests/vectors")
+ROUNDS = 200
+
+
+def decoding(folder: Path, seconds: float) -> Iterator[Row]:
+    """Splitting, decoding and assembling of one poll, without any link."""
+    for name in registry.names():
+        driver = registry.load(name)
+        cases = [json.loads(file.read_text()) for file in sorted((VECTORS / name).glob("*.json"))]
+        polls, answered = max((measured(driver, case) for case in cases), key=lambda found: found[1])
+        yield f"decode: one poll of a {name}, {answered} answers", f"{1000 * polls:.3f} ms", "< 0.3 ms"
+
+
+def measured(driver: Driver, case: Mapping[str, Any]) -> tuple[float, int]:
+    """s for one poll of this recording, and how many answers it took."""
+    session = Session(driver, recorded_settings(driver, case))
+    replies = {exchange["tx"]: bytes.fromhex("".join(exchange["rx"])) for exchange in case.get("exchanges", ())}
+    steps = [poll for poll in driver.plan if poll.every != ONCE]
+    answered = sum(led(session, poll, replies) for poll in steps)
+    began = time.process_time()
+    for _ in range(ROUNDS):
+        for poll in steps:
+            led(session, poll, replies)
+        try:
+            session.readings()
+        except GatewayError:
+            return 0.0, 0
+    return (time.process_time() - began) / ROUNDS, answered
+
+
+def led(session: Session, poll: Poll, replies: Mapping[str, bytes]) -> int:
+    """Lead one step over the recorded replies; how many there were."""
+    talk, count = poll.talk(session.setup, session.known), 0
+    try:
+        question = next(talk)
+        while (frames := heard(question, replies)) is not None:
+            count += 1
+            question = talk.send(frames)
+    except StopIteration as end:
+        session.learnt(poll, end.value, 0.0)
+    except GatewayError:
+        return count
+    return count
+
+
+def heard(question: Ask | Registers, replies: Mapping[str, bytes]) -> list[Frame] | None:
+    """The frames of the recorded answer."""
+    ask = rtu.question(question) if isinstance(question, Registers) else question
+    answer = Answer(ask)
+    whole = answer.feed(replies.get(ask.request.hex(), b""))
+    return answer.frames if whole or (ask.partial and answer.frames) else None

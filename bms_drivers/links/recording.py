@@ -1,0 +1,83 @@
+"""Recordings in the vector format, read and found sound before anybody plays them.
+
+{"driver", "exchanges": [{"tx": hex, "rx": [hex, ...]}], perhaps "registers": {unit: {register: value}},
+ "frames": [{"id", "ext", "data"}], "config": {driver setting: value}, "expected": {canonical name: value}}
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.model import ConfigError
+
+OBJECTS: Final = ("config", "expected", "registers")
+OTHERS: Final = (  # a key, and what a file that has it is
+    ("rows", "a limits scenario, expected a recording; run it with: bms-gateway limits"),
+    ("dialect", "a case of an inverter's side, expected a recording of a BMS"),
+    ("protocol", "a recording of frames towards inverters; read it with: bms-gateway can decode"),
+)
+
+
+def load(file: Path) -> dict[str, Any]:
+    """The recording in `file`.  Raises ConfigError with one line that says what is wrong, and where."""
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise ConfigError(f"{file}: {problem.strerror}") from None
+    except (ValueError, RecursionError) as problem:
+        raise ConfigError(f"{file}: not a recording in the vector format ({problem})") from None
+    if what := wrong(data):
+        raise ConfigError(f"{file}: {what}")
+    recording: dict[str, Any] = data
+    return recording
+
+
+def wrong(data: Any) -> str:
+    """What is wrong with a recording; "" = nothing."""
+    if not isinstance(data, dict):
+        return 'not a recording in the vector format, expected an object with "exchanges": [{"tx": hex, "rx": [hex]}]'
+    for key in OBJECTS:
+        if not isinstance(data.get(key, {}), dict):
+            return f'"{key}" is {_kind(data[key])}, expected an object'
+    if "driver" not in data and (other := next((what for key, what in OTHERS if key in data), "")):
+        return other
+    if not data.keys() & {"exchanges", "registers", "frames"}:
+        return 'holds no "exchanges" (nor "registers" or "frames"), expected [{"tx": hex, "rx": [hex]}]'
+    return _wrong_exchanges(data.get("exchanges", [])) or _wrong_registers(data.get("registers", {}))
+
+
+def _wrong_exchanges(exchanges: Any) -> str:
+    if not isinstance(exchanges, list):
+        return f'"exchanges" is {_kind(exchanges)}, expected a list'
+    for number, exchange in enumerate(exchanges, 1):
+        if not isinstance(exchange, dict) or not isinstance(exchange.get("rx"), list):
+            return f'exchange {number}: needs "tx" in hex and "rx" as a list of hex'
+        for part in (exchange.get("tx"), *exchange["rx"]):
+            if not _is_hex(part):
+                return f'exchange {number}: {_kind(part)} where hex belongs, as "a5409008"'
+    return ""
+
+
+def _is_hex(part: Any) -> bool:
+    try:
+        bytes.fromhex(part)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _wrong_registers(units: Mapping[str, Any]) -> str:
+    for unit, registers in units.items():
+        if not unit.isdecimal() or not isinstance(registers, dict):
+            return f'registers: {_kind(unit)}: expected {{"1": {{"4096": 5300}}}}: unit, register and value, decimal'
+        for register, value in registers.items():
+            if not register.isdecimal() or type(value) is not int or not 0 <= value <= 0xFFFF:
+                return f"registers: unit {unit}: register {register[:20]!r} is {_kind(value)}, expected 0..65535"
+    return ""
+
+
+def _kind(value: Any) -> str:
+    """A short word for what stands there."""
+    words = {dict: "an object", list: "a list", type(None): "nothing"}
+    return words.get(type(value)) or repr(value)[:40]

@@ -1,0 +1,151 @@
+"""What a configuration amounts to before anything is opened: who reads which battery, and who shares which port.
+
+`load` asks for it, so `check` and `run` refuse what cannot be built, with its line; the wiring builds from it, so the
+two cannot disagree.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bms_drivers.kit.declare import Driver
+from bms_drivers.links.factory import place, unusable
+from gateway.config.explain import hint
+from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed, port_kind
+from gateway.config.tree import Path
+from outputs import registry
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What cannot be built: the key it lies at, and a sentence."""
+
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Berth:
+    """One port and the batteries on it, by their numbers in the file."""
+
+    where: str  # as the first of them calls it; simulated for a battery that is played
+    batteries: Mapping[int, BatterySettings]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is to build."""
+
+    drivers: Mapping[str, Driver]  # by battery; without those whose driver is to be found out
+    berths: tuple[Berth, ...]
+    mistakes: tuple[Mistake, ...]
+
+
+def survey(settings: Settings, catalogue: Catalogue | None = None) -> Survey:
+    """Of whole settings; see `look`."""
+    return look(dict(enumerate(settings.batteries)), settings.outputs, catalogue)
+
+
+def look(
+    batteries: Mapping[int, BatterySettings], outputs: Mapping[str, Any], catalogue: Catalogue | None = None
+) -> Survey:
+    """What `batteries` (by their numbers in the file) and `outputs` amount to.  Opens nothing."""
+    catalogue = catalogue or installed()
+    mistakes = list(_unknown(batteries, catalogue))
+    known = {number: battery for number, battery in batteries.items() if _is_known(battery, catalogue)}
+    drivers = {battery.name: catalogue.load(battery.driver) for battery in known.values() if battery.driver != AUTO}
+    berths = tuple(_berths(known))
+    for berth in berths:
+        mistakes += _wrong_port(berth, drivers, catalogue) or _wrong_company(berth, catalogue)
+    for name, output in outputs.items():
+        if not registry.missing_library(name):  # else nobody can tell, and the output says what is missing
+            mistakes += [Mistake(("outputs", name, *key), text) for key, text in registry.problems(name, output)]
+    return Survey(drivers, berths, tuple(mistakes))
+
+
+def _is_known(battery: BatterySettings, catalogue: Catalogue) -> bool:
+    return battery.driver == AUTO or battery.driver in catalogue.names()
+
+
+def _unknown(batteries: Mapping[int, BatterySettings], catalogue: Catalogue) -> Iterator[Mistake]:
+    names = sorted({*catalogue.names(), AUTO})
+    for number, battery in batteries.items():
+        if not _is_known(battery, catalogue):
+            text = f"no driver is called {battery.driver!r}, {hint(battery.driver, names)}"
+            yield Mistake(("batteries", number, "driver"), text)
+
+
+def _berths(batteries: Mapping[int, BatterySettings]) -> Iterator[Berth]:
+    """Ports in the order of the file; one device under two names is one port, a simulated battery has its own."""
+    sharing: dict[str, dict[int, BatterySettings]] = {}
+    for number, battery in batteries.items():
+        own = f"{SIMULATED} {number}" if battery.port == SIMULATED else place(battery.port)
+        sharing.setdefault(own, {})[number] = battery
+    for group in sharing.values():
+        yield Berth(next(iter(group.values())).port, group)
+
+
+# ---- one port
+
+
+def _wrong_port(berth: Berth, drivers: Mapping[str, Driver], catalogue: Catalogue) -> list[Mistake]:
+    """Why batteries cannot be read over this port: each for itself, and by their baud rates together."""
+    found = [
+        Mistake(("batteries", number, "port"), text)
+        for number, battery in berth.batteries.items()
+        if (text := _unreadable(battery, drivers.get(battery.name), catalogue))
+    ]
+    named = [drivers[battery.name] for battery in berth.batteries.values() if battery.name in drivers]
+    if not found and berth.where != SIMULATED and named and (text := unusable(berth.where, named)):
+        found.append(Mistake(("batteries", _odd(berth, drivers), "port"), text))
+    return found
+
+
+def _unreadable(battery: BatterySettings, driver: Driver | None, catalogue: Catalogue) -> str:
+    """Why this battery alone cannot be read over its port; "" = it can."""
+    kind = port_kind(battery.port)
+    if driver is None:
+        return _undetectable(battery.port, kind, catalogue)
+    if kind == SIMULATED:
+        known = catalogue.simulated()
+        return "" if driver.name in known else f"{driver.name} has no simulator, there is one of {', '.join(known)}"
+    return unusable(battery.port, [driver])
+
+
+def _undetectable(port: str, kind: str, catalogue: Catalogue) -> str:
+    """Why `driver: auto` finds nothing on such a port; "" = it may."""
+    if kind == SIMULATED:
+        return "a simulated battery needs a driver, expected its name in place of auto"
+    if kind != "ble" and not catalogue.reach(kind):
+        return f"{port}: no driver of this version reads such a port, so auto cannot find one there"
+    return unusable(port, [])
+
+
+def _odd(berth: Berth, drivers: Mapping[str, Driver]) -> int:
+    """The first battery whose driver differs from the first one's."""
+    named = [(number, battery.driver) for number, battery in berth.batteries.items() if battery.name in drivers]
+    return next((number for number, driver in named if driver != named[0][1]), named[0][0])
+
+
+def _wrong_company(berth: Berth, catalogue: Catalogue) -> list[Mistake]:
+    """Batteries on one port that cannot be told apart."""
+    if len(berth.batteries) < 2:
+        return []
+    taken: dict[object, BatterySettings] = {}
+    found = []
+    for number, battery in berth.batteries.items():
+        if battery.driver == AUTO:
+            continue  # it finds one that is nobody else's
+        address = battery.address if catalogue.has_addresses(battery.driver) else None
+        if (first := taken.setdefault(address, battery)) is not battery:
+            found.append(Mistake(("batteries", number, "port"), _shared(first, battery, address)))
+    return found
+
+
+def _shared(first: BatterySettings, second: BatterySettings, address: object) -> str:
+    one_name = first.port == second.port
+    where = first.port if one_name else f"{second.port}, which is the same device as {first.port}"
+    both = f"{first.name} and {second.name} are both on {where}"
+    if address is None:
+        return f"{both}; expected two addresses or, where a BMS has none, two ports"
+    return f"{both}, with address {address}; expected two addresses"

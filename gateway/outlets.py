@@ -1,0 +1,80 @@
+"""All outputs together; what goes wrong in one stays in it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from gateway.model import GatewayError, Snapshot
+from gateway.supervise import Supervisor, words
+from outputs.output import Output
+
+log = logging.getLogger("bms_gateway")
+
+PATIENCE: Final = 10.0  # s for one output to start or to stop
+
+
+class Outlets:
+    """Feeds every output.  No method raises, and none lets one output keep another waiting."""
+
+    def __init__(self, outputs: Mapping[str, Output]) -> None:
+        self._outputs = outputs
+        self._supervisors = _supervisors(outputs)
+        self._faults: dict[tuple[str, str], str] = {}  # output and what it was to do -> what went wrong when it did
+
+    async def start(self) -> None:
+        """Start all."""
+        await self._all("start", lambda output: output.start(), self._outputs)
+
+    async def stop(self) -> None:
+        """Stop all, those that did not start included."""
+        await self._all("stop", lambda output: output.stop(), self._outputs)
+
+    async def change(self, outputs: Mapping[str, Output]) -> None:
+        """Feed these from now on: what is gone is stopped, then what is new is started; the rest never notices."""
+        before, self._outputs = self._outputs, outputs
+        gone = {name: output for name, output in before.items() if outputs.get(name) is not output}
+        await self._all("stop", lambda output: output.stop(), gone)
+        self._faults = {key: fault for key, fault in self._faults.items() if key[0] not in gone}
+        new = {name: output for name, output in outputs.items() if before.get(name) is not output}
+        self._supervisors |= _supervisors(new)
+        await self._all("start", lambda output: output.start(), new)
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Give all the newest state."""
+        for name, output in self._outputs.items():
+            self._faults.pop((name, "publish"), None)
+            with self._supervisors[name].trying(partial(self._failed, name, "publish")):
+                output.publish(snapshot)
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """What each says of itself; a defect of ours comes before its own problem."""
+        return {name: self._status(name, output) for name, output in self._outputs.items()}
+
+    def _status(self, name: str, output: Output) -> dict[str, Any]:
+        status: dict[str, Any] = {"connected": False}
+        self._faults.pop((name, "status"), None)
+        with self._supervisors[name].trying(partial(self._failed, name, "status")):
+            status |= output.status()
+        faults = [fault for (whose, _), fault in self._faults.items() if whose == name]
+        return {**status, "problem": "; ".join(faults)} if faults else status
+
+    async def _all(self, what: str, work: Callable[[Output], Awaitable[None]], outputs: Mapping[str, Output]) -> None:
+        await asyncio.gather(*(self._one(name, what, work(output)) for name, output in outputs.items()))
+
+    async def _one(self, name: str, what: str, work: Awaitable[None]) -> None:
+        with self._supervisors[name].trying(partial(self._failed, name, what)):
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await work
+            except GatewayError as problem:
+                log.error("output %s: %s", name, problem)
+                self._faults[name, what] = str(problem)
+
+    def _failed(self, name: str, what: str, fault: Exception) -> None:
+        self._faults[name, what] = f"a defect ({what}): {words(fault)}"
+
+
+def _supervisors(outputs: Mapping[str, Output]) -> dict[str, Supervisor]:
+    return {name: Supervisor(f"output {name}") for name in outputs}

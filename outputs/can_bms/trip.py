@@ -1,0 +1,117 @@
+"""One sending: a beat's frames on their way to the bus, and what is read there; and how a bus is let go of.
+
+A frame that did not go out within a second of its beat is dropped, never sent late: an inverter must not be told
+what was decided long ago.  A call into an adapter that hangs cannot be ended.  Whoever waits for it abandons the trip:
+no further frame of it is sent, and the descriptor in which it hangs is pointed to nowhere, so that it never can be.
+"""
+
+import os
+import termios
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+import can
+
+from outputs.can_bms.dialect import Frame
+
+FRESH: Final = 1.0  # s after its beat until which a frame may go out
+READ_MOST: Final = 500  # frames taken from the bus at a time
+
+
+class Trip:
+    """May be made in a thread; its fields tell how far it came."""
+
+    def __init__(self, bus: can.BusABC, frames: Sequence[Frame], *, direct: bool) -> None:
+        """`direct`: the bus's send() returns at once; nothing is ever late there."""
+        self.frames = frames
+        self.doing = "read"
+        self.sent = 0
+        self.heard: list[can.Message] = []
+        self.abandoned = False  # set by whoever waits no longer
+        self._bus, self._direct = bus, direct
+        self._deadline = time.monotonic() + FRESH
+        self._ending = threading.Lock()
+        self._over = False
+
+    @property
+    def late(self) -> int:
+        """Frames that did not go out; to be asked when it is over."""
+        return len(self.frames) - self.sent
+
+    def go(self) -> None:
+        """Read what came, then send until the adapter has taken it all.  Raises what the driver raises."""
+        try:
+            while len(self.heard) < READ_MOST and (message := self._bus.recv(0)) is not None:
+                self.heard.append(message)
+            self.doing = "send"
+            self._send()
+            if not self._direct:
+                drain(self._bus)
+        finally:
+            with self._ending:
+                self._over = True
+                if self.abandoned:
+                    self._bus.shutdown()  # nobody else will
+
+    def abandon(self) -> None:
+        """Let go of the bus in which this trip hangs.  May block; raises what the driver raises."""
+        self.abandoned = True
+        with self._ending:
+            if self._over:
+                close(self._bus)
+            else:
+                cut_off(self._bus)
+
+    def _send(self) -> None:
+        for frame in self.frames:
+            left = 0.0 if self._direct else self._deadline - time.monotonic()
+            if self.abandoned or (left <= 0.0 and not self._direct):
+                return
+            self._bus.send(
+                can.Message(arbitration_id=frame.id, is_extended_id=frame.extended, data=frame.data), timeout=left
+            )
+            self.sent += 1
+
+
+def close(bus: can.BusABC) -> None:
+    """Close a bus; what its adapter has not taken is lost.  May block; raises what the driver raises."""
+    discard(bus)
+    bus.shutdown()
+
+
+def drain(bus: can.BusABC) -> None:
+    """Wait until a serial adapter has taken all that was written; what it did with it, nobody knows."""
+    _of_terminal(bus, termios.tcdrain)
+
+
+def discard(bus: can.BusABC) -> None:
+    """Throw away what a serial adapter has not taken."""
+    _of_terminal(bus, lambda descriptor: termios.tcflush(descriptor, termios.TCOFLUSH))
+
+
+def _of_terminal(bus: can.BusABC, do: Callable[[int], object]) -> None:
+    descriptor = _descriptor(bus)
+    if descriptor is not None and os.isatty(descriptor):
+        with suppress(termios.error):  # it was unplugged just now
+            do(descriptor)
+
+
+def cut_off(bus: can.BusABC) -> None:
+    """Whatever a thread that hangs in this bus still writes is lost; not so where the driver has no descriptor."""
+    discard(bus)
+    descriptor = _descriptor(bus)
+    if descriptor is not None:
+        nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        os.dup2(nowhere, descriptor, inheritable=False)
+        os.close(nowhere)
+
+
+def _descriptor(bus: can.BusABC) -> int | None:
+    try:
+        descriptor = bus.fileno()
+    except (NotImplementedError, can.CanError):
+        return None
+    return descriptor if descriptor >= 0 else None

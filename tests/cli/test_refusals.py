@@ -1,0 +1,62 @@
+"""`check` and `run` refuse the same configurations with the same words, and `limits` the same settings."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(sys.executable).parent / "bms-gateway"
+TESTS = Path(__file__).parent.parent
+
+BATTERY = "batteries: [{name: a, driver: jbd, port: simulated}]\n"
+REFUSED = {
+    "two baud rates": "batteries: [{name: a, driver: jbd, port: /dev/x}, {name: b, driver: jk, port: /dev/x}]\n",
+    "auto on CAN": "batteries: [{name: a, driver: auto, port: can0}]\n",
+    "serial driver on Modbus TCP": "batteries: [{name: a, driver: jbd, port: 'tcp:gw'}]\n",
+    "dialect": f"{BATTERY}outputs: {{can_bms: {{dialect: pylontek}}}}\n",
+    "interface": f"{BATTERY}outputs: {{can_bms: {{interface: sockcan}}}}\n",
+    "contradiction": f"{BATTERY}limits: {{rebulk: {{cell_difference: 0.01}}}}\n",
+    "other cells": f"{BATTERY}limits: {{cell_voltage: {{max: 2.6, float: 2.5, min: 1.8}}}}\n",
+}
+
+
+def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_check_refuses_run_refuses_alike(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(REFUSED[name])
+    checked, ran = run("check", file), run("run", "-c", file)
+    assert checked.returncode == ran.returncode == 1
+    assert checked.stderr == ran.stderr != ""
+    assert all(line.startswith(f"{file}:") for line in checked.stderr.splitlines())
+
+
+@pytest.mark.parametrize("case", sorted((TESTS / "config" / "cases").glob("*.yaml")), ids=lambda case: case.stem)
+def test_recorded_configurations_are_refused_by_both(case: Path) -> None:
+    checked, ran = run("check", case), run("run", "-c", case)
+    assert checked.returncode == ran.returncode == 1
+    assert checked.stderr == ran.stderr != ""
+
+
+def test_a_recorded_scenario_is_refused_in_one_line() -> None:
+    file = TESTS / "limits" / "cases" / "rebulk_below_absorption.json"
+    done = run("limits", file)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(f"{file}: SWITCH_TO_BULK_CELL_VOLTAGE_DIFF, SWITCH_TO_FLOAT_CELL_VOLTAGE_DIFF")
+
+
+def test_names_that_nobody_knows_are_told_beside_the_yaml(tmp_path: Path) -> None:
+    file = tmp_path / "config.ini"
+    file.write_text("MAX_BATTERY_DISHARGE_CURRENT = 90\nBLUETOOTH_BMS = Jkbms_Ble C8:47:8C:00:00:01\n")
+    done = run("import-config", file)
+    near = "MAX_BATTERY_DISCHARGE_CURRENT"
+    assert done.returncode == 0 and "# Unknown, left out:" in done.stdout
+    assert done.stderr.splitlines() == [
+        f"{file}:1: MAX_BATTERY_DISHARGE_CURRENT: unknown option, left out; did you mean {near}?",
+        f"{file}: batteries[0].port: ble:C8:47:8C:00:00:01: this version cannot read Bluetooth yet, expected a serial"
+        " port or Modbus TCP or CAN",
+    ]
