@@ -26,6 +26,7 @@ from gateway.model import (
     CommandError,
     Decision,
     GatewayError,
+    Life,
     Outcome,
     Snapshot,
 )
@@ -238,7 +239,7 @@ class Gateway:
             bank=bank, decision=decision, at=now, wall=wall, valid_until=now + VALID_FOR, sequence=self._sequence,
             time_to_go=self._memory.time_to_go, time_to_soc=self._memory.time_to_soc,
             current_average=self._memory.current_average, guard=problem,
-            life=figures(self._memory.history, bank) if self.plan.site.limits.history else None,
+            life=self._life(bank) if self.plan.site.limits.history else None,
         )  # fmt: skip
         self._outlets.publish(self.snapshot)
         with self._supervisor.trying():
@@ -246,6 +247,9 @@ class Gateway:
         with self._supervisor.trying():
             self._keep(now)
         return self.snapshot
+
+    def _life(self, bank: BankState) -> Life:
+        return figures(self._memory.history, bank, self._memory.calendar.ahead)
 
     def _keep(self, now: float) -> None:
         """Save what a restart should know, in a thread: a slow disk must not delay a frame."""
@@ -306,12 +310,14 @@ class Gateway:
         return guard.safe(decision, bank, self.plan.bounds, problem, self._known), problem
 
     def _remembered(self) -> Memory:
-        data = self.plan.store.load() if self.plan.store is not None else {}
-        return Memory.restore(data, self._clock(), self._wall())
+        store = self.plan.store
+        data, forgotten = (store.load(), store.forgotten) if store is not None else ({}, False)
+        return Memory.restore(data, self._clock(), self._wall(), forgotten=forgotten)
 
     def _full(self, bank: BankState, events: int) -> None:
         """When a full charge was completed, BMSs that can, and were full themselves, are told that this is 100 %."""
-        full = self._charge.look(bank.batteries, self._memory.phase, self.plan.site)
+        paused = self._memory.fallen_since is not None
+        full = self._charge.look(bank.batteries, self._memory.phase, self.plan.site, paused)
         if self._memory.full_events > events and self.plan.site.limits.soc_reset.write_to_bms:
             able = [battery for battery in self.plan.batteries if _takes_full(battery) and _all_full(battery, full)]
             self._begin(self._perform(Command("soc", 100.0), able))
@@ -372,9 +378,10 @@ class Gateway:
     def state(self) -> dict[str, Any]:
         """The whole state as plain data."""
         outputs = self._outlets.status()
+        store = self.plan.store.problem if self.plan.store is not None else ""
         if self.snapshot is None:
-            return {"outputs": outputs, "waiting": "starting"}
-        state = snapshot_json(self.snapshot)
+            return {"outputs": outputs, "store": store, "waiting": "starting"}
+        state = snapshot_json(self.snapshot) | {"store": store}
         if not self.snapshot.bank.complete:
             silent = [s.name for s in self.states if s.control and s.reading is None]
             state["waiting"] = f"nothing is emitted yet: waiting for {', '.join(silent)}"

@@ -98,6 +98,8 @@ def status_lines(state: Json) -> Iterable[str]:
         yield state["waiting"]
     for battery in state.get("batteries", ()):
         yield _battery_line(battery)
+    if state.get("store"):
+        yield f"state file: {state['store']}"
     for name, output in state.get("outputs", {}).items():
         problem = f", {output['problem']}" if output.get("problem") else ""
         yield f"output {name}: {'connected' if output.get('connected') else 'not connected'}{problem}"

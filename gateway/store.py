@@ -2,17 +2,20 @@
 
 A save writes a temporary file beside the old one, flushes it to the disk and renames it over the old one, so at
 every moment the file is one of the states that were saved.  A checksum and a version tell a file that something
-else damaged; such a file is set aside for a look, and the gateway starts without memory.
+else damaged.  Such a file, and one that cannot be read, is set aside for a look, and the gateway starts without memory;
+where it cannot even be set aside nothing is saved until it can, so that what it holds is never overwritten.
 
 A full, read-only or missing disk degrades this alone: a line in the log, `save` says False, all else goes on.
 Sheet: limits.md section 12 (what is stored, and how often flash may be written).
 """
 
+import errno
 import hashlib
 import json
 import logging
 import math
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +27,7 @@ log = logging.getLogger("bms_gateway.store")
 VERSION: Final = 1
 NAME: Final = "state.json"
 LARGEST: Final = 4 * 1024 * 1024  # bytes; ours have a few kB, so anything above is not ours
+BAD, UNREAD = "bad", "unread"  # set aside: damaged, and what could not be read but may be whole
 BAD_FILES_KEPT: Final = 5  # damaged files must not fill a small disk either
 QUICK: Final = 15.0  # s between writes when something changed
 SLOW: Final = 300.0  # s between writes when only what drifts all the time changed
@@ -31,7 +35,12 @@ SLOW: Final = 300.0  # s between writes when only what drifts all the time chang
 DRIFTING: Final[Mapping[str, float]] = {
     "soc_calc": 0.5,  # %
     "soc": 0.5,  # %
-    "max_voltage_start_time": 2.0,  # s; told on the wall clock, it trembles with it
+    "date": math.inf,
+    "max_voltage_start_time": 2.0,  # s
+    "max_voltage_first_time": 2.0,  # s
+    "charge": math.inf,  # limits, of which a restart only wants to know where hold and ramp begin
+    "discharge": math.inf,
+    "limited_voltage": math.inf,
     "history": math.inf,
 }
 """Keys, at any depth, whose change alone is worth a write only by this much, or after SLOW seconds."""
@@ -51,6 +60,18 @@ def default_directory(environment: Mapping[str, str] = os.environ) -> Path | Non
     return None
 
 
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file, as many as a state file may have and one more.  Never waits.  Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would block for ever
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        with open(handle, "rb", closefd=False) as file:
+            return file.read(LARGEST + 1)
+    finally:
+        os.close(handle)
+
+
 class Store:
     """One state file in one directory.  No method raises; `problem` says why the disk does not work, "" = it does."""
 
@@ -59,13 +80,16 @@ class Store:
         directory: Path | None = None,
         *,
         drifting: Mapping[str, float] = DRIFTING,
+        read: Callable[[Path], bytes] = read_file,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`directory` None = the usual place; it is made when something is saved.  `clock` and `wall` in seconds."""
         self.directory = directory or default_directory()
         self.problem = ""
-        self._drifting = drifting
+        self.forgotten = False  # there was a state, but it could not be read
+        self._in_the_way = ""  # why that file can be neither read nor set aside
+        self._drifting, self._read = drifting, read
         self._clock, self._wall = clock, wall
         self._tried_at = -math.inf
         self._saved: Mapping[str, Any] | None = None
@@ -82,17 +106,14 @@ class Store:
         if self.path is None:
             return {}
         try:
-            with self.path.open("rb") as file:
-                raw = file.read(LARGEST + 1)
-        except FileNotFoundError:
+            data = unpack(self._read(self.path))
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
-            log.warning("%s: cannot be read (%s); starting without memory", self.path, error.strerror)
+            self._without_memory(f"cannot be read ({error.strerror or error})", UNREAD)
             return {}
-        try:
-            data = unpack(raw)
         except ValueError as error:
-            self._set_aside(self.path, str(error))
+            self._without_memory(str(error), BAD)
             return {}
         self._saved, self._saved_at = data, self._clock()
         return data
@@ -115,6 +136,7 @@ class Store:
             self._tried_at = self._clock()
             try:
                 raw = pack(data)
+                self._clear_the_way()
                 self._replace(raw)
             except OSError as error:
                 self._failed(error.strerror or str(error))
@@ -151,22 +173,43 @@ class Store:
             raise
         _sync_directory(self.directory)
 
-    def _set_aside(self, path: Path, why: str) -> None:
-        """Keep a damaged file for a look, under a name that cannot be loaded again."""
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._wall()))
-        aside = path.with_name(f"{path.name}.bad-{stamp}")
-        number = 1
-        while aside.exists():
-            number += 1
-            aside = path.with_name(f"{path.name}.bad-{stamp}-{number}")
+    def _without_memory(self, why: str, kind: str) -> None:
+        """Start without what the file holds, but keep it."""
+        self.forgotten = True
         try:
-            path.rename(aside)
+            aside = self._set_aside(kind)
         except OSError as error:
-            log.warning("%s: %s; cannot be set aside (%s); starting without memory", path, why, error.strerror)
+            self._in_the_way = f"{why}, nor set aside ({error.strerror}); nothing is saved over it"
+            self.problem = self._in_the_way
+            log.warning("%s: %s; starting without memory", self.path, self._in_the_way)
+        else:
+            log.warning("%s: %s; set aside as %s, starting without memory", self.path, why, aside)
+
+    def _clear_the_way(self) -> None:
+        """A file that could be neither read nor set aside at the start is never overwritten.  Raises OSError."""
+        if not self._in_the_way:
             return
-        log.warning("%s: %s; set aside as %s, starting without memory", path, why, aside.name)
-        for old in sorted(path.parent.glob(f"{path.name}.bad-*"), key=_age)[:-BAD_FILES_KEPT]:
+        try:
+            log.info("%s: set aside as %s", self.path, self._set_aside(UNREAD))
+        except FileNotFoundError:
+            log.info("%s: is gone", self.path)
+        except OSError:
+            raise OSError(errno.EBUSY, self._in_the_way) from None
+        self._in_the_way = ""
+
+    def _set_aside(self, kind: str) -> str:
+        """Give the file a name under which it is not loaded again.  Raises OSError."""
+        path = self.path or Path(NAME)
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._wall()))
+        aside = path.with_name(f"{path.name}.{kind}-{stamp}")
+        number = 1
+        while os.path.lexists(aside):
+            number += 1
+            aside = path.with_name(f"{path.name}.{kind}-{stamp}-{number}")
+        path.rename(aside)
+        for old in sorted(path.parent.glob(f"{path.name}.{BAD}-*"), key=_age)[:-BAD_FILES_KEPT]:
             _remove(old)
+        return aside.name
 
 
 def pack(data: Mapping[str, Any]) -> bytes:

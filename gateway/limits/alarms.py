@@ -39,7 +39,7 @@ def published(
 
 def muted(alarms: Mapping[str, int], memory: Memory, settings: LimitSettings) -> dict[str, int]:
     """Without the warnings that a wanted higher voltage brings; an alarm (level 2) is never muted (Q18)."""
-    lately = bool(settings.soc_reset.after_days) and 0 <= memory.wall - memory.reset_reached < MUTED_AFTER
+    lately = bool(settings.soc_reset.after_days) and 0 <= memory.date - memory.reset_reached < MUTED_AFTER
     if not (memory.reset_requested or lately):
         return dict(alarms)
     return {name: 0 if name in MUTED and level == 1 else level for name, level in alarms.items()}

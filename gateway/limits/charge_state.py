@@ -15,12 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gateway.limits.memory import DAY, Memory, Voltage
+from gateway.limits.memory import DAY, LONG_AGO, Memory, Voltage
 from gateway.limits.settings import LimitSettings
 
 SAME: Final = 0.001  # V per pack; voltages closer than this are equal (Q3, Q8)
 EPS: Final = 1e-6  # V; rounding of single cells
 SETTLED_CELL: Final = 3.30  # V, Q9: below this the battery is surely no longer full
+UNWATCHED: Final = 60.0  # s between two looks from which on nobody was there
 BULK, ABSORPTION, TRANSITION, FLOAT, FIXED, ERROR = (
     "bulk", "absorption", "float_transition", "float", "fixed", "error",
 )  # fmt: skip
@@ -37,6 +38,7 @@ class Facts:
     current: float | None  # A
     u_max: float  # V
     u_float: float  # V
+    cells: int  # in series
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,6 @@ class Moment:
     memory: Memory
     settings: LimitSettings
     now: float
-    wall: float
 
     @property
     def absorbed(self) -> float:
@@ -55,14 +56,39 @@ class Moment:
         return 0.0 if self.memory.absorbing_since is None else self.now - self.memory.absorbing_since
 
     @property
+    def allowed(self) -> float:
+        """V that the pack may have: the maximum, or what a single high cell leaves of it.
+
+        The latter only with a maximum time, which ends that at last, and only while the cells are near enough to each
+        other, and high enough, for a float that lasts; else such a pack would count as full that is not.
+        """
+        facts, apart, voltage = self.facts, self.settings.rebulk.cell_difference, self.memory.voltage
+        lasting = apart is None or facts.difference < apart - EPS
+        if self.settings.absorption.max_time is None or not lasting:
+            return facts.u_max
+        if voltage.volts is None or voltage.limited_at is None:
+            return facts.u_max
+        return min(facts.u_max, max(voltage.volts, facts.u_float))
+
+    @property
     def needed(self) -> float:
-        """V of the pack from which on the maximum counts as reached (Q8: never an exact comparison)."""
-        return self.facts.u_max - self.settings.absorption.voltage_tolerance
+        """V of the pack from which on it counts as reached (Q8: never an exact comparison)."""
+        return self.allowed - self.settings.absorption.tolerance(self.facts.cells)
 
     @property
     def reached(self) -> bool:
-        """At maximum voltage."""
+        """At the voltage that is allowed."""
         return self.facts.cells_sum >= self.needed - EPS
+
+    @property
+    def abort(self) -> float:
+        """V of the pack below that, from which on it counts as left."""
+        return self.settings.absorption.abort(self.facts.cells)
+
+    @property
+    def fallen(self) -> bool:
+        """Clearly below it."""
+        return self.facts.cells_sum < self.allowed - self.abort
 
     @property
     def balanced(self) -> bool:
@@ -82,7 +108,7 @@ def rebulks(m: Moment) -> bool:
     apart = memory.rebulk_since is not None and m.now - memory.rebulk_since >= rebulk.debounce
     low_soc = bool(rebulk.soc) and m.facts.soc < (rebulk.soc or 0.0) and not memory.soc_unsettled
     low_cell = rebulk.cell_voltage is not None and m.facts.max_cell <= rebulk.cell_voltage
-    old = bool(rebulk.days) and memory.last_full > 0 and m.wall - memory.last_full > (rebulk.days or 0.0) * DAY
+    old = bool(rebulk.days) and memory.last_full > 0 and memory.date - memory.last_full > (rebulk.days or 0.0) * DAY
     return not memory.allow_max and (low_soc or apart or low_cell or old or memory.reset_requested)
 
 
@@ -103,20 +129,21 @@ def ends(m: Moment) -> bool:
 
 
 def falls(m: Moment) -> bool:
-    """B3: the voltage fell away; back to bulk.  The distance is for the pack, whatever its cells."""
-    return m.facts.cells_sum < m.facts.u_max - m.settings.absorption.abort_below
+    """B3: the voltage fell away, and not only for a moment; back to bulk."""
+    since = m.memory.fallen_since
+    return since is not None and m.now - since >= m.settings.absorption.abort_after
 
 
 def _absorb(m: Moment) -> Memory:
-    return replace(m.memory, absorbing_since=m.now, absorbing_wall=m.wall, absorbing_first=m.now)
+    return replace(m.memory, absorbing_since=m.now, absorbing_first=m.now)
 
 
 def _restart(m: Moment) -> Memory:
-    return replace(m.memory, absorbing_since=m.now, absorbing_wall=m.wall)
+    return replace(m.memory, absorbing_since=m.now)
 
 
 def _no_absorption(memory: Memory) -> Memory:
-    return replace(memory, absorbing_since=None, absorbing_wall=None, absorbing_first=None)
+    return replace(memory, absorbing_since=None, absorbing_first=None, fallen_since=None)
 
 
 def _to_float(m: Moment) -> Memory:
@@ -155,44 +182,67 @@ def step(moment: Moment) -> Memory:
 
 
 def _timers(m: Moment) -> Memory:
-    """Dwell timers: each ends the moment its condition does."""
-    apart_from = m.settings.rebulk.cell_difference
+    """Dwell timers: each ends the moment its condition does; absorption pauses while the voltage is not there."""
+    memory, apart_from = m.memory, m.settings.rebulk.cell_difference
+    if memory.fallen_since not in (None, LONG_AGO):
+        memory = _paused(memory, m.now - memory.now)
+    m = replace(m, memory=memory)
+    fallen = memory.absorbing_since is not None and m.fallen
     apart = apart_from is not None and m.facts.difference >= apart_from - EPS
-    since = (m.now if m.memory.rebulk_since is None else m.memory.rebulk_since) if apart else None
     settled = m.facts.soc >= (m.settings.rebulk.soc or 0.0) or m.facts.max_cell < SETTLED_CELL
-    unsettled = m.memory.soc_unsettled and not settled
-    if since == m.memory.rebulk_since and unsettled == m.memory.soc_unsettled:
-        return m.memory
-    return replace(m.memory, rebulk_since=since, soc_unsettled=unsettled)
+    return replace(
+        memory,
+        fallen_since=_since(memory.fallen_since, m.now) if fallen else None,
+        rebulk_since=_since(memory.rebulk_since, m.now) if apart else None,
+        soc_unsettled=memory.soc_unsettled and not settled,
+    )
+
+
+def _since(before: float | None, now: float) -> float:
+    return now if before is None else before
+
+
+def unwatched(memory: Memory, now: float) -> Memory:
+    """After a pause in which nobody looked (a process that was stopped): that time does not count as absorption,
+    which goes on only if the voltage is still there."""
+    seconds = now - memory.now
+    if seconds <= UNWATCHED:
+        return memory
+    return replace(blind(memory, seconds), fallen_since=LONG_AGO)
 
 
 def blind(memory: Memory, seconds: float) -> Memory:
     """While nobody can look at the cells no dwell timer runs: absorption pauses, a debounce begins anew."""
+    if memory.rebulk_since is not None:
+        memory = replace(memory, rebulk_since=None)
+    return _paused(memory, seconds)
+
+
+def _paused(memory: Memory, seconds: float) -> Memory:
+    """Absorption, if it is under way, as if these `seconds` had not been."""
     if memory.absorbing_since is None:
-        return memory if memory.rebulk_since is None else replace(memory, rebulk_since=None)
-    return replace(
-        memory,
-        rebulk_since=None,
-        absorbing_since=memory.absorbing_since + seconds,
-        absorbing_wall=None if memory.absorbing_wall is None else memory.absorbing_wall + seconds,
-        absorbing_first=None if memory.absorbing_first is None else memory.absorbing_first + seconds,
-    )
+        return memory
+    first = None if memory.absorbing_first is None else memory.absorbing_first + seconds
+    return replace(memory, absorbing_since=memory.absorbing_since + seconds, absorbing_first=first)
 
 
-def due(memory: Memory, settings: LimitSettings, wall: float) -> Memory:
+def due(memory: Memory, settings: LimitSettings) -> Memory:
     """Ask for the periodic higher voltage when its days are over (3.7); never reached counts as over."""
     if not memory.first_start:
-        memory = replace(memory, first_start=wall)
+        memory = replace(memory, first_start=memory.date)
     days = settings.soc_reset.after_days
     if not days or not settings.charge_voltage.enabled:
         return replace(memory, reset_requested=False) if memory.reset_requested else memory
     if memory.reset_requested:
         return memory
-    since = memory.reset_reached or (0.0 if settings.soc_reset.at_first_start else memory.first_start)
-    return replace(memory, reset_requested=True) if wall - since > days * DAY else memory
+    at_once = not memory.reset_reached and settings.soc_reset.at_first_start
+    since = memory.reset_reached or memory.first_start
+    if not at_once and memory.date - since <= days * DAY:
+        return memory
+    return replace(memory, reset_requested=True, voltage=Voltage())  # another limit of cells: nothing held it back yet
 
 
-def enter_float(memory: Memory, facts: Facts, settings: LimitSettings, now: float, wall: float) -> Memory:
+def enter_float(memory: Memory, facts: Facts, settings: LimitSettings, now: float) -> Memory:
     """The end of a charge of this run: the full event (3.6), and the way down to float begins."""
     own_counter = settings.soc.source == "counter"
     low = bool(settings.rebulk.soc) and facts.soc <= (settings.rebulk.soc or 0.0)
@@ -202,11 +252,10 @@ def enter_float(memory: Memory, facts: Facts, settings: LimitSettings, now: floa
         transition_from=facts.u_max if memory.voltage.volts is None else memory.voltage.volts,
         transition_at=now,
         full_events=memory.full_events + 1,
-        last_full=wall,
-        reset_reached=wall if memory.reset_requested else memory.reset_reached,
+        last_full=memory.date,
+        reset_reached=memory.date if memory.reset_requested else memory.reset_reached,
         reset_requested=False,
         soc_unsettled=low and not own_counter,
-        voltage=Voltage(),
     )
 
 
@@ -230,15 +279,25 @@ def _bulk_waits(m: Moment) -> tuple[str, ...]:
     facts, least = m.facts, m.settings.absorption.cell_difference
     lines = []
     if not m.reached:
-        lines.append(f"absorption: {facts.cells_sum:.3f} V, needs {m.needed:.3f} V")
+        lines.append(f"absorption: {facts.cells_sum:.3f} V, needs {m.needed:.3f} V{_forbidden(m)}")
     if not m.balanced and least is not None:
         apart = f"{facts.difference * 1000:.0f} mV, needs <= {least * 1000:.0f} mV"
         lines.append(f"absorption: cell difference {apart}")
     return tuple(lines)
 
 
+def _forbidden(m: Moment) -> str:
+    """That we ourselves do not allow what is waited for, where that is so."""
+    volts = m.memory.voltage.volts
+    if volts is None or volts >= m.needed - EPS:
+        return ""
+    return f", but a high cell holds our own charge voltage at {volts:.2f} V"
+
+
 def _absorption_waits(m: Moment) -> tuple[str, ...]:
     facts, setting = m.facts, m.settings.absorption
+    if m.fallen:
+        return (f"float: {facts.cells_sum:.3f} V, absorption pauses below {m.allowed - m.abort:.3f} V",)
     left = f"float: {max(0.0, setting.time - m.absorbed):.0f} s of absorption left"
     if setting.max_time is not None and m.memory.absorbing_first is not None:
         left += f", at most {max(0.0, setting.max_time - (m.now - m.memory.absorbing_first)):.0f} s"
@@ -269,6 +328,6 @@ def _float_waits(m: Moment) -> tuple[str, ...]:
     if rebulk.cell_voltage is not None:
         parts.append(f"highest cell {facts.max_cell:.3f} V, needs <= {rebulk.cell_voltage:.3f} V")
     if rebulk.days and m.memory.last_full:
-        left = rebulk.days - (m.wall - m.memory.last_full) / DAY
+        left = rebulk.days - (m.memory.date - m.memory.last_full) / DAY
         parts.append(f"{left:.1f} days to the next full charge")
     return (f"bulk: {' or '.join(parts) or 'nothing brings it back'}",)

@@ -127,5 +127,7 @@ def apply(target: float, memory: Recovery, setting: Current, now: float) -> tupl
     raised = target if setting.rate == 0 else min(target, round(base + setting.rate * (waited - setting.hold), 3))
     if raised >= target:
         return Recovery(target, target=target), ""
+    if raised - amps < setting.step_fraction * setting.max:
+        raised = amps  # not each ampere is worth telling
     why = f"rising by {setting.rate:g} A/s towards {target:g} A"
     return Recovery(max(raised, amps), since, base, target), why

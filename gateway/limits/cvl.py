@@ -16,18 +16,18 @@ def target(
     reading: Reading,
     settings: LimitSettings,
     cell_limit: float,
+    u_min: float,
     u_max: float,
     before: Voltage,
     now: float,
     frozen: bool = False,
 ) -> tuple[float, str]:
-    """The voltage that keeps the highest cell of one pack at or under `cell_limit`, and why.
+    """The voltage [V] that keeps the highest cell of one pack at or under `cell_limit`, and why; `u_min` at least.
 
     `frozen`: the reading is an old one, so the voltage is not raised, but not integrated further either.
     """
     cells = [volts for volts in reading.cell_voltages if volts is not None]
     top = max(cells, default=reading.max_cell)
-    u_min = settings.cell_voltage.min * (reading.cells or 0)
     kind = settings.charge_voltage.controller
     if top is None or kind == "off":
         return u_max, ""
@@ -37,15 +37,24 @@ def target(
     if kind == "integral":
         return _integral(top, settings, cell_limit, u_min, u_max, before, now)
     if top <= cell_limit:
-        return u_max, ""
+        return _released(top, settings.charge_voltage, cell_limit, u_max, before)
     total = sum(cells) / reading.strings if cells else reading.voltage  # some BMSs tell only their extremes
     if total is None:
         return u_min, f"highest cell {top:.3f} V and the pack voltage is not known"
     over = sum(volts - cell_limit for volts in cells or (top,) if volts > cell_limit)
     why = f"highest cell {top:.3f} V above {cell_limit:.3f} V, penalty {over:.3f} V"
-    if kind == "clipped":
-        return total - over + CLIPPED_EXTRA, why
-    return min(max(total - over, u_min), u_max), why
+    extra = CLIPPED_EXTRA if kind == "clipped" else 0.0
+    return min(max(total - over + extra, u_min), u_max), why
+
+
+def _released(
+    top: float, setting: ChargeVoltage, cell_limit: float, u_max: float, before: Voltage
+) -> tuple[float, str]:
+    """Once lowered, the voltage stays as it is until the highest cell is clearly below its limit again."""
+    near = top > cell_limit - setting.release
+    if not near or before.limited_at is None or before.volts is None or before.volts >= u_max:
+        return u_max, ""
+    return before.volts, f"highest cell {top:.3f} V is not yet {setting.release * 1000:g} mV below {cell_limit:.3f} V"
 
 
 def _integral(
@@ -83,6 +92,8 @@ def apply(wished: float, u_max: float, before: Voltage, setting: ChargeVoltage, 
     raised = wished if setting.rate == 0 else min(wished, before.base + setting.rate * waited)
     if raised >= u_max - 1e-9:
         return Voltage(volts=u_max, at=now), "none"
+    if raised - volts < setting.step and raised < wished:  # not each millivolt is worth telling
+        return replace(before, at=now), "recovering"
     return replace(before, volts=max(volts, raised), at=now), "recovering"
 
 

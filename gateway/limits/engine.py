@@ -19,12 +19,12 @@ from gateway.model import BankState, Decision
 
 def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: float) -> tuple[Decision, Memory]:
     """Decide for `bank`.  `now` is monotonic, `wall` the epoch, both in s."""
-    seconds = max(0.0, now - memory.now) if memory.wall else 0.0
-    memory = charge_state.due(replace(memory, now=now - seconds), site.limits, wall)
+    seconds = max(0.0, now - memory.now) if memory.date else 0.0
+    memory = charge_state.due(replace(memory.at(now, wall), now=now - seconds), site.limits)
     packs = _look(bank, site, memory, now)
     absent = [state.name for state in bank.batteries if state.control and not state.contributes]
     soc, current = bank_soc(packs), bank_current(packs, bank.external)
-    memory, volts = voltage.decide(packs, Whole(soc, current), site, memory, now, wall)
+    memory, volts = voltage.decide(packs, Whole(soc, current), site, memory, now)
     if volts.full:
         packs = [filled(pack) for pack in packs]
         soc = bank_soc(packs)
@@ -37,7 +37,6 @@ def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: floa
         force_charge=starved(soc, memory.force_charge, site.limits.force_charge),
         soc=soc,
         now=now,
-        wall=wall,
     )
     memory = _lived(memory, packs, bank, site.limits, current, seconds, volts.full)
     memory, raised = alarms.published(memory, packs, bank, site.limits, current, (ccl, dcl))
@@ -134,7 +133,7 @@ def _lived(
     if settings.history:
         u_float = min((p.rules.settings.cell_voltage.float_ * (p.cells or 0) for p in packs), default=None)
         lived = history.begun(memory.history, bank, u_float)
-        full_at = memory.wall if full else None
+        full_at = memory.date if full else None
         memory = replace(memory, history=history.lived(lived, bank, current, average, memory.soc, seconds, full_at))
     timing = settings.time_to_go
     if not timing.enabled or (memory.timed_at is not None and now - memory.timed_at < timing.every):

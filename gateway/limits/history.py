@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
+from gateway.limits.calendar import date_in
 from gateway.limits.flow import LONGEST_STEP
 from gateway.model import BankState, Life
 
@@ -24,7 +25,7 @@ class History:
     deep_discharges: int = 0
     full_discharges: int = 0
     automatic_syncs: int = 0
-    last_full_charge: float = 0.0  # s since the epoch; 0 = never
+    last_full_charge: float = 0.0  # date of the gateway's own calendar; 0 = never
     minimum_voltage: float | None = None  # V
     maximum_voltage: float | None = None
     minimum_cell_voltage: float | None = None
@@ -55,7 +56,7 @@ class History:
         if not isinstance(data, Mapping):
             return cls()
         kept = {f.name: data[f.name] for f in fields(cls) if f.name in data and _fits(f.default, data[f.name])}
-        return cls(**kept)
+        return replace(cls(**kept), last_full_charge=date_in(data.get("last_full_charge")) or 0.0)
 
 
 def _fits(default: Any, value: Any) -> bool:
@@ -89,15 +90,15 @@ def charge_cycles(history: History, bank: BankState) -> float | None:
     return history.total_ah_drawn / bank.capacity if bank.capacity else None
 
 
-def figures(history: History, bank: BankState) -> Life:
-    """What outputs publish."""
+def figures(history: History, bank: BankState, ahead: float = 0.0) -> Life:
+    """What outputs publish; `ahead` [s]: by how much the wall clock, which they tell times by, is ahead of the date."""
     kept = {name: getattr(history, name) for name in _SAME}
     cycles = charge_cycles(history, bank)
     return Life(
         **kept,
         average_discharge=history.average_discharge,
         charge_cycles=cycles,
-        last_full_charge=history.last_full_charge or None,
+        last_full_charge=history.last_full_charge + ahead if history.last_full_charge else None,
     )
 
 
@@ -140,7 +141,7 @@ def lived(
 ) -> History:
     """`history` after `seconds` more with `current` [A] flowing, `average` [A] over minutes, and `soc` [%].
 
-    full_at  s since the epoch, when a charge was completed right now
+    full_at  the date, when a charge was completed right now
     """
     hours = seconds / 3600 if 0 < seconds <= LONGEST_STEP else 0.0
     flow = current or 0.0

@@ -1,17 +1,21 @@
 """What the limit logic remembers from one evaluation to the next; all of it frozen, a new one each time.
 
-What survives a restart (limits.md chapter 12) is written with wall-clock times, because monotonic ones mean nothing
-after it; absurd values are dropped one by one, never believed and never a crash.
+What survives a restart (limits.md chapter 12) is written with dates of the gateway's own calendar, because monotonic
+times mean nothing after it; absurd values are dropped one by one, never believed and never a crash.  The time off
+counts for days and for nothing else: nobody looked, so no absorption went on and no hold ran out.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from gateway.limits.calendar import Calendar, date_in, moved, passed, resumed
 from gateway.limits.flow import Window
 from gateway.limits.history import History
 
 DAY: Final = 86400.0  # s
+LONG_AGO: Final = -float("inf")  # s, monotonic
+MOST: Final = 1e6  # no voltage and no current of ours gets so far
 
 Seen = tuple[float, float]
 """The last known value of an input, and when it was known [s, monotonic]."""
@@ -58,6 +62,11 @@ class BatteryMemory:
         """%, of the counter; a counter that has not begun keeps what was stored."""
         return self.stored_soc if self.counted_soc is None else self.counted_soc
 
+    def persisted(self) -> dict[str, float]:
+        """What a restart may know: the counter, and the limits that hold and ramp start from."""
+        kept = {"soc_calc": self.soc_to_store, "charge": self.charge.amps, "discharge": self.discharge.amps}
+        return {name: value for name, value in kept.items() if value is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Voltage:
@@ -75,8 +84,8 @@ class Memory:
 
     allow_max: bool = True
     absorbing_since: float | None = None  # s, monotonic
-    absorbing_wall: float | None = None  # s since the epoch, the same; kept so that it is stored unchanged
     absorbing_first: float | None = None  # s, monotonic: start that no imbalance moves, for the maximum time
+    fallen_since: float | None = None  # s, monotonic: absorbing, but the voltage is not there
     phase: str = ""  # the last charge mode; "" = none yet in this run
     transition_from: float = 0.0  # V, control voltage when float began
     transition_at: float = 0.0  # s, monotonic
@@ -84,9 +93,9 @@ class Memory:
     soc_unsettled: bool = False  # full event below the re-bulk SoC: float until the SoC makes sense (Q9)
     voltage: Voltage = Voltage()
     reset_requested: bool = False
-    reset_reached: float = 0.0  # s since the epoch; 0 = never
-    first_start: float = 0.0  # s since the epoch, of the first run ever; 0 = this is its first evaluation
-    last_full: float = 0.0  # s since the epoch
+    reset_reached: float = 0.0  # date; 0 = never
+    first_start: float = 0.0  # date of the first run ever; 0 = this is its first evaluation
+    last_full: float = 0.0  # date
     full_events: int = 0
     soc: float | None = None  # %, last published
     force_charge: bool = False  # a charge from the grid is asked for
@@ -101,67 +110,130 @@ class Memory:
     timed_at: float | None = None  # s, monotonic: when time_to_go was worked out
     time_to_go: int | None = None  # s
     time_to_soc: Mapping[float, int | None] = field(default_factory=dict)  # SoC point -> s
+    calendar: Calendar = field(default_factory=Calendar)
     now: float = 0.0
-    wall: float = 0.0
+
+    @property
+    def date(self) -> float:
+        """s since the epoch, by the gateway's own calendar."""
+        return self.calendar.date
+
+    def at(self, now: float, wall: float) -> "Memory":
+        """The same at another time: the calendar runs on, and dates noted in doubt move with it."""
+        calendar, by = passed(self.calendar, now, wall)
+        if not by:
+            return replace(self, calendar=calendar)
+        history = replace(self.history, last_full_charge=moved(self.history.last_full_charge, self.calendar, by))
+        return replace(
+            self,
+            calendar=calendar,
+            reset_reached=moved(self.reset_reached, self.calendar, by),
+            first_start=moved(self.first_start, self.calendar, by),
+            last_full=moved(self.last_full, self.calendar, by),
+            history=history,
+        )
 
     def persisted(self) -> dict[str, Any]:
         """What a restart may know, as JSON."""
         return {
+            "date": round(self.date, 3),
+            "date_doubted_from": self.calendar.doubted_from,
             "allow_max_voltage": self.allow_max,
-            "max_voltage_start_time": self.absorbing_wall,
+            "max_voltage_start_time": self._dated(self.absorbing_since),
+            "max_voltage_first_time": self._dated(self.absorbing_first),
+            "limited_voltage": self.voltage.volts if self.voltage.limited_at is not None else None,
             "soc_unsettled": self.soc_unsettled,
             "soc_reset_requested": self.reset_requested,
             "force_charge": self.force_charge,
             "soc_reset_last_reached": self.reset_reached,
             "first_start": self.first_start,
             "last_full": self.last_full,
-            "batteries": {
-                name: {"soc_calc": battery.soc_to_store}
-                for name, battery in self.batteries.items()
-                if battery.soc_to_store is not None
-            },
+            "batteries": {name: kept for name, battery in self.batteries.items() if (kept := battery.persisted())},
             "history": self.history.persisted(),
         }
 
+    def _dated(self, since: float | None) -> float | None:
+        """The date of a moment of the monotonic clock."""
+        return None if since is None else round(self.date - (self.now - since), 3)
+
     @classmethod
-    def restore(cls, data: Mapping[str, Any], now: float, wall: float) -> "Memory":
-        """Memory of an earlier run; whatever is absurd in `data` counts as not there."""
+    def restore(cls, data: Mapping[str, Any], now: float, wall: float, *, forgotten: bool = False) -> "Memory":
+        """Memory of an earlier run; whatever is absurd in `data` counts as not there.
+
+        forgotten  there was such a run, but what it knew cannot be read: not known is not "never"
+        """
         data = data if isinstance(data, Mapping) else {}
+        history = History.restore(data.get("history"))
+        stored = date_in(data.get("date"))
+        known = [date_in(data.get(name)) or 0.0 for name in DATES]
+        date = max(stored or 0.0, history.last_full_charge, *known) or (wall if forgotten else 0.0)
         allow_max = data.get("allow_max_voltage") is not False
-        started = _time(data.get("max_voltage_start_time"), wall)
-        if started is None or wall - started > DAY or not allow_max:
-            started = None
-        absorbing = None if started is None else now - (wall - started)
+        absorbed = _absorbed(data, "max_voltage_start_time", stored) if allow_max else None
+        longest = _absorbed(data, "max_voltage_first_time", stored)
+        volts = _number(data.get("limited_voltage"))
         return cls(
             allow_max=allow_max,
-            absorbing_since=absorbing,
-            absorbing_wall=started,
-            absorbing_first=absorbing,
+            absorbing_since=None if absorbed is None else now - absorbed,
+            absorbing_first=None if absorbed is None else now - max(absorbed, longest or 0.0),
+            fallen_since=None if absorbed is None else LONG_AGO,
+            voltage=Voltage() if volts is None else Voltage(volts=volts, limited_at=now, base=volts, at=now),
             soc_unsettled=data.get("soc_unsettled") is True,
             reset_requested=data.get("soc_reset_requested") is True,
             force_charge=data.get("force_charge") is True,
-            reset_reached=_time(data.get("soc_reset_last_reached"), wall) or 0.0,
-            first_start=_time(data.get("first_start"), wall) or 0.0,
-            last_full=_time(data.get("last_full"), wall) or 0.0,
-            batteries=_batteries(data.get("batteries")),
-            history=History.restore(data.get("history")),
+            reset_reached=date if forgotten else _date(data.get("soc_reset_last_reached"), date),
+            first_start=date if forgotten else _date(data.get("first_start"), date),
+            last_full=_date(data.get("last_full"), date),
+            batteries=_batteries(data.get("batteries"), now),
+            history=history,
+            calendar=resumed(date, _doubt(data), now, wall) if date else Calendar(),
             now=now,
-            wall=wall,
         )
 
 
-def _time(value: Any, wall: float) -> float | None:
-    """A time in the past, else None."""
+DATES: Final = ("soc_reset_last_reached", "first_start", "last_full", "max_voltage_start_time")
+"""Stored dates; the calendar goes on at the latest of them at least."""
+
+
+def _date(value: Any, date: float) -> float:
+    """A stored date; 0 = never.  One that is absurd is not known, so that its days count from now on."""
+    if value is None or (value == 0 and not isinstance(value, bool)):
+        return 0.0
+    return date_in(value) or date
+
+
+def _doubt(data: Mapping[str, Any]) -> float | None:
+    """Since when a time off may be missing in the stored date; None = it was known."""
+    doubted = data.get("date_doubted_from")
+    return None if doubted is None else date_in(doubted) or 0.0
+
+
+def _absorbed(data: Mapping[str, Any], name: str, stored: float | None) -> float | None:
+    """s of absorption until the state was stored (0 where that is not known); None = no absorption, or absurd."""
+    started = date_in(data.get(name))
+    if started is None:
+        return None
+    seconds = 0.0 if stored is None else stored - started
+    return seconds if 0 <= seconds <= DAY else None
+
+
+def _number(value: Any) -> float | None:
+    """A number from 0 on, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if 0 < value <= wall else None  # NaN fails this, too
+    return float(value) if 0 <= value <= MOST else None  # NaN fails this, too
 
 
-def _batteries(data: Any) -> dict[str, BatteryMemory]:
-    """The SoC counters of an earlier run, those that can be."""
+def _batteries(data: Any, now: float) -> dict[str, BatteryMemory]:
+    """The SoC counters and last limits of an earlier run, those that can be."""
     found = {}
     for name, kept in data.items() if isinstance(data, Mapping) else ():
-        soc = kept.get("soc_calc") if isinstance(kept, Mapping) else None
-        if isinstance(soc, int | float) and not isinstance(soc, bool) and 0 <= soc <= 100:
-            found[str(name)] = BatteryMemory(stored_soc=float(soc))
+        values = kept if isinstance(kept, Mapping) else {}
+        soc = _number(values.get("soc_calc"))
+        battery = BatteryMemory(
+            stored_soc=soc if soc is not None and soc <= 100 else None,
+            charge=Recovery(_number(values.get("charge"))),
+            discharge=Recovery(_number(values.get("discharge"))),
+        )
+        if battery != BatteryMemory():
+            found[str(name)] = battery
     return found

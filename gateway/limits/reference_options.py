@@ -1,6 +1,7 @@
 """dbus-serialbattery's options that concern limits, as ours.  Sheet: limits.md chapter 10.
 
-KEYS says where each has its place in gateway.yaml; `from_reference` builds LimitSettings from such options.
+KEYS says where each has its place in gateway.yaml; `from_reference` builds LimitSettings from such options.  Where our
+defaults are others, PINNED holds that project's, so that its options mean here what they meant there.
 """
 
 from collections.abc import Iterator, Mapping
@@ -101,22 +102,44 @@ OFF: Final[Mapping[str, tuple[tuple[Any, ...], Any]]] = {  # option -> what swit
     "SWITCH_TO_BULK_SOC_THRESHOLD": (("", None, 0), None),
 }
 
+PINNED: Final[Mapping[str, Any]] = {  # path below `limits:` -> what that project does where our default is another
+    "by_cell_voltage.charge.points": (3.375, 3.400, 3.425, 3.450, 3.500),
+    "by_cell_voltage.charge.fractions": (1.0, 0.25, 0.05, 0.005, 0.0),
+    "absorption.voltage_tolerance": 0.001,
+    "absorption.abort_below": 0.5,
+    "absorption.abort_after": 0.0,
+    "absorption.max_time": None,
+    "charge_voltage.release": 0.0,
+    "charge_voltage.step": 0.0,
+    "charge_current.step_fraction": 0.0,
+    "discharge_current.step_fraction": 0.0,
+}
+
 
 def from_reference(options: Mapping[str, Any]) -> LimitSettings:
-    """LimitSettings from such options; those not given keep the defaults.  Raises ConfigError with what is wrong."""
+    """LimitSettings from such options; those not given keep that project's defaults.
+
+    Raises ConfigError with what is wrong.
+    """
     tree: dict[str, Any] = LimitSettings().model_dump(by_alias=True)
+    for path, value in PINNED.items():
+        _put(tree, path, value)
     for option, value in options.items():
         if option not in KEYS:
             raise ConfigError(f"{option}: no such option of the limits")
-        *path, last = KEYS[option].split(".")
-        place = tree
-        for key in path:
-            place = place[key]
-        place[last] = in_our_words(option, value)
+        _put(tree, KEYS[option], in_our_words(option, value))
     try:
         return LimitSettings.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(*(line for e in error.errors() for line in _sentences(e, options))) from None
+
+
+def _put(tree: dict[str, Any], path: str, value: Any) -> None:
+    """Set one key of the tree by its dotted path."""
+    *sections, last = path.split(".")
+    for section in sections:
+        tree = tree[section]
+    tree[last] = value
 
 
 def _sentences(error: ErrorDetails, options: Mapping[str, Any]) -> Iterator[str]:

@@ -239,8 +239,8 @@ def _times(whole: Scenario) -> Iterator[tuple[float, list[Row]]]:
 
 
 def start_of(whole: Scenario, wall: float) -> Memory:
-    """What an earlier run left behind, by the scenario."""
-    kept = dict(whole.initial_state)
+    """What an earlier run left behind, by the scenario; its clock is right and no time passed in between."""
+    kept = {"date": wall, **whole.initial_state}
     if "soc_calc" in kept:
         kept["batteries"] = {"battery": {"soc_calc": kept.pop("soc_calc")}}
     return Memory.restore(kept, 0.0, wall)

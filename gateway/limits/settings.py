@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from gateway.limits.sense import Contradictory, contradictions
 
+TOLERANCE: Final = 0.005  # V a cell, that a charger or one high cell may keep a pack below its maximum
+ABORT: Final = 0.030  # V a cell, below which a pack is no longer at its maximum
+
 
 class Model(BaseModel):
     """Frozen, and an unknown key is an error."""
@@ -45,6 +48,7 @@ class Current(Model):
     max: float = number(50.0, "A", "of one battery", ge=0, le=2000)
     hold: float = number(30.0, "s", "how long a lower limit is kept before it rises", ge=0, le=3600)
     rate: float = number(5.0, "A/s", "how fast it rises; 0 = at once", ge=0, le=1000)
+    step_fraction: float = number(0.2, "1", "share of max that it rises by at a time; 0 = evenly", ge=0, le=1)
     recovery_threshold_fraction: float = number(0.015, "1", "share of max below which 0 A is not left", ge=0, le=0.5)
     scale_by_bms: bool = Field(default=False, description="tables scale the BMS's own limit where that is smaller")
 
@@ -65,6 +69,8 @@ class ChargeVoltage(Model):
     integral_factor: float = number(0.2, "1/s", "gain of the integral controller", gt=0, le=10)
     hold: float = number(60.0, "s", "how long a lowered voltage is kept", ge=0, le=3600)
     rate: float = number(0.001, "V/s", "how fast it rises again, whole pack; 0 = at once", ge=0, le=1)
+    release: float = number(0.005, "V", "it rises when the highest cell is so far below max again", ge=0, le=0.1)
+    step: float = number(0.05, "V", "by so much at a time, whole pack; 0 = evenly", ge=0, le=1)
 
 
 class Absorption(Model):
@@ -73,22 +79,33 @@ class Absorption(Model):
     time: float = number(900.0, "s", "at max voltage with balanced cells; 0 = none", ge=0, le=86400)
     cell_difference: float | None = number(0.010, "V", "balanced when at most this; null = whatever it is", ge=0, le=1)
     cell_difference_deviation: float = number(0.003, "V", "more than this above it restarts the time", ge=0, le=1)
-    abort_below: float = number(0.5, "V", "so far below max, whole pack, absorption is given up", gt=0, le=10)
-    voltage_tolerance: float = number(
-        0.001, "V", "so far below max, whole pack, max counts as reached; for chargers that stay short", ge=0.001, le=1
+    abort_below: float | None = number(
+        None, "V", "so far below max, whole pack, absorption pauses; null = 30 mV a cell", gt=0, le=10
+    )
+    abort_after: float = number(300.0, "s", "paused for so long it is given up; 0 = at once", ge=0, le=3600)
+    voltage_tolerance: float | None = number(
+        None, "V", "so far below max, whole pack, max counts as reached; null = 5 mV a cell", ge=0.001, le=1
     )
     max_time: float | None = number(
-        None, "s", "so long at max voltage, balanced or not, it ends in any case; null = never", gt=0, le=86400
+        3600.0, "s", "so long at max voltage, balanced or not, it ends in any case; null = never", gt=0, le=86400
     )
     tail_current: float | None = number(None, "A", "it ends only at or below this current; null = any", ge=0, le=1000)
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        if self.voltage_tolerance >= self.abort_below:
+        if self.voltage_tolerance and self.abort_below and self.voltage_tolerance >= self.abort_below:
             raise ValueError(
                 f"voltage_tolerance {self.voltage_tolerance:g} V must be less than abort_below {self.abort_below:g} V"
             )
         return self
+
+    def tolerance(self, cells: int) -> float:
+        """V below the maximum, for a pack of so many cells, from which on it counts as reached."""
+        return self.voltage_tolerance or TOLERANCE * cells
+
+    def abort(self, cells: int) -> float:
+        """V below the maximum, for a pack of so many cells, from which on it counts as left; above the tolerance."""
+        return max(self.abort_below or ABORT * cells, self.tolerance(cells) + 0.001)
 
 
 class Rebulk(Model):
@@ -141,7 +158,7 @@ def table(points: tuple[float, ...], fractions: tuple[float, ...], unit: str, en
 class ByCellVoltage(Model):
     """Charge by the highest cell, discharge by the lowest."""
 
-    charge: Table = table((3.375, 3.400, 3.425, 3.450, 3.500), (1.0, 0.25, 0.05, 0.005, 0.0), "V")
+    charge: Table = table((3.400, 3.430, 3.445, 3.450, 3.475), (1.0, 0.4, 0.1, 0.01, 0.0), "V")
     discharge: Table = table((2.800, 2.900, 3.000, 3.100, 3.190), (0.0, 0.005, 0.05, 0.25, 1.0), "V")
 
 

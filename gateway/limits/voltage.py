@@ -37,11 +37,10 @@ class SetPoint:
     u_max: float  # V
     u_float: float  # V, never above u_max
     cap: Cap
+    cells: int  # in series
 
 
-def decide(
-    packs: Sequence[Pack], whole: Whole, site: Site, memory: Memory, now: float, wall: float
-) -> tuple[Memory, Volts]:
+def decide(packs: Sequence[Pack], whole: Whole, site: Site, memory: Memory, now: float) -> tuple[Memory, Volts]:
     """The control voltage for `packs`, which together are `whole`."""
     point = set_point(packs, memory.reset_requested)
     if point is None:
@@ -56,7 +55,7 @@ def decide(
     facts = facts_of(fresh, whole, point)
     if isinstance(facts, str):
         return charge_state.blind(memory, now - memory.now), _blind(facts, point, memory)
-    memory, volts = _run(packs, facts, point, site.limits, memory, now, wall)
+    memory, volts = _run(packs, facts, point, site.limits, charge_state.unwatched(memory, now), now)
     return memory, _no_more_than_float(packs, point, volts)
 
 
@@ -67,21 +66,20 @@ def _run(
     settings: LimitSettings,
     memory: Memory,
     now: float,
-    wall: float,
 ) -> tuple[Memory, Volts]:
     """One step of the machine, and the voltage of the state it is in."""
     before = memory
-    memory = charge_state.step(Moment(facts, memory, settings, now, wall))
+    memory = charge_state.step(Moment(facts, memory, settings, now))
     if memory.allow_max:
         memory, volts = _charging(packs, memory, before, point, settings, facts, now)
     else:
-        full = before.allow_max and before.phase != ""
+        full = before.allow_max
         if full:
-            memory = charge_state.enter_float(memory, facts, settings, now, wall)
+            memory = charge_state.enter_float(memory, facts, settings, now)
         elif memory.phase not in (FLOAT, TRANSITION):
             memory = replace(memory, phase=FLOAT)
-        memory, volts = _floating(memory, point, facts, settings, full, now)
-    return memory, replace(volts, waiting=charge_state.waiting(Moment(facts, memory, settings, now, wall)))
+        memory, volts = _floating(packs, memory, point, facts, settings, full, now)
+    return memory, replace(volts, waiting=charge_state.waiting(Moment(facts, memory, settings, now)))
 
 
 # ---- how high
@@ -94,7 +92,7 @@ def set_point(packs: Sequence[Pack], reset: bool) -> SetPoint | None:
         return None
     cap = tightest([_highest(pack, cells, reset) for pack, cells in known])
     u_float = min(round(pack.rules.settings.cell_voltage.float_ * cells, 2) for pack, cells in known)
-    return SetPoint(cap.value, min(u_float, cap.value), cap)
+    return SetPoint(cap.value, min(u_float, cap.value), cap, min(cells for _, cells in known))
 
 
 def _highest(pack: Pack, cells: int, reset: bool) -> Cap:
@@ -144,7 +142,8 @@ def facts_of(packs: Sequence[Pack], whole: Whole, point: SetPoint) -> Facts | st
         top = max(top, high)
     if whole.soc is None:
         return "the SoC is not known"
-    return Facts(total / len(packs), difference, top, whole.soc, whole.current, point.u_max, point.u_float)
+    mean, current = total / len(packs), whole.current
+    return Facts(mean, difference, top, whole.soc, current, point.u_max, point.u_float, point.cells)
 
 
 # ---- the voltage of each state
@@ -162,35 +161,57 @@ def _charging(
     """Bulk and absorption: the set-point, lowered by whatever single cell is, or last was, too high."""
     phase = BULK if memory.absorbing_since is None else ABSORPTION
     voltage = Voltage() if before.phase in (FLOAT, TRANSITION) else memory.voltage
-    wishes = []
-    for pack in packs:
-        own = pack.rules.settings
-        limit = max(own.cell_voltage.max, own.soc_reset.cell_voltage if memory.reset_requested else 0.0)
-        if pack.counts or pack.whole:
-            wishes.append(cvl.target(pack.reading, own, limit, facts.u_max, voltage, now, frozen=not pack.online))
-    wished, why = min(wishes)
-    voltage, ovp = cvl.apply(wished, facts.u_max, voltage, settings.charge_voltage, now)
+    voltage, ovp, why = _held_back(packs, replace(memory, voltage=voltage), facts.u_max, settings, now)
     caps = [point.cap]
     if voltage.volts is not None and voltage.volts < facts.u_max - 1e-9:
-        text = why if why and ovp == "limiting" else f"{ovp} after a cell was too high"
-        caps.append(Cap(round(voltage.volts, 3), "cell_voltage", text, "limits.charge_voltage.controller"))
+        caps.append(Cap(round(voltage.volts, 3), "cell_voltage", why, "limits.charge_voltage.controller"))
     return replace(memory, phase=phase, voltage=voltage), Volts(voltage.volts, tuple(caps), phase, ovp)
 
 
+def _held_back(
+    packs: Sequence[Pack], memory: Memory, volts: float, settings: LimitSettings, now: float
+) -> tuple[Voltage, str, str]:
+    """`volts`, lowered by whatever single cell is, or last was, too high; also none, limiting, ... and why."""
+    wishes = []
+    for pack in packs:
+        if not (pack.counts or pack.whole):
+            continue
+        own, cells = pack.rules.settings, pack.cells or 0
+        limit = max(own.cell_voltage.max, own.soc_reset.cell_voltage if memory.reset_requested else 0.0)
+        if memory.phase == TRANSITION and cells:  # on the way down from the higher voltage
+            limit = max(limit, volts / cells)
+        u_min, old = own.cell_voltage.min * cells, not pack.online
+        wishes.append(cvl.target(pack.reading, own, limit, u_min, volts, memory.voltage, now, frozen=old))
+    wished, why = min(wishes)
+    voltage, ovp = cvl.apply(wished, volts, memory.voltage, settings.charge_voltage, now)
+    return voltage, ovp, why if why and ovp == "limiting" else f"{ovp} after a cell was too high"
+
+
 def _floating(
-    memory: Memory, point: SetPoint, facts: Facts, settings: LimitSettings, full: bool, now: float
+    packs: Sequence[Pack],
+    memory: Memory,
+    point: SetPoint,
+    facts: Facts,
+    settings: LimitSettings,
+    full: bool,
+    now: float,
 ) -> tuple[Memory, Volts]:
-    """Float and the way down to it."""
+    """Float and the way down to it; a single cell that is too high lowers it, too."""
     memory, volts = charge_state.descend(memory, facts, settings, now)
     what = "float" if memory.phase == FLOAT else "coming down to float"
-    cap = Cap(round(volts, 3), memory.phase, f"{what} {facts.u_float:.2f} V", "limits.cell_voltage.float")
-    caps = (cap,) if volts > point.u_max else (point.cap, cap)
-    return memory, Volts(volts, caps, memory.phase, full=full)
+    caps = [Cap(round(volts, 3), memory.phase, f"{what} {facts.u_float:.2f} V", "limits.cell_voltage.float")]
+    if volts <= point.u_max:
+        caps.insert(0, point.cap)
+    voltage, ovp, why = _held_back(packs, memory, volts, settings, now)
+    if voltage.volts is not None and voltage.volts < volts - 1e-9:
+        caps.append(Cap(round(voltage.volts, 3), "cell_voltage", why, "limits.charge_voltage.controller"))
+    memory = replace(memory, voltage=voltage)
+    return memory, Volts(voltage.volts, tuple(caps), memory.phase, ovp, full=full)
 
 
 def _last(memory: Memory, point: SetPoint) -> Volts:
     """Nobody answers: what it was."""
-    known = memory.voltage.volts if memory.phase in (BULK, ABSORPTION) else None
+    known = memory.voltage.volts
     return Volts(point.u_max if known is None else min(known, point.u_max), (point.cap,), memory.phase or ERROR)
 
 

@@ -355,6 +355,15 @@ def test_every_absorption_is_judged_anew_and_float_without_one_tells_nobody() ->
     assert full_after((ABSORPTION, {"joined": False}), (BULK, {}), (ABSORPTION, {}), (TRANSITION, {}))
 
 
+def test_a_load_that_pulls_the_voltage_down_for_a_while_spoils_nothing() -> None:
+    for changes, told in (({"of": reading(**{**FULL, **LOW})}, True), ({"health": Health.STALE}, False)):
+        charge = FullCharge()
+        charge.look([state("pack", of=reading(**FULL))], ABSORPTION, SITE)
+        charge.look([state("pack", **{"of": reading(**FULL), **changes})], ABSORPTION, SITE, paused=True)
+        charge.look([state("pack", of=reading(**FULL))], ABSORPTION, SITE)
+        assert bool(charge.look([state("pack", of=reading(**FULL))], TRANSITION, SITE)) is told
+
+
 def test_a_set_point_of_its_own_is_what_it_must_reach() -> None:
     own = LimitSettings.model_validate({"cell_voltage": {"max": 3.55}})
     site = Site(limits=LimitSettings(), per_battery={"pack": own})

@@ -8,6 +8,7 @@ from gateway import guard
 from gateway.bank import Standings, aggregate, join
 from gateway.limits import LimitSettings, Memory, Site, evaluate
 from gateway.limits.correct import correct
+from gateway.limits.reference_options import from_reference
 from gateway.model import BankState, BatteryState, Decision, External, Health, Reading
 from gateway.plausible import plausible
 from tests.make import reading
@@ -19,6 +20,11 @@ def settings(**sections: Any) -> LimitSettings:
     """Default limits with what is given laid over them: settings(absorption={"time": 60})."""
     tree = LimitSettings().model_dump(by_alias=True)
     return LimitSettings.model_validate(_laid(tree, sections))
+
+
+def sheet(**sections: Any) -> LimitSettings:
+    """The numbers of the sheet's worked examples, where our defaults are others, with what is given laid over them."""
+    return LimitSettings.model_validate(_laid(from_reference({}).model_dump(by_alias=True), sections))
 
 
 def _laid(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

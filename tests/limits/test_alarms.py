@@ -31,7 +31,7 @@ def test_chapter_9_2_warnings_of_a_wanted_high_voltage_are_muted_q18(name: str) 
 
 @pytest.mark.parametrize(("minutes", "level"), [(0, 0), (29.9, 0), (30.1, 1)])
 def test_chapter_9_2_and_for_half_an_hour_after(minutes: float, level: int) -> None:
-    memory = Memory.restore({"soc_reset_last_reached": WALL - minutes * 60}, 100.0, WALL)
+    memory = Memory.restore({"soc_reset_last_reached": WALL - minutes * 60, "date": WALL}, 100.0, WALL)
     play = Play(settings(**RESET), memory=memory).set(alarms={"high_cell_voltage": 1})
     assert play.look().alarms["high_cell_voltage"] == level
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from gateway.model import Decision
-from tests.limits.play import Play, cells, settings
+from tests.limits.play import Play, cells, settings, sheet
 from tests.make import reading
 
 SOC_TABLES = {"by_soc": {"charge": {"enabled": True}, "discharge": {"enabled": True}}}
@@ -43,7 +43,7 @@ def test_chapter_4_1_reasons_are_the_rules_with_the_smallest_value() -> None:
 
 
 def test_every_cap_has_a_sentence_and_the_tables_name_their_key() -> None:
-    found = Play().set(cell_voltages=cells(3.31, 3.41)).look()
+    found = Play(sheet()).set(cell_voltages=cells(3.31, 3.41)).look()
     cap = next(cap for cap in found.ccl_caps if cap.rule == "cell_voltage")
     assert cap.why == "highest cell 3.410 V allows 17.0% of 50 A"
     assert (cap.setting, cap.battery) == ("limits.by_cell_voltage.charge", "a")
@@ -52,8 +52,8 @@ def test_every_cap_has_a_sentence_and_the_tables_name_their_key() -> None:
 
 def test_fractions_scale_the_configured_maximum_or_by_option_the_smaller_one() -> None:
     changes = {"cell_voltages": cells(3.31, 3.40), "max_charge_current": 20.0}
-    assert Play().set(**changes).look().ccl == 12.5
-    assert Play(settings(charge_current={"scale_by_bms": True})).set(**changes).look().ccl == 5.0
+    assert Play(sheet()).set(**changes).look().ccl == 12.5
+    assert Play(sheet(charge_current={"scale_by_bms": True})).set(**changes).look().ccl == 5.0
 
 
 def test_tables_can_be_off() -> None:
@@ -88,7 +88,7 @@ def test_limits_are_never_rounded_up() -> None:
 
 
 def test_chapter_4_3_worked_example_stop_hold_ramp() -> None:
-    play = Play()
+    play = Play(sheet())
     play.look()
     assert both(play.set(temperatures=(56.0, 25.0)).run(1)) == (0.0, 0.0)
     play.run(59)
@@ -103,7 +103,7 @@ def test_chapter_4_3_worked_example_stop_hold_ramp() -> None:
 
 
 def test_chapter_4_3_recovery_threshold() -> None:
-    play = Play()
+    play = Play(sheet())
     play.set(cell_voltages=cells(3.5)).look()
     found = play.set(cell_voltages=cells(3.470)).run(120)
     assert found.ccl == 0.0
@@ -114,7 +114,7 @@ def test_chapter_4_3_recovery_threshold() -> None:
 
 
 def test_q1_every_reduction_is_immediate() -> None:
-    play = Play()
+    play = Play(sheet())
     play.look()
     previous = 50.0
     for volts in (3.376, 3.377, 3.380, 3.390, 3.4001):
@@ -124,7 +124,7 @@ def test_q1_every_reduction_is_immediate() -> None:
 
 
 def test_a_dip_during_the_hold_starts_it_anew() -> None:
-    play = Play()
+    play = Play(sheet())
     play.set(temperatures=(50.0, 25.0)).look()
     play.set(temperatures=(30.0, 25.0)).run(25)
     assert play.set(temperatures=(50.0, 25.0)).run(1).ccl == 12.5
@@ -134,7 +134,7 @@ def test_a_dip_during_the_hold_starts_it_anew() -> None:
 
 
 def test_a_target_that_falls_below_the_ramp_cancels_it() -> None:
-    play = Play()
+    play = Play(sheet())
     play.set(temperatures=(56.0, 25.0)).look()
     play.set(temperatures=(30.0, 25.0)).run(1)
     assert play.run(33).ccl == 15.0
@@ -148,6 +148,31 @@ def test_rate_0_and_hold_0_are_immediate() -> None:
     play = Play(settings(charge_current=now, discharge_current=now))
     play.set(temperatures=(56.0, 25.0)).look()
     assert both(play.set(temperatures=(30.0, 25.0)).run(1)) == (50.0, 60.0)
+
+
+def test_a_limit_rises_by_steps_that_are_worth_telling() -> None:
+    play = Play()
+    play.set(temperatures=(56.0, 25.0)).look()
+    play.set(temperatures=(30.0, 25.0)).run(30)
+    seen = [play.run(1).ccl for _ in range(15)]
+    assert sorted(set(seen)) == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
+    assert seen == sorted(seen)
+
+
+def test_what_is_missing_by_less_than_a_step_comes_at_once() -> None:
+    play = Play()
+    play.set(temperatures=(41.0, 25.0)).look()
+    assert play.run(1).ccl == 45.0
+    play.set(temperatures=(40.5, 25.0)).run(1)
+    assert play.run(31).ccl == 47.5
+
+
+def test_the_steps_never_lead_above_what_is_allowed() -> None:
+    play = Play()
+    play.set(temperatures=(56.0, 25.0)).look()
+    play.set(temperatures=(52.7, 25.0)).run(1)
+    assert all(play.run(1).ccl <= 5.75 for _ in range(60))
+    assert play.decision is not None and play.decision.ccl == 5.75
 
 
 # ---- 4.4
@@ -225,7 +250,7 @@ VANISHED = {  # what was there: full current before, when only its neighbours we
 @pytest.mark.parametrize("what", VANISHED)
 def test_what_vanishes_from_its_list_is_missing_not_fine(what: str) -> None:
     there, gone, ccl, dcl = VANISHED[what]
-    play = Play()
+    play = Play(sheet())
     assert both(play.set(**there).look()) == pytest.approx((ccl, dcl))
     assert both(play.set(**gone).run(59)) == pytest.approx((ccl, dcl)), "as it was last"
     found = play.run(2)
@@ -281,10 +306,10 @@ def test_a_charge_voltage_that_the_bms_no_longer_tells_counts_as_last_known() ->
 
 
 def test_a_known_sensor_counts_although_another_is_broken() -> None:
-    play = Play()
+    play = Play(sheet())
     play.set(temperatures=(24.5, 25.0)).look()
     assert play.set(temperatures=(52.5, None)).run(1).ccl == 6.25
-    play = Play()
+    play = Play(sheet())
     play.look()
     assert play.set(cell_voltages=(None, *cells(3.43)[1:])).run(1).ccl < 2.5
 

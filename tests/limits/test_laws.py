@@ -389,17 +389,15 @@ def test_a_restart_anywhere_changes_only_what_is_not_stored(moment: float, down:
     other = apart(play).restart(down)
     assert other.memory.allow_max is play.memory.allow_max
     if play.memory.absorbing_since is not None:
-        assert other.memory.absorbing_since == pytest.approx(5.0 - down - (play.now - play.memory.absorbing_since))
+        assert other.memory.absorbing_since == pytest.approx(5.0 - (play.now - play.memory.absorbing_since), abs=1e-3)
     for one in (play, other):
-        charge(one, moment + (down if one is other else 0.0), 2400.0)
+        charge(one, moment, 2400.0)
     assert play.decision is not None
     assert other.decision is not None
     assert (other.decision.charge_mode, other.decision.cvl) == (play.decision.charge_mode, play.decision.cvl)
     assert (other.decision.ccl, other.decision.dcl) == (play.decision.ccl, play.decision.dcl)
-    if other.memory.history.automatic_syncs == play.memory.history.automatic_syncs:
-        assert other.decision.soc == pytest.approx(play.decision.soc, abs=0.2), "60 s with 10 A of 280 Ah may be missed"
-    else:
-        assert moment <= 181 < moment + down + 5, "an end of absorption that nobody saw is no full event"
+    assert other.memory.history.automatic_syncs == play.memory.history.automatic_syncs == 1
+    assert other.decision.soc == pytest.approx(play.decision.soc, abs=0.2), "60 s with 10 A of 280 Ah may be missed"
 
 
 @given(banks(), STORY)
@@ -417,7 +415,8 @@ def test_no_restart_loosens_beyond_what_a_fresh_start_allows(play: Play, story: 
         play.answer(name)
     fresh = Play(play.limits, dict(play.batteries), dict(play.options)).look()
     again = play.restart().look()
-    assert (again.ccl, again.dcl) == (fresh.ccl, fresh.dcl)
+    assert again.ccl <= fresh.ccl
+    assert again.dcl <= fresh.dcl
     assert again.cvl is not None
     assert fresh.cvl is not None
     assert again.cvl <= fresh.cvl

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from gateway.limits.checks import doubts, together_doubts
-from gateway.limits.reference_options import KEYS, from_reference
+from gateway.limits.reference_options import KEYS, PINNED, from_reference
 from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
 from tests.limits.play import settings
@@ -88,8 +88,13 @@ def test_every_key_of_the_table_exists() -> None:
         at(tree, path)
 
 
-def test_no_options_are_the_defaults() -> None:
-    assert from_reference({}) == LimitSettings()
+def test_no_options_are_our_defaults_but_for_what_is_pinned() -> None:
+    ours, theirs = LimitSettings().model_dump(by_alias=True), from_reference({}).model_dump(by_alias=True)
+    assert {path: at(theirs, path) for path in PINNED} == dict(PINNED)
+    for path in PINNED:
+        *sections, last = path.split(".")
+        (at(theirs, ".".join(sections)))[last] = at(ours, path)
+    assert ours == theirs
 
 
 def test_options_find_their_place() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.limits.currents import STEP_SIDE
 from gateway.limits.tables import Curve, Side
-from tests.limits.play import Play, cells, settings
+from tests.limits.play import Play, cells, settings, sheet
 
 CHARGE = Curve((3.375, 3.400, 3.425, 3.450, 3.500), (1.0, 0.25, 0.05, 0.005, 0.0))
 
@@ -47,7 +47,7 @@ def test_linear_lies_between_the_two_steps(volts: float) -> None:
     ],
 )
 def test_chapter_4_2_step_mode_sides(inputs: dict[str, object], ccl: float, dcl: float) -> None:
-    found = Play(settings(mode="step")).set(**inputs).look()
+    found = Play(sheet(mode="step")).set(**inputs).look()
     assert (found.ccl, found.dcl) == (ccl, dcl)
 
 

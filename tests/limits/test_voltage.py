@@ -1,13 +1,15 @@
 """Cell-voltage controllers and how their target is applied.  Sheet: limits.md 3.3, 3.4."""
 
+from itertools import pairwise
+
 import pytest
 
-from tests.limits.play import WIDE, Play, cells, settings
+from tests.limits.play import WIDE, Play, cells, settings, sheet
 from tests.make import reading
 
 
 def controlled(kind: str, **more: object) -> Play:
-    return Play(settings(**WIDE, charge_voltage={"controller": kind, **more}))
+    return Play(sheet(**WIDE, charge_voltage={"controller": kind, **more}))
 
 
 @pytest.mark.parametrize(("kind", "cvl"), [("off", 55.20), ("penalty", 54.45), ("clipped", 54.46)])
@@ -21,6 +23,25 @@ def test_chapter_3_3_worked_example(kind: str, cvl: float) -> None:
 
 def test_chapter_3_3_penalty_has_a_floor() -> None:
     assert Play().set(cell_voltages=cells(2.85, 3.5)).look().cvl == 46.40
+
+
+@pytest.mark.parametrize("kind", ["penalty", "clipped", "integral"])
+def test_every_controller_has_the_floor(kind: str) -> None:
+    play = controlled(kind)
+    play.set(cell_voltages=cells(2.80, 3.7)).look()
+    for _ in range(60):
+        found = play.run(10)
+        assert found.cvl is not None and found.cvl >= 46.40
+    assert found.cvl == 46.40 or kind == "integral"
+
+
+@pytest.mark.parametrize("kind", ["penalty", "clipped"])
+def test_a_bms_that_no_longer_tells_how_many_cells_it_has_is_charged_no_further(kind: str) -> None:
+    lone = reading(cell_voltages=(), cell_count=16, highest_cell_voltage=3.4, lowest_cell_voltage=3.3, voltage=53.0)
+    play = Play(sheet(charge_voltage={"controller": kind}), {"a": lone})
+    play.look()
+    found = play.set(cell_count=None, highest_cell_voltage=3.6, voltage=20.0).run(1)
+    assert (found.cvl, found.ccl) == (54.0, 0.0), "by the cells that were seen of it: missing data"
 
 
 def test_a_cell_at_the_limit_is_not_above_it() -> None:
@@ -87,6 +108,27 @@ def test_rate_0_comes_back_in_one_step() -> None:
     play.set(cell_voltages=cells(3.4))
     assert play.run(59).cvl == 54.45
     assert play.run(1).cvl == 55.20
+
+
+def test_a_lowered_voltage_stays_until_the_cell_is_clearly_below_its_maximum() -> None:
+    play = Play(settings(**WIDE)).set(cell_voltages=cells(3.4, 3.55))
+    assert play.look().cvl == 54.45
+    for volts in (3.450, 3.447, 3.446):
+        found = play.set(cell_voltages=cells(3.4, volts)).run(300)
+        assert (found.cvl, found.cell_ovp) == (54.45, "limiting")
+    assert "is not yet 5 mV below 3.450 V" in found.cvl_caps[-1].why
+    play.set(cell_voltages=cells(3.4, 3.445))
+    assert play.run(59).cvl == 54.45, "then the hold begins"
+    assert play.run(1000).cvl == 55.20
+
+
+def test_a_lowered_voltage_rises_by_steps_that_are_worth_telling() -> None:
+    play = Play(settings(**WIDE)).set(cell_voltages=cells(3.4, 3.55))
+    play.look()
+    play.set(cell_voltages=cells(3.4))
+    seen = [play.run(1).cvl for _ in range(1000)]
+    assert sorted(set(seen)) == pytest.approx([54.45 + 0.05 * n for n in range(15)] + [55.20], abs=0.011)
+    assert all(b >= a for a, b in pairwise(seen))  # type: ignore[operator]
 
 
 def test_q3_a_constant_overshoot_gives_no_saw_tooth() -> None:

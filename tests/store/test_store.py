@@ -1,12 +1,14 @@
 """What survives a restart: torn files, failing disks, a writer that is killed, and how often flash is written."""
 
 import contextlib
+import errno
 import json
 import logging
 import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -148,11 +150,93 @@ def test_a_file_where_the_directory_should_be_degrades_storing_alone(
     assert store.save(STATE) and store.problem == "" and "again" in caplog.text
 
 
-def test_state_file_that_is_a_directory_cannot_be_read_nor_replaced(tmp_path: Path) -> None:
-    (tmp_path / "state.json").mkdir()
+def refused(number: int) -> Callable[[Path], bytes]:
+    """Reading that the system refuses with this error."""
+
+    def read(path: Path) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    return read
+
+
+def unread_files(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.unread-*"))
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_what_cannot_be_read_is_set_aside_and_never_overwritten(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    Store(tmp_path).save(STATE)
+    whole = (tmp_path / "state.json").read_bytes()
+    store = Store(tmp_path, read=refused(number))
+    assert store.load() == {} and store.forgotten
+    assert store.save({"soc": 1.0}) and store.problem == ""
+    (aside,) = unread_files(tmp_path)
+    assert aside.read_bytes() == whole
+    assert os.strerror(number) in caplog.text and aside.name in caplog.text
+    assert Store(tmp_path).load() == {"soc": 1.0}
+
+
+def test_what_could_not_be_read_is_kept_however_many_files_are_damaged_later(tmp_path: Path) -> None:
+    Store(tmp_path).save(STATE)
+    Store(tmp_path, read=refused(errno.EIO)).load()
+    for _ in range(BAD_FILES_KEPT + 3):
+        (tmp_path / "state.json").write_bytes(b"torn")
+        assert Store(tmp_path).load() == {}
+    (aside,) = unread_files(tmp_path)
+    assert unpack(aside.read_bytes()) == STATE
+
+
+def make_directory(path: Path) -> None:
+    path.mkdir()
+    (path / "somebody's").write_text("file")
+
+
+@pytest.mark.parametrize("make", [make_directory, os.mkfifo, lambda path: path.symlink_to(path)])
+def test_what_is_no_file_at_all_is_set_aside_without_waiting(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "state.json")
     store = Store(tmp_path)
-    assert store.load() == {} and not store.save(STATE)
-    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+    assert store.load() == {} and store.forgotten
+    assert len(unread_files(tmp_path)) == 1
+    assert store.save(STATE) and Store(tmp_path).load() == STATE
+
+
+def test_nothing_saved_yet_is_nothing_forgotten(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.load() == {} and not store.forgotten
+    store.save(STATE)
+    assert store.load() == STATE and not store.forgotten
+    (tmp_path / "state.json").write_bytes(b"torn")
+    assert store.load() == {} and store.forgotten
+
+
+IN_THE_WAY = """
+import os, sys
+from pathlib import Path
+from gateway.store import Store
+place = Path(sys.argv[1])
+os.mkfifo(place / "state.json")
+assert os.system(f"mount -o remount,ro {place}") == 0
+store = Store(place)
+assert store.load() == {} and store.forgotten
+assert "not a regular file" in store.problem and "ead-only" in store.problem, store.problem
+assert os.system(f"mount -o remount,rw {place}") == 0
+os.rename, kept = None, os.rename  # the system lets the directory be written, but not this file be renamed
+Path.rename, rename = lambda path, target: (_ for _ in ()).throw(PermissionError(1, "not permitted")), Path.rename
+assert not store.save({"number": 1}) and not store.save({"number": 2})
+assert [path.name for path in place.iterdir()] == ["state.json"] and (place / "state.json").is_fifo()
+assert "nothing is saved over it" in store.problem, store.problem
+os.rename, Path.rename = kept, rename
+assert store.save({"number": 3}) and store.problem == ""
+assert Store(place).load() == {"number": 3}
+assert [path.is_fifo() for path in place.glob("*.unread-*")] == [True]
+print("survived")
+"""
+
+
+def test_what_can_be_neither_read_nor_set_aside_is_left_and_nothing_is_saved_over_it(tmp_path: Path) -> None:
+    assert in_a_file_system_of_its_own(IN_THE_WAY, tmp_path) == "survived\n"
 
 
 HALF_WRITE = """
@@ -201,14 +285,18 @@ print("survived")
 """
 
 
-def test_full_and_read_only_disk_degrade_storing_alone(tmp_path: Path) -> None:
-    """On a real file system of 64 kB, in a mount namespace of its own (needs no root: user namespaces)."""
-    script = f'mount -t tmpfs -o size=64k none {tmp_path}; "$@" {tmp_path}; umount {tmp_path}'
+def in_a_file_system_of_its_own(code: str, place: Path) -> str:
+    """What `code` prints on a real file system of 64 kB, in a mount namespace (needs no root: user namespaces)."""
+    script = f'mount -t tmpfs -o size=64k none {place}; "$@" {place}; umount {place}'
     # as root also where / is no mount point (a chroot), which cannot be made private
     how = ["--propagation", "unchanged"] if os.geteuid() == 0 else ["--map-root-user"]
-    command = ["unshare", *how, "--mount", "sh", "-c", script, "sh", sys.executable, "-c", FULL_DISK]
+    command = ["unshare", *how, "--mount", "sh", "-c", script, "sh", sys.executable, "-c", code]
     run = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert run.stdout == "survived\n", run.stderr
+    return run.stdout or run.stderr
+
+
+def test_full_and_read_only_disk_degrade_storing_alone(tmp_path: Path) -> None:
+    assert in_a_file_system_of_its_own(FULL_DISK, tmp_path) == "survived\n"
 
 
 def test_writer_killed_two_hundred_times_never_leaves_a_torn_state(tmp_path: Path) -> None:
