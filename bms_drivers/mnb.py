@@ -6,6 +6,7 @@ limits.soc.capacity); relays on GPIO pins are not driven.  Balancing is kept off
 Values of the set-up that the sheet lists without a number are those of the only public reader.
 """
 
+import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -50,11 +51,20 @@ SUPPORTED: Final = kit.alarm_names(ALARMS)
 
 
 def crc3(value: int, bits: int) -> int:
-    """CRC-3 (x³ + x + 1, start 0) over the lowest `bits` of `value` (sheet section 3)."""
-    crc = 0
-    for bit in reversed(range(bits)):
-        crc = crc << 1 ^ (0b1011 if (crc >> 2 ^ value >> bit) & 1 else 0)
-    return crc & 0b111
+    """CRC-3 (x³ + x + 1, start 0) over the lowest `bits` of `value`, 16 at most (sheet section 3)."""
+    value &= (1 << bits) - 1
+    return crc_table()[crc_table()[value >> 8] << 5 ^ value & 0xFF]
+
+
+@functools.cache
+def crc_table() -> tuple[int, ...]:
+    """The CRC of each byte; leading zeros do not change a CRC that starts at 0."""
+    table = []
+    for crc in range(256):
+        for _ in range(8):
+            crc = crc << 1 ^ (0b1011 << 5 if crc & 0x80 else 0)
+        table.append(crc >> 5 & 0b111)
+    return tuple(table)
 
 
 def word(register: int, data: int | None = None) -> bytes:
@@ -92,6 +102,7 @@ def split_written(count: int) -> kit.Splitter:
     return split
 
 
+@functools.lru_cache(maxsize=64)
 def read(*registers: int) -> kit.Ask:
     """Reads these registers one after another."""
     count = len(registers)
@@ -235,7 +246,7 @@ def die_temperature(count: int) -> float:
 
 def check_block(block: float, cells: float) -> None:
     """The block's voltage is that of the cells, perhaps with the amplifier's.  Raises Implausible."""
-    least, most = 0.95 * cells, 1.05 * cells + AMPLIFIER_MOST
+    least, most = 0.95 * cells - BLOCK_STEP, 1.05 * cells + AMPLIFIER_MOST
     if not least <= block <= most:
         raise Implausible("block voltage", f"{block:.2f} V", f"{least:.2f}..{most:.2f} V, as the cells have it")
 

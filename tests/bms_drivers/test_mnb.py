@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bms_drivers import kit
+from bms_drivers.kit.decode import decode
 from bms_drivers.kit.session import Session
 from bms_drivers.links import converse
-from bms_drivers.mnb import DRIVER, crc3, die_temperature, sensor, split_into, word
-from bms_drivers.sims.mnb import Chip, build
+from bms_drivers.links.record import RecordLink
+from bms_drivers.mnb import DRIVER, crc3, decoded, die_temperature, sensor, split_into, word
+from bms_drivers.sims.mnb import Chip, build, check
 from bms_drivers.sims.pack import Pack
+from bms_drivers.sims.spi import SpiDevice
 from gateway.model import DeviceRefused, FrameError, Implausible, LinkTimeout, Reading, WrongDevice
 from tests.sims.wire import Wire, poll, raised, session
 
@@ -48,6 +51,12 @@ def test_the_check_finds_wrong_bits(value: int, a: int, b: int) -> None:
     assert crc3(value ^ 1 << a, 16) != crc3(value, 16)
     if (a - b) % 7:  # x³ + x + 1 has the period 7
         assert crc3(value ^ 1 << a ^ 1 << b, 16) != crc3(value, 16)
+
+
+@given(value=st.integers(0, 0xFFFF), bits=st.sampled_from([9, 16]))
+def test_the_check_is_the_sheet_s_division_bit_by_bit(value: int, bits: int) -> None:
+    value &= (1 << bits) - 1
+    assert crc3(value, bits) == check(value, bits)
 
 
 def test_a_word_is_laid_out_as_the_sheet_has_it() -> None:
@@ -110,6 +119,22 @@ def test_a_cell_that_is_not_there_is_not_left_out() -> None:
     device.pack.held_cells[3] = 0.0
     device.pack.advance(0.0)
     assert read(device).cell_voltages[3] == 0.0
+
+
+def test_what_was_recorded_of_a_chip_decodes_to_what_it_said() -> None:
+    async def recorded() -> tuple[dict[str, Any], Reading]:
+        device = SpiDevice(chip(current=-7.0))
+        await device.start()
+        own, link = session("mnb"), RecordLink(device.link(DRIVER), driver="mnb", transport="spi")
+        await link.open()
+        (step,) = own.driver.plan
+        own.learnt(step, await converse(link, step.talk(own.setup, own.known)), 0.0)
+        return link.case(), own.readings()[""]
+
+    case, reading = asyncio.run(recorded())
+    found = decode(DRIVER, case)
+    assert (found.errors, found.unanswered, dict(found.readings)) == ([], [], {"": reading})
+    assert reading.current == pytest.approx(-7.0, abs=0.03)
 
 
 # ---- alarms
@@ -230,18 +255,28 @@ def test_cells_that_the_block_contradicts_are_refused() -> None:
         read(Lying(Pack.of(4, cells=8), {}))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_sound_words_give_a_reading_or_a_frame_error(data: st.DataObject) -> None:
     setup = DRIVER.setup({})
     talk = DRIVER.plan[0].talk(setup, {"_configured": True})
-    question, register = next(talk), st.integers(0, 0xBFFF)  # not just powered on
+    question = next(talk)
     try:
         while True:
-            count = len(question.request) // 4
-            words = data.draw(st.lists(register | st.just(0x2000), min_size=count, max_size=count))
-            question = talk.send([kit.Frame(0, b"".join(value.to_bytes(2, "big") for value in words))])
+            size = len(question.request) // 2
+            question = talk.send([kit.Frame(0, data.draw(st.binary(min_size=size, max_size=size)))])
     except StopIteration as end:
         assert DRIVER.assemble(end.value, setup)[""].cell_voltages
     except (FrameError, LinkTimeout, DeviceRefused):
         pass
+
+
+@given(
+    cells=st.lists(st.integers(0, 0xFFFF), min_size=8, max_size=8), rest=st.lists(st.integers(0, 0xFFFF), min_size=9)
+)
+def test_whatever_the_registers_hold_every_cell_and_sensor_has_its_place(cells: list[int], rest: list[int]) -> None:
+    block = round(sum(raw >> 2 for raw in cells) * 0.000305 / 0.003967) << 2
+    values = decoded([*rest[:3], block, 6500 << 2, *cells, *rest[3:9]], DRIVER.setup({}))
+    assert values["cell_voltages"] == pytest.approx([(raw >> 2) * 0.000305 for raw in cells], abs=0.0006)
+    assert len(values["temperatures"]) == 6
+    assert all(found is None or -13 <= found <= 120 for found in values["temperatures"])

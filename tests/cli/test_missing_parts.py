@@ -119,7 +119,11 @@ asyncio.run(turn(*sys.argv[1:]))
 
 @pytest.mark.parametrize(
     ("where", "transport", "library", "extra"),
-    [("tcp:192.0.2.1", "modbus", "pymodbus", "modbus"), ("can7", "can", "can", "can")],
+    [
+        ("tcp:192.0.2.1", "modbus", "pymodbus", "modbus"),
+        ("can7", "can", "can", "can"),
+        ("spi:0.7", "spi", "spidev", "spi"),
+    ],
 )
 def test_a_port_whose_library_is_missing_is_away_and_says_why(
     where: str, transport: str, library: str, extra: str

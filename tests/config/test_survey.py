@@ -52,6 +52,18 @@ def test_auto_needs_a_driver_that_reads_such_a_port(tmp_path: Path) -> None:
         parse("batteries: [{name: a, driver: auto, port: can0}]\n", catalogue=_without("can"))
 
 
+def test_auto_is_refused_where_nothing_can_be_found_out_by_asking() -> None:
+    with pytest.raises(ConfigError, match=r"spi:0\.0: nothing there can be found out by asking, expected one of mnb"):
+        parse("batteries: [{name: a, driver: auto, port: 'spi:0.0'}]\n")
+
+
+def test_a_chip_is_nobody_elses() -> None:
+    with pytest.raises(ConfigError, match=r"a and b are both on spi:0\.0"):
+        parse("batteries: [{name: a, driver: mnb, port: 'spi:0.0'}, {name: b, driver: mnb, port: 'spi:0.0'}]\n")
+    with pytest.raises(ConfigError, match=r"a mnb cannot be reached over a serial port, expected one for spi \("):
+        parse("batteries: [{name: a, driver: mnb, port: /dev/ttyUSB0}]\n")
+
+
 def _without(transport: str) -> Any:
     from dataclasses import replace
 
@@ -162,11 +174,40 @@ def test_what_looks_unintended_is_doubted(text: str, expected: str) -> None:
     assert any("silence_after: 0 s" in doubt for doubt in found)
 
 
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ("{}", ["a: a mnb tells no SoC; expected limits.soc.source: counter", "a: a mnb tells no capacity; expected"]),
+        ("{soc: {source: counter}}", ["a: a mnb tells no capacity; expected limits.soc.capacity, in Ah"]),
+        ("{soc: {source: counter, capacity: 130}}", []),
+    ],
+)
+def test_a_bms_without_a_soc_needs_the_counter(limits: str, expected: list[str]) -> None:
+    said = doubts(parse(f"batteries: [{{name: a, driver: mnb, port: simulated}}]\nlimits: {limits}\n"))
+    found = [doubt for doubt in said if " tells no " in doubt]
+    assert len(found) == len(expected)
+    assert all(doubt.startswith(beginning) for doubt, beginning in zip(found, expected, strict=True))
+
+
+def test_a_sensor_outside_may_tell_the_soc_that_a_bms_does_not() -> None:
+    sensor = "bank: {external_sensor: {service: com.victronenergy.battery.x, soc: /Soc}}"
+    said = doubts(parse(f"batteries: [{{name: a, driver: mnb, port: simulated}}]\n{sensor}\n"))
+    assert not [doubt for doubt in said if " tells no " in doubt]
+
+
+def test_a_bms_that_tells_its_soc_needs_no_counter() -> None:
+    told = [name for name in installed().names() if {"soc", "current"} <= installed().gives(name)]
+    assert told
+    for name in told:
+        said = doubts(parse(f"batteries: [{{name: a, driver: {name}, port: simulated}}]\n"))
+        assert not [doubt for doubt in said if " tells no " in doubt]
+
+
 # ---- the law
 
 PORTS = [
     *("simulated", "simulated", "/dev/ttyUSB0", "/dev/ttyUSB1", "/dev/ttyUSB2", "{folder}/one", "{folder}/other"),
-    *("socket://gw:8899", "tcp:gw", "tcp://GW:502", "can0", "ble:C8:47:8C:00:00:01"),
+    *("socket://gw:8899", "tcp:gw", "tcp://GW:502", "can0", "spi:0.0", "spi:0.1", "ble:C8:47:8C:00:00:01"),
 ]  # fmt: skip
 BATTERY = st.fixed_dictionaries(
     {"driver": st.sampled_from([*installed().names(), "jdb"]), "port": st.sampled_from(PORTS)},

@@ -1,0 +1,22 @@
+"""What the commands say of a BMS that is a chip on the SPI bus."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.house import PROGRAM
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["simulate", "mnb"], "mnb: is a chip on the computer's own SPI bus, no pty leads there; expected port:"),
+        (["scan", "--driver", "mnb", "spi:0.0"], "mnb: cannot be found out by asking, expected its name and port"),
+    ],
+)
+def test_what_cannot_be_done_with_it_is_said_in_one_line(words: list[str], said: str, tmp_path: Path) -> None:
+    done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(said)
+    assert len(done.stderr.splitlines()) == 1
