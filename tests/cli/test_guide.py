@@ -154,7 +154,9 @@ def test_silence_is_recorded_and_said(tmp_path: Path) -> None:
     assert load(file)["exchanges"] == [{"tx": "5b01005c", "rx": []}]
 
 
-@pytest.mark.parametrize("words", [[], ["--raw", "5b0"], ["--driver", "jbd", "--baud", "9600"]])
+@pytest.mark.parametrize(
+    "words", [[], ["--raw", "5b0"], ["--driver", "jbd", "--baud", "9600"], ["--raw", "5b", "--set", "a=1"]]
+)
 def test_recording_needs_to_know_what_to_ask(words: list[str], tmp_path: Path) -> None:
     done = run("record", "--port", "/dev/null", "--out", str(tmp_path / "x.json"), *words)
     assert done.returncode == 2
