@@ -5,9 +5,10 @@ before each request; the rest is ours.  A pty takes a request at once, so the by
 """
 
 import asyncio
+import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -29,31 +30,26 @@ BUDGET: Final = "< 5 %"
 
 @dataclass(slots=True)
 class Meter:
-    """What went over the line from the first request that was seen to the last."""
+    """What went over the line: when each request went, and how many bytes came until the next."""
 
-    first: float = 0.0  # s, monotonic
-    last: float = 0.0
-    requests: int = 0  # the last of them ends the time that is looked at
-    answered: int = 0  # requests; a silent one takes a time-out, which is no idleness
-    received: int = 0  # bytes
-    waiting: bool = False
+    requests: list[float] = field(default_factory=list)  # s, monotonic
+    received: list[int] = field(default_factory=list)
 
     def tap(self, way: str, data: bytes) -> None:
         """As a link's tap."""
         if way == "tx":
-            self.last = time.monotonic()
-            self.first = self.first or self.last
-            self.requests += 1
-            self.waiting = True
-        elif self.first:
-            self.received += len(data)
-            self.answered += self.waiting
-            self.waiting = False
+            self.requests.append(time.monotonic())
+            self.received.append(0)
+        elif self.received:
+            self.received[-1] += len(data)
 
-    def idle(self, *, baud: int, gap: float) -> float:
-        """Share of the time that went neither into bytes nor into a `gap` [s] a request."""
-        whole = self.last - self.first
-        return 1 - (self.received * BITS_PER_BYTE / baud + (self.requests - 1) * gap) / whole
+    def idle(self, *, baud: int, gap: float) -> list[float]:
+        """s of each question that went neither into bytes nor into its `gap` [s]; silent ones are left out."""
+        return [
+            after - at - gap - size * BITS_PER_BYTE / baud
+            for at, after, size in zip(self.requests, self.requests[1:], self.received, strict=False)
+            if size
+        ]
 
 
 def bus(folder: Path, seconds: float) -> Iterator[Row]:
@@ -65,12 +61,12 @@ def bus(folder: Path, seconds: float) -> Iterator[Row]:
             port = home.pack("line", driver, *addresses[: 2 * highest(driver)])
             meter, link = asyncio.run(_measure(inside, driver, port, max(seconds, LEAST)))
         device = simulator(driver, Pack.of(1))
-        share = meter.idle(baud=link.baud, gap=link.quiet + device.turnaround)
-        took = (meter.last - meter.first) / (meter.requests - 1)
-        yield f"{highest(driver)} {driver} on one line: idle beyond the sheet's gaps", f"{100 * share:.1f} %", BUDGET
-        yield f"{highest(driver)} {driver} on one line: a question", (
-            f"{1000 * took:.1f} ms, {meter.requests - 1 - meter.answered} of {meter.requests - 1} unanswered"
-        ), ""  # fmt: skip
+        lost = meter.idle(baud=link.baud, gap=link.quiet + device.turnaround)
+        took = (meter.requests[-1] - meter.requests[0]) / (len(meter.requests) - 1)
+        line = f"{highest(driver)} {driver} on one line"
+        mean, median = (100 * average / took for average in (statistics.mean(lost), statistics.median(lost)))
+        yield f"{line}: idle beyond the sheet's gaps", f"{mean:.1f} %, the median question {median:.1f} %", BUDGET
+        yield f"{line}: a question", f"{1000 * took:.1f} ms, {meter.received[:-1].count(0)} unanswered", ""
 
 
 def highest(driver: str) -> int:

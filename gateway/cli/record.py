@@ -66,6 +66,8 @@ def command(
     is asked with --raw, or overheard with --listen.
     """
     if requests or seconds is not None:
+        if settings:
+            raise click.UsageError("--set: goes with a driver's own questions, not with --raw or --listen")
         line = _line(name, baud, parity)
         answered = asyncio.run(_record_raw(name, port, line, (*requests, b"") if seconds else requests,
                                            wait, seconds or 0.0, polls, out))  # fmt: skip

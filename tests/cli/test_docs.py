@@ -16,7 +16,6 @@ from gateway.control import SERVICE_DIRECTORY
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = Path(sys.executable).parent / "bms-gateway"
-PAGE = (ROOT / "docs" / "drivers.md").read_text()
 
 
 def run(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
@@ -43,22 +42,24 @@ def test_drivers_as_json() -> None:
 
 
 def test_features_are_the_same_rows_in_the_page_and_in_json() -> None:
-    heads = re.findall(r"^\| driver \| (Voltage|Min/max cell voltages|Daisy chain|State of Health)(.*) \|$", PAGE, re.M)
+    page = run("drivers", "--markdown").stdout
+    heads = re.findall(r"^\| driver \| (Voltage|Min/max cell voltages|Daisy chain|State of Health)(.*) \|$", page, re.M)
     shown = [name for first, rest in heads for name in f"{first}{rest}".split(" | ")]
     for row in json.loads(run("drivers", "--json").stdout):
         assert list(row["features"]) == shown
         yes = {name for name, there in row["features"].items() if there}
-        assert yes == {name for name, cell in zip(shown, cells_of(row["driver"]), strict=True) if cell == "yes"}
+        assert yes == {name for name, cell in zip(shown, cells_of(row["driver"], page), strict=True) if cell == "yes"}
 
 
-def cells_of(driver: str) -> list[str]:
+def cells_of(driver: str, page: str) -> list[str]:
     """The yes and - of one driver, through all tables of the page."""
-    lines = re.findall(rf"^\| `{driver}` \| ((?:yes|-)(?: \| (?:yes|-))*) \|$", PAGE, re.M)
+    lines = re.findall(rf"^\| `{driver}` \| ((?:yes|-)(?: \| (?:yes|-))*) \|$", page, re.M)
     return [cell for line in lines for cell in line.split(" | ")]
 
 
 def test_readme_counts_the_drivers() -> None:
-    assert f"{len(registry.names())} families of BMSs" in (ROOT / "README.md").read_text()
+    there = f"{len(registry.names())} families of BMSs"
+    assert there in (ROOT / "README.md").read_text(), f"README.md: say that there are {there}"
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/limits.md"])

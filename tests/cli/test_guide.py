@@ -70,9 +70,9 @@ def device(answers: dict[bytes, bytes], unasked: bytes = b"") -> Iterator[str]:
         os.close(slave)
 
 
-@pytest.mark.parametrize("text", [skeleton("acme"), EXAMPLE], ids=["skeleton", "example"])
+@pytest.mark.parametrize("text", [skeleton("new_bms"), EXAMPLE], ids=["skeleton", "example"])
 def test_it_is_clean_and_loads(text: str, tmp_path: Path) -> None:
-    file = tmp_path / "acme.py"
+    file = tmp_path / "begun.py"
     file.write_text(text)
     settings = str(ROOT / "pyproject.toml")
     for words in (
@@ -84,7 +84,7 @@ def test_it_is_clean_and_loads(text: str, tmp_path: Path) -> None:
             [TOOLS / words[0], *words[1:], file], capture_output=True, text=True, check=False, cwd=ROOT
         )
         assert done.returncode == 0, done.stdout + done.stderr
-    assert loaded(file).name == "acme"
+    assert loaded(file).plan
 
 
 def test_example_decodes_its_recording_to_what_is_expected(tmp_path: Path) -> None:
@@ -95,15 +95,15 @@ def test_example_decodes_its_recording_to_what_is_expected(tmp_path: Path) -> No
 
 
 def test_skeleton_reads_the_examples_first_answer(tmp_path: Path) -> None:
-    (tmp_path / "acme.py").write_text(run("drivers", "--skeleton", "acme").stdout)
+    (tmp_path / "acme.py").write_text(run("drivers", "--skeleton", "new_bms").stdout)
     found = decode(loaded(tmp_path / "acme.py"), json.loads(RECORDING))
     assert (found.readings[""].voltage, found.readings[""].soc) == (13.28, 78)
 
 
 def test_skeleton_may_be_printed_into_its_own_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "acme.py").touch()  # as the shell does before the command runs
+    (tmp_path / "new_bms.py").touch()  # as the shell does before the command runs
     monkeypatch.setattr(bms_drivers, "__path__", [str(tmp_path)])
-    assert 'name="acme"' in skeleton("acme")
+    assert 'name="new_bms"' in skeleton("new_bms")
 
 
 @pytest.mark.parametrize("text", ["", "from bms_drivers.jbd import DRIVER\n"])
@@ -154,7 +154,9 @@ def test_silence_is_recorded_and_said(tmp_path: Path) -> None:
     assert load(file)["exchanges"] == [{"tx": "5b01005c", "rx": []}]
 
 
-@pytest.mark.parametrize("words", [[], ["--raw", "5b0"], ["--driver", "jbd", "--baud", "9600"]])
+@pytest.mark.parametrize(
+    "words", [[], ["--raw", "5b0"], ["--driver", "jbd", "--baud", "9600"], ["--raw", "5b", "--set", "a=1"]]
+)
 def test_recording_needs_to_know_what_to_ask(words: list[str], tmp_path: Path) -> None:
     done = run("record", "--port", "/dev/null", "--out", str(tmp_path / "x.json"), *words)
     assert done.returncode == 2
@@ -162,6 +164,5 @@ def test_recording_needs_to_know_what_to_ask(words: list[str], tmp_path: Path) -
 
 
 def test_page_shows_commands_that_there_are() -> None:
-    assert "acme" not in registry.names()
     for words in re.findall(r"bms-gateway ([a-z]+)[^\n]*? (--[a-z]+)", PAGE):
         assert words[1] in run(words[0], "--help").stdout, words
