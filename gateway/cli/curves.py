@@ -7,13 +7,12 @@ from typing import Any, Final
 
 import click
 
+from gateway.cli.plot import new_figure, save
 from gateway.config.load import load
 from gateway.config.schema import Settings
-from gateway.extras import needed
 from gateway.limits.currents import STEP_SIDE, Way
 from gateway.limits.settings import LimitSettings, Table
 from gateway.limits.tables import Curve, Side
-from gateway.model import GatewayError
 
 GROUPS: Final = (  # settings key, axis, unit, range of the axis
     ("by_cell_voltage", "cell voltage", "V", (2.7, 3.6)),
@@ -30,7 +29,7 @@ def show(config: Path, plot: Path | None, as_json: bool) -> None:
     tables = {name: list(_tables(limits)) for name, limits in _limits(settings).items()}
     click.echo(json.dumps(tables, indent=1) if as_json else "\n".join(_lines(tables)))
     if plot is not None:
-        _draw(settings.limits, plot)
+        _draw(_limits(settings), config, plot)
         click.echo(f"{plot}: drawn", err=True)
 
 
@@ -63,35 +62,36 @@ def _lines(tables: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
             yield f"      {points}"
 
 
-def _draw(limits: LimitSettings, plot: Path) -> None:
-    with needed("--plot"):
-        import matplotlib
+def _draw(limits: Mapping[str, LimitSettings], source: Path, target: Path) -> None:
+    """One panel for the bank and for each battery that differs from it.  Raises GatewayError."""
+    figure = new_figure(11, 7 * len(limits))
+    figure.suptitle(f"Current limits by {source}", fontsize=13)
+    for panel, (name, own) in zip(figure.subfigures(len(limits), 1, squeeze=False).flat, limits.items(), strict=True):
+        panel.suptitle(name)
+        for axes, group in zip(panel.subplots(2, 2).flat, GROUPS, strict=True):
+            _draw_group(axes, own, *group)
+    save(figure, target)
 
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-    figure, axes = pyplot.subplots(2, 2, figsize=(11, 7), layout="constrained")
-    for axis, (key, title, unit, ends) in zip(axes.flat, GROUPS, strict=True):
-        xs = [ends[0] + (ends[1] - ends[0]) * n / STEPS for n in range(STEPS + 1)]
-        ways: tuple[tuple[Way, float, str], ...] = (
-            ("charge", limits.charge_current.max, "tab:green"),
-            ("discharge", limits.discharge_current.max, "tab:red"),
-        )
-        for way, most, colour in ways:
-            table: Table = getattr(getattr(limits, key), way)
-            curve, side = Curve(table.points, table.fractions), _side(limits, way, key)
-            style = "-" if table.enabled else ":"
-            label = f"{way}{'' if table.enabled else ' (off)'}"
-            axis.plot(xs, [curve(x, side) * most for x in xs], style, color=colour, label=label)
-        axis.set(xlabel=f"{title} [{unit}]", ylabel="limit [A]")
-        axis.set_title(f"limits.{key}", fontsize=10)
-        axis.grid(alpha=0.3)
-        axis.legend()
-    try:
-        figure.savefig(plot)
-    except (OSError, ValueError) as problem:
-        raise GatewayError(f"{plot}: {problem}; expected a .png or .svg that can be written") from None
-    finally:
-        pyplot.close(figure)
+
+def _draw_group(axes: Any, limits: LimitSettings, key: str, title: str, unit: str, ends: tuple[float, float]) -> None:
+    """The two tables of one input, with their points, from 0 A."""
+    ways: tuple[tuple[Way, float, str], ...] = (
+        ("charge", limits.charge_current.max, "tab:green"),
+        ("discharge", limits.discharge_current.max, "tab:red"),
+    )
+    for way, most, colour in ways:
+        table: Table = getattr(getattr(limits, key), way)
+        curve, side = Curve(table.points, table.fractions), _side(limits, way, key)
+        low, high = min(ends[0], *table.points), max(ends[1], *table.points)
+        xs = sorted({*(low + (high - low) * n / STEPS for n in range(STEPS + 1)), *table.points})
+        style, label = ("-", way) if table.enabled else (":", f"{way} (off)")
+        axes.plot(xs, [curve(x, side) * most for x in xs], style, color=colour, label=label)
+        axes.plot(table.points, [fraction * most for fraction in table.fractions], "o", color=colour, markersize=4)
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set(xlabel=f"{title} [{unit}]", ylabel="limit [A]")
+    axes.set_title(f"limits.{key}", fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.legend()
 
 
 def _side(limits: LimitSettings, way: Way, key: str) -> Side:

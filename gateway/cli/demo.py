@@ -38,12 +38,10 @@ batteries:
   - {{name: jbd, driver: jbd, port: {jbd}}}
   - {{name: jk, driver: jk_pb, port: {jk_pb}}}
 limits:            # the times are short, so that one sees a whole charge
-  absorption: {{time: 6}}
+  absorption: {{time: 6, max_time: 15}}
   float_transition: {{rate: 0.15}}
   charge_voltage: {{hold: 5, rate: 0.05}}
   charge_current: {{hold: 3}}
-  by_cell_voltage:
-    charge: {{points: [3.38, 3.42, 3.46, 3.50], fractions: [1, 0.4, 0.15, 0]}}
   discharge_current: {{hold: 3}}
 bank: {{charge_current_limit: 80}}
 outputs:
@@ -127,7 +125,7 @@ async def _build(folder: Path) -> House:
 def _match_cells(pack: Pack) -> None:
     """Well-balanced cells: the demo is to reach float."""
     mean = pack.soc
-    pack.charges = [mean + (charge - mean) * 0.08 for charge in pack.charges]
+    pack.charges = [mean + (charge - mean) * 0.25 for charge in pack.charges]
 
 
 async def _show(house: House, stop: asyncio.Event, svg: Path | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from gateway.extras import needed
+from gateway.cli.plot import new_figure, save
 from gateway.limits.checks import doubts
 from gateway.limits.scenario import Moment, Scenario, differences, load, out, run
 from gateway.model import GatewayError
@@ -45,7 +45,7 @@ def command(file: Path, as_json: bool, check: bool, plot: Path | None) -> None:
     else:
         click.echo("\n".join(_table(whole, rows)))
     if plot is not None:
-        _draw(whole, moments, plot)
+        draw(whole.title or whole.name or file.name, moments, plot)
     wrong = [sentence for moment in rows for sentence in differences(whole, moment)] if check else []
     for sentence in wrong:
         click.echo(f"{file}: {sentence}", err=True)
@@ -78,14 +78,16 @@ def _table(whole: Scenario, rows: Iterable[Moment]) -> Iterable[str]:
 # ---- the picture
 
 
-def _draw(whole: Scenario, moments: Sequence[Moment], target: Path) -> None:
-    """Cells, charge voltage, current limits and the state over time.  Raises GatewayError."""
-    with needed("--plot"):
-        from matplotlib.figure import Figure
-    figure = Figure(figsize=(10, 10), layout="constrained")
+def draw(title: str, moments: Sequence[Moment], target: Path) -> None:
+    """Cells, charge voltage, current limits and the state over time.
+
+    Points mark the rows of a file.  Raises GatewayError.
+    """
+    figure = new_figure(10, 10)
     cells, volts, amps, state = figure.subplots(4, 1, sharex=True, height_ratios=(3, 2, 3, 1.2))
-    figure.suptitle(whole.title or whole.name, fontsize=11)
-    times = [moment.t for moment in moments]
+    figure.suptitle(title, fontsize=11)
+    unit, seconds = _unit(moments[-1].t - moments[0].t)
+    times = [moment.t / seconds for moment in moments]
     _draw_inputs(cells, times, moments)
     volts.step(times, [_or_nan(moment.decision.cvl) for moment in moments], where="post", label="CVL")
     sums = [_or_nan(moment.reading.voltage) for moment in moments]
@@ -94,29 +96,35 @@ def _draw(whole: Scenario, moments: Sequence[Moment], target: Path) -> None:
     for name in ("ccl", "dcl"):
         amps.step(times, [getattr(m.decision, name) for m in moments], where="post", label=name.upper())
     amps.step(times, [_or_nan(m.reading.current) for m in moments], where="post", color="0.6", label="current")
+    amps.axhline(0, color="black", linewidth=0.8)
     amps.set_ylabel("A")
     state.step(times, [STATES.index(m.decision.charge_mode) for m in moments], where="post", color="tab:purple")
     present = sorted({STATES.index(m.decision.charge_mode) for m in moments})
     state.set_yticks(present, [STATES[number] for number in present])
-    state.set_xlabel("s")
+    state.set_xlabel(unit)
     for axes in (cells, volts, amps, state):
         axes.grid(alpha=0.3)
         if axes is not state:
             axes.legend(loc="best", fontsize=8)
-    try:
-        figure.savefig(target)
-    except OSError as error:
-        raise GatewayError(f"{target}: cannot be written ({error.strerror})") from None
+    save(figure, target)
+
+
+def _unit(seconds: float) -> tuple[str, float]:
+    """What to tell so much time in, and how many s that is."""
+    return ("h", 3600.0) if seconds > 7200 else ("min", 60.0) if seconds > 300 else ("s", 1.0)
 
 
 def _draw_inputs(axes: Any, times: Sequence[float], moments: Sequence[Moment]) -> None:
     """Highest and lowest cell, and beside them temperature and SoC."""
-    axes.step(times, [_or_nan(m.reading.max_cell) for m in moments], where="post", label="highest cell")
-    axes.step(times, [_or_nan(m.reading.min_cell) for m in moments], where="post", label="lowest cell")
+    rows = [number for number, moment in enumerate(moments) if moment.row is not None]
+    for label, name in (("highest cell", "max_cell"), ("lowest cell", "min_cell")):
+        values = [_or_nan(getattr(m.reading, name)) for m in moments]
+        axes.step(times, values, "-o", where="post", label=label, markersize=3, markevery=rows)
     axes.set_ylabel("V per cell")
     other = axes.twinx()
     other.step(times, [_or_nan(m.reading.hottest) for m in moments], where="post", color="tab:red", alpha=0.5)
     other.step(times, [_or_nan(m.decision.soc) for m in moments], where="post", color="tab:green", alpha=0.5)
+    other.set_ylim(bottom=min(0.0, other.get_ylim()[0]))
     other.set_ylabel("hottest sensor °C (red), SoC % (green)", fontsize=8)
 
 

@@ -11,8 +11,8 @@ from rich.text import Text
 from gateway.explain import binding, number
 
 Json = Mapping[str, Any]
-CELL_LOW, CELL_HIGH = 2.8, 3.6  # V, ends of the cell bars
-BARS = " ▁▂▃▄▅▆▇█"
+LEAST_SPAN = 0.016  # V between the shortest and the tallest bar: less is the noise of a BMS
+BARS = "▁▂▃▄▅▆▇█"
 COLOURS = {"online": "green", "starting": "yellow", "stale": "dark_orange", "lost": "red"}
 
 
@@ -62,19 +62,23 @@ def _batteries(batteries: Sequence[Json]) -> RenderableType:
     return table
 
 
-def cells(voltages: Sequence[float | None]) -> str:
-    """One bar a cell and the extremes in volts."""
+def cells(voltages: Sequence[float | None]) -> Text:
+    """One bar a cell, between the lowest and the highest of its pack, and these two in volts."""
     known = [value for value in voltages if value is not None]
     if not known:
-        return "-"
-    return "".join(map(_bar, voltages)) + f" {min(known):.3f}..{max(known):.3f}"
+        return Text("-")
+    low, high = min(known), max(known)
+    text = Text()
+    for value in voltages:
+        style = "red" if value == high > low else "blue" if value == low < high else "green"
+        text.append(_bar(value, low, max(high, low + LEAST_SPAN)), style=style)
+    return text.append(f" {low:.3f}..{high:.3f}")
 
 
-def _bar(value: float | None) -> str:
+def _bar(value: float | None, low: float, high: float) -> str:
     if value is None:
         return "?"
-    share = (value - CELL_LOW) / (CELL_HIGH - CELL_LOW)
-    return BARS[min(len(BARS) - 1, max(1, round(share * (len(BARS) - 1))))]
+    return BARS[min(len(BARS) - 1, int((value - low) / (high - low) * len(BARS)))]
 
 
 def _limits(decision: Json) -> RenderableType:
