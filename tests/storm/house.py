@@ -23,6 +23,8 @@ class Memo:
     """A store without a disk."""
 
     data: dict[str, Any] = field(default_factory=dict)
+    forgotten: bool = False
+    problem: str = ""
 
     def load(self) -> dict[str, Any]:
         return dict(self.data)
