@@ -400,6 +400,13 @@ def test_a_lost_battery_bounds_but_does_not_stop_one_of_unknown_size() -> None:
     assert play.silence("b").run(100).ccl == 30.0
 
 
+def test_a_second_loss_does_not_raise_what_the_first_left_where_a_size_is_not_known() -> None:
+    play = Play(batteries={"a": reading(capacity=50.0), "b": reading(capacity=None), "c": reading(capacity=100.0)})
+    play.run(5)
+    left = play.silence("c").run(20).ccl
+    assert play.silence("a").run(20).ccl <= left
+
+
 # ---- a loss raises nothing, neither at once nor later
 
 
