@@ -118,8 +118,8 @@ class _Judging:
     before: Standings
     difference: float  # V per 16 cells
     reference: float | None  # V, of the members that answer; of all that answer when no member does
-    leaderless: bool  # no member answers: whoever does counts, whatever it tells
-    orphaned: bool  # likewise, but one was heard lately
+    led: bool  # a member answers
+    orphaned: bool  # none does, but one was heard lately
 
     @classmethod
     def of(cls, states: Sequence[BatteryState], before: Standings, difference: float) -> "_Judging":
@@ -128,7 +128,7 @@ class _Judging:
         answering = [s for s in members if s.health is Health.ONLINE]
         candidates = answering or [s for s in ours if s.health is Health.ONLINE]
         orphaned = not answering and any(s.health is Health.STALE for s in members)
-        return cls(before, difference, _agreed(candidates, difference), not answering, orphaned)
+        return cls(before, difference, _agreed(candidates, difference), bool(answering), orphaned)
 
     def standing(self, state: BatteryState) -> Standing:
         """What this battery is; one that is silent stays what it was."""
@@ -142,8 +142,8 @@ class _Judging:
             return Standing.MEMBER
         if was is Standing.CONNECTED or flows(state):
             return Standing.CONNECTED
-        if agrees is None and was is not None:
-            return Standing.STAND_IN if was is Standing.OUT and self.leaderless else was
+        if agrees is None and was is not None and (self.led or was is not Standing.OUT):
+            return was
         return Standing.OUT if agrees is False else Standing.STAND_IN
 
     def _agrees(self, state: BatteryState, was: Standing | None) -> bool | None:

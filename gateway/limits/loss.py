@@ -162,7 +162,9 @@ def _returning(state: BatteryState, memory: BatteryMemory) -> Loss:
 
 
 def company_of(state: BatteryState, members: Sequence[BatteryState], lost: Sequence[str]) -> Company:
-    """The others of `members` that answered about as lately; those in `lost` have not proven themselves yet."""
+    """For a silent one: the others of `members` that answered about as lately; those in `lost` are not yet back."""
+    if not silent(state):
+        return ALONE
     others = [o for o in members if o.name != state.name and o.shares and o.age is not None]
     heard = frozenset(o.name for o in others if (o.age or 0.0) <= 2 * (state.age or 0.0))
     proven = [o for o in others if o.name not in lost or o.good_in_a_row >= GOOD_READS]

@@ -75,7 +75,8 @@ def _factor(member: Member, carrying: Sequence[Member], members: Sequence[Member
         return _known(carrying) / member.capacity
     company = [m for m in carrying if member.company is None or m.name in member.company]
     if company:
-        return (_known(company) or member.capacity) / member.capacity
+        known = _known(company) / member.capacity
+        return known if all(m.capacity for m in company) else max(1.0, known)  # whatever they are, it gets no more
     # of those who shared with it none does any more: it might be alone with the least of them
     absent = [m.capacity for m in members if m.capacity and m.name in (member.company or ())]
     return min([1.0, *(capacity / member.capacity for capacity in absent)])

@@ -46,9 +46,7 @@ def test_battery_that_cannot_be_read_is_named_with_its_line(battery: str, expect
 
 
 def test_auto_needs_a_driver_that_reads_such_a_port(tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"batteries\[0\]\.port: can0: no driver of this version reads such a port"
-    ):
+    with pytest.raises(ConfigError, match=r"batteries\[0\]\.port: can0: no driver of this version reads such a port"):
         parse("batteries: [{name: a, driver: auto, port: can0}]\n", catalogue=_without("can"))
 
 

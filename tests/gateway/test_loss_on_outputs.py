@@ -110,3 +110,12 @@ def test_the_charge_voltage_stays_valid_and_the_flow_becomes_unknown(block: bool
         assert moment.can["charge_voltage_limit"] == pytest.approx(54.0)
         assert (moment.dbus.voltage, moment.dbus.current) == (None, None)
         assert moment.dbus.soc is not None
+
+
+def test_a_battery_that_is_kept_out_is_an_alarm_on_every_output() -> None:
+    kept_out = battery("b", joined=False, shares=False, remark="kept out of the bank: 50.00 V")
+    bank = aggregate([battery("a"), kept_out], complete=True)
+    decision, _ = evaluate(bank, Site(limits=LimitSettings()), Memory(), TAKEN, 1.79e9)
+    snapshot = Snapshot(bank=bank, decision=decision, at=TAKEN, wall=1.79e9, valid_until=TAKEN + 5)
+    assert values_of(snapshot, KEYS)["a_internal_comm_fail"] == 1
+    assert bank_view(snapshot).alarms["internal_failure"] == 1

@@ -15,7 +15,7 @@ from gateway.bank import Standing, aggregate
 from gateway.limits import evaluate
 from gateway.limits.settings import LimitSettings
 from gateway.model import Reading
-from tests.limits.play import Play, cells, settings
+from tests.limits.play import Play, Silent, cells, settings
 from tests.make import reading
 
 BLOCK = settings(on_loss={"block": True})
@@ -392,3 +392,89 @@ def test_a_lost_battery_of_unknown_size_bounds_the_rest_by_what_it_allowed() -> 
     play = Play(batteries={"a": reading(capacity=300.0), "b": reading(capacity=None, max_charge_current=10.0)})
     assert play.run(5).ccl == 10.0
     assert play.silence("b").run(100).ccl == 10.0
+
+
+def test_a_lost_battery_bounds_but_does_not_stop_one_of_unknown_size() -> None:
+    play = Play(batteries={"a": reading(capacity=None), "b": reading(capacity=100.0, max_charge_current=30.0)})
+    assert play.run(5).ccl == 30.0
+    assert play.silence("b").run(100).ccl == 30.0
+
+
+def test_a_second_loss_does_not_raise_what_the_first_left_where_a_size_is_not_known() -> None:
+    play = Play(batteries={"a": reading(capacity=50.0), "b": reading(capacity=None), "c": reading(capacity=100.0)})
+    play.run(5)
+    left = play.silence("c").run(20).ccl
+    assert play.silence("a").run(20).ccl <= left
+
+
+# ---- a loss raises nothing, neither at once nor later
+
+
+def test_one_that_is_lost_while_it_is_held_at_0_a_goes_on_holding_the_bank() -> None:
+    play = pair().set("b", temperatures=(56.0, 25.0))
+    assert play.run(5).ccl == 0.0
+    assert play.set("b", temperatures=(30.0, 25.0)).run(15).ccl == 0.0
+    play.silence("b")
+    assert max(play.run(1).ccl for _ in range(200)) == 0.0
+
+
+def test_a_high_cell_that_is_out_of_sight_goes_on_lowering_the_charge_voltage() -> None:
+    play = pair().set("b", cell_voltages=cells(3.30, 3.60))
+    before = play.run(5)
+    assert before.cvl == pytest.approx(52.95)
+    assert play.silence("b").run(600, dt=5).cvl == before.cvl
+
+
+@pytest.mark.parametrize("controller", ["integral", "clipped", "off"])
+def test_whatever_the_controller_a_lost_cell_raises_no_charge_voltage(controller: str) -> None:
+    play = pair(settings(charge_voltage={"controller": controller})).set("b", cell_voltages=cells(3.40, 3.60))
+    before = play.run(30)
+    assert before.cvl is not None
+    found = play.silence("b").run(600, dt=5)
+    assert found.cvl is not None
+    assert 46.4 <= found.cvl <= min(before.cvl, 54.0)
+
+
+def test_a_lone_good_read_and_silence_again_leave_the_bound_as_it_was() -> None:
+    play = pair()
+    play.run(5)
+    play.silence("b").run(70)
+    play.answer("b").run(1)
+    assert play.silence("b").run(100).ccl == 50.0
+
+
+def test_who_was_long_silent_when_another_went_was_no_company_of_it() -> None:
+    """What comes back alone gets no more than the last one had: nobody knows whether they are connected together."""
+    big = settings(charge_current={"max": 200})
+    play = Play(
+        batteries={"a": reading(capacity=100.0), "b": reading(capacity=600.0)}, options={"per_battery": {"b": big}}
+    )
+    play.run(5)
+    play.silence("b").run(100)
+    play.silence("a").run(100)
+    play.answer("b")
+    assert max(play.run(1).ccl for _ in range(120)) == 50.0
+
+
+def test_when_all_its_company_is_gone_too_a_silent_one_bounds_as_with_the_least_of_them() -> None:
+    play = judged(a=at(3.30, capacity=100.0), b=at(3.30, capacity=20.0), c=at(3.10, capacity=300.0))
+    play.standings = {"a": Standing.MEMBER, "b": Standing.MEMBER, "c": Standing.OUT}
+    play.run(5)
+    assert play.silence("a").run(30).ccl == pytest.approx(10.0), "50 A of 100 Ah, 10 A of 20 Ah"
+    play.silence("b")
+    assert max(play.run(1).ccl for _ in range(200)) == pytest.approx(10.0)
+    assert play.standings["c"] is Standing.MEMBER
+
+
+def test_a_stand_in_does_not_soften_the_alarm_of_the_last_member() -> None:
+    play = judged(a=at(3.30))
+    play.run(5)
+    play.batteries["board"] = at(3.6, cell_voltages=(*cells(3.6)[:15], 0.0), voltage=0.0)
+    play.links["board"] = Silent(play.now)
+    assert play.run(1).ccl == 50.0
+    play.silence("a")
+    for _ in range(190):
+        found = play.run(10)
+        assert play.objection == ""
+    assert (found.ccl, found.alarms["bms_cable"], found.alarms["internal_failure"]) == (0.0, 2, 1)
+    assert play.standings["board"] is Standing.STAND_IN

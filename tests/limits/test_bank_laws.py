@@ -42,6 +42,7 @@ AMOUNTS = {
     "fewer sensors": st.just(0.0),
     "no capacity": st.just(0.0),
     "absurd voltage": st.sampled_from([0.0, 26.5, 80.0]),
+    "bare board": st.just(0.0),
     "silence": st.just(0.0),
     "answer": st.just(0.0),
 }
@@ -69,6 +70,8 @@ def changed(says: Reading, what: str, amount: float) -> Reading:
     if what == "fewer cells":
         listed = says.cell_voltages[: CELLS - 1]
         return replace(says, cell_voltages=listed, voltage=sum(v for v in listed if v is not None))
+    if what == "bare board":
+        return replace(says, cell_voltages=(0.0, *says.cell_voltages[1:]), voltage=0.0, current=0.0)
     if what == "fewer sensors":
         return replace(says, temperatures=says.temperatures[:1])
     if what == "heat":

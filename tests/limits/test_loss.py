@@ -191,7 +191,7 @@ def test_a_shorter_list_of_cells_is_not_safe() -> None:
     play = Play(batteries={"a": reading(cell_voltages=SAFE)})
     play.run(5)
     play.set(cell_voltages=SAFE[:15]).run(5)
-    assert shown(play.silence().run(60))[0]
+    assert shown(play.silence().run(60)) == (True, True, 2)
 
 
 def test_data_that_were_missing_when_it_fell_silent_stop_it_after_60_s_too() -> None:
