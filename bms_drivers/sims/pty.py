@@ -14,6 +14,7 @@ from bms_drivers.sims.sim import Simulator
 from gateway.model import ConfigError
 
 BITS_PER_BYTE: Final = 10
+GAP: Final = 0.25  # s of silence after which a request that has only begun is forgotten, as devices do
 PIECE: Final = 0.03  # s; a line delivers bytes as they come, here in pieces of so long
 CHUNK: Final = 4096
 
@@ -38,6 +39,7 @@ class PtyDevice:
         self._master = self._slave = -1
         self._received = [bytearray() for _ in self.simulators]
         self._lived = 0.0  # s, loop time
+        self._heard_at = 0.0  # s, loop time
         self._busy_until = 0.0  # s, loop time: when the last byte of what is being said is out
         self._pending: set[asyncio.TimerHandle] = set()
 
@@ -96,6 +98,10 @@ class PtyDevice:
         except OSError:
             return
         now = asyncio.get_running_loop().time()
+        if now - self._heard_at > GAP:
+            for buffer in self._received:
+                buffer.clear()
+        self._heard_at = now
         for simulator, buffer in zip(self.simulators, self._received, strict=True):
             buffer += received
             simulator.pack.advance(now - self._lived)
