@@ -7,6 +7,7 @@ from typing import Any, Final
 from gateway.config.parts import missing_parts
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed, port_kind
 from gateway.limits.checks import doubts as limit_doubts
+from outputs import registry
 
 NETWORK: Final = Path("/sys/class/net")  # Linux: one entry for each network interface
 SERIAL: Final = ("/dev/serial/by-id/*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*")
@@ -30,6 +31,9 @@ def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
 def _outputs(settings: Settings) -> Iterator[str]:
     if not settings.outputs:
         yield "outputs: none is configured, so the gateway tells nobody; expected can_bms or venus_dbus"
+    for name, output in settings.outputs.items():
+        for key, text in registry.doubts(name, output):
+            yield f"outputs.{'.'.join((name, *key))}: {text}"
     inverter: Any = settings.outputs.get("can_bms")
     if inverter is None:
         return

@@ -349,8 +349,8 @@ def test_what_a_gx_is_told(can_id: int, want: str) -> None:
 def test_victron_in_the_order_of_a_working_emulation() -> None:
     values = {**DIALECTS["victron"].defaults, **values_of(SNAPSHOT, DIALECTS["victron"].keys)}
     sent = [frame.id for frame in DIALECTS["victron"].encode(values)]
-    proven = "35E 382 35F 35A 35B 351 355 356 360 372 373 374 375 376 377 378 379".split()
-    assert [f"{can_id:X}" for can_id in sent][: len(proven)] == proven
+    proven = "35E 382 35F 35A 35B 351 355 356 360 372 373 374 375 376 377 378 379"
+    assert " ".join(f"{can_id:X}" for can_id in sent).startswith(proven)
 
 
 @pytest.mark.parametrize("values", [{"force_charge_1": 1}, {"force_charge_1": 0, "force_charge_2": 1}])
