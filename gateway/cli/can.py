@@ -13,7 +13,7 @@ import click
 from gateway.model import GatewayError
 from outputs.can_bms.dbc_file import load, names
 from outputs.can_bms.dialect import Dialect, Dlc, Frame
-from outputs.can_bms.keys import Value, check
+from outputs.can_bms.keys import NAMES, Value, check
 from outputs.can_bms.not_known import page
 
 CHANNEL: Final = "can0"
@@ -73,6 +73,8 @@ def frames(name: str, file: Path | None, values_file: Path, dlc: str) -> None:
         raise GatewayError(f"{values_file}: {problem}") from None
     for frame in made:
         click.echo(f"(0.000000) {CHANNEL} {frame}")
+    for why in filter(None, (dialect.mistaken(str(given.get(key) or "")) for key in NAMES)):
+        click.echo(f"{values_file}: {why}", err=True)
     if clamped:
         click.echo(f"{values_file}: clamped to the range of {dialect.name}: {', '.join(clamped)}", err=True)
 

@@ -35,7 +35,7 @@ _NUMBERS: Final = """
     modules_offline min_cell_voltage_mV max_cell_voltage_mV min_cell_temperature max_cell_temperature
     max_cell_temperature_370 min_cell_temperature_370 max_cell_voltage_mV_370 min_cell_voltage_mV_370
     charged_energy_kWh discharged_energy_kWh
-    charge_cycles cell_count cell_voltage_difference operating_state faulty_pack_number
+    charge_cycles cell_count cell_voltage_difference operating_state system_state faulty_pack_number
     max_voltage_cell_number max_voltage_pack_number min_voltage_cell_number min_voltage_pack_number
     max_temperature_cell_number max_temperature_pack_number min_temperature_cell_number min_temperature_pack_number
 """

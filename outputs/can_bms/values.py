@@ -76,7 +76,7 @@ def safe(values: Mapping[str, Value], keys: Container[str]) -> dict[str, Value]:
     closed: dict[str, Value] = {
         "charge_current_limit": 0.0, "discharge_current_limit": 0.0, "charge_enable": 0, "discharge_enable": 0,
         "force_charge_1": 0, "force_charge_2": 0, "full_charge": 0, "p_system_error": 1, "a_internal_comm_fail": 1,
-        "protections_valid": 1, "operating_state": STANDBY,
+        "protections_valid": 1, "operating_state": STANDBY, "system_state": STANDBY,
     }  # fmt: skip
     return {**values, **{key: value for key, value in closed.items() if key in keys}}
 
@@ -193,8 +193,10 @@ def _state(bank: BankState, decision: Decision) -> Found:
     """What the bank does, and which battery of it does not."""
     current = bank.current or 0.0
     idle = abs(current) < NO_CURRENT or not (decision.allow_charge or decision.allow_discharge)
+    state = STANDBY if idle else CHARGING if current > 0 else DISCHARGING
     return {
-        "operating_state": STANDBY if idle else CHARGING if current > 0 else DISCHARGING,
+        "operating_state": state,
+        "system_state": state,
         "protections_valid": int(any(decision.alarms.get(name, 0) >= 2 for name in ALARM_FLAGS)),
         "balancing": None if bank.balancing is None else int(bank.balancing),
         "faulty_pack_number": next((n for n, state in enumerate(bank.batteries, 1) if _is_faulty(state)), None),
