@@ -86,7 +86,7 @@ def names() -> list[str]:
 def _read(file: Path) -> tuple[str, Any]:
     """The file's text and what cantools makes of it."""
     try:
-        text = file.read_bytes().decode(ENCODING)
+        text = file.read_bytes().decode(ENCODING, "replace")
         return text, cantools.database.load_string(text, database_format="dbc", strict=False)
     except OSError as problem:
         raise GatewayError(f"{file}: {problem.strerror}") from None
