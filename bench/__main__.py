@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import bus, decoding, evaluation, latency, processes, weather
+from bench import bus, decoding, encoding, evaluation, latency, processes, weather
 from bench.table import Row, table
 
 MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
@@ -20,6 +20,7 @@ MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "latency": latency.latency,
     "limits": evaluation.evaluation,
     "decode": decoding.decoding,
+    "encode": encoding.encoding,
     "bus": bus.bus,
     "weather": weather.weather,
 }

@@ -3,7 +3,8 @@
 An output's package holds `settings.py` (a pydantic model called Settings, importing nothing heavy; its property
 `exclusive` names the bus that no second gateway may use) and `build.py` with
 `build(settings, clock, commander, identity) -> Output`.  Where settings can be well-formed and still not work,
-`check.py` holds `problems(settings)`: keys and sentences, found without opening anything.
+`check.py` holds `problems(settings)` and perhaps `doubts(settings)`: keys and sentences, found without opening
+anything.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,6 +45,14 @@ def problems(name: str, settings: Any) -> Iterable[tuple[tuple[str, ...], str]]:
     """
     module = f"{PACKAGES[kind(name)]}.check"
     found: Iterable[tuple[tuple[str, ...], str]] = import_module(module).problems(settings) if find_spec(module) else ()
+    return found
+
+
+def doubts(name: str, settings: Any) -> Iterable[tuple[tuple[str, ...], str]]:
+    """What of one output's settings was perhaps not meant, though it can be used: the key below the output, and why."""
+    module = f"{PACKAGES[kind(name)]}.check"
+    ask = getattr(import_module(module), "doubts", None) if find_spec(module) and not missing_library(name) else None
+    found: Iterable[tuple[tuple[str, ...], str]] = ask(settings) if ask else ()
     return found
 
 

@@ -1,4 +1,4 @@
-"""bms-gateway can: the frames that would be sent for given values, and the values that logged frames say."""
+"""bms-gateway can: frames for given values, what logged frames say, and which dialects there are."""
 
 import json
 import re
@@ -11,9 +11,10 @@ from typing import Any, Final, cast
 import click
 
 from gateway.model import GatewayError
-from outputs.can_bms.dbc_file import load
+from outputs.can_bms.dbc_file import load, names
 from outputs.can_bms.dialect import Dialect, Dlc, Frame
-from outputs.can_bms.keys import Value, check
+from outputs.can_bms.keys import NAMES, Value, check
+from outputs.can_bms.not_known import page
 
 CHANNEL: Final = "can0"
 ERROR_FRAME: Final = 0x20000000  # flag in the id of a SocketCAN error frame
@@ -72,6 +73,8 @@ def frames(name: str, file: Path | None, values_file: Path, dlc: str) -> None:
         raise GatewayError(f"{values_file}: {problem}") from None
     for frame in made:
         click.echo(f"(0.000000) {CHANNEL} {frame}")
+    for why in filter(None, (dialect.mistaken(str(given.get(key) or "")) for key in NAMES)):
+        click.echo(f"{values_file}: {why}", err=True)
     if clamped:
         click.echo(f"{values_file}: clamped to the range of {dialect.name}: {', '.join(clamped)}", err=True)
 
@@ -91,6 +94,19 @@ def decode(name: str, file: Path | None, log_file: Path, as_json: bool) -> None:
     if not any(dialect.knows(frame) for frame in log.frames):
         raise GatewayError(f"{log_file}: {len(log.frames)} frames, none of them of the dialect {dialect.name}")
     _print(dialect, log, as_json)
+
+
+@command.command(name="dialects")
+@click.option("--markdown", is_flag=True, help="The page docs/not-known.md.")
+def dialects(markdown: bool) -> None:
+    """List the dialects; with --markdown what each sends for every value, and while it is not known."""
+    if markdown:
+        click.echo("\n".join(page()))
+        return
+    for name in names():
+        dialect = load(name)
+        ids = " ".join(f"{layout.message.frame_id:X}" for layout in dialect.layouts)
+        click.echo(f"{name:16} {dialect.about.title}\n{'':16} {dialect.period * 1000:g} ms: {ids}")
 
 
 def read_log(file: Path) -> Log:

@@ -7,6 +7,7 @@ from typing import Final
 from gateway.config.parts import missing_parts
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed, port_kind
 from gateway.limits.checks import doubts as limit_doubts
+from outputs import registry
 from outputs.registry import of_kind
 
 NETWORK: Final = Path("/sys/class/net")  # Linux: one entry for each network interface
@@ -31,6 +32,9 @@ def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
 def _outputs(settings: Settings) -> Iterator[str]:
     if not settings.outputs:
         yield "outputs: none is configured, so the gateway tells nobody; expected can_bms or venus_dbus"
+    for name, output in settings.outputs.items():
+        for key, text in registry.doubts(name, output):
+            yield f"outputs.{'.'.join((name, *key))}: {text}"
     for name, inverter in of_kind("can_bms", settings.outputs).items():
         if inverter.silence_after == 0:
             yield f"outputs.{name}.silence_after: 0 s, so after a loss the inverter is not told 0 A, it hears nothing"

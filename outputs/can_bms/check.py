@@ -3,12 +3,14 @@
 import importlib
 import inspect
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 import can
 from can.interfaces import BACKENDS
 
 from gateway.model import GatewayError
+from outputs.can_bms import dbc_file
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.keys import suggest
 from outputs.can_bms.settings import Settings
@@ -19,10 +21,12 @@ GIVEN: Final = ("self", "channel", "bitrate", "can_filters")  # what the gateway
 
 def problems(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """Each key that is wrong, and why."""
+    key = ("dialect",) if settings.dbc is None else ("dbc",)
     try:
-        load(settings.dialect, settings.dbc)
+        why = load(settings.dialect, settings.dbc).mistaken(settings.manufacturer or "")
+        yield from [(("manufacturer",), why)] if why else []
     except GatewayError as problem:
-        yield ("dialect",) if settings.dbc is None else ("dbc",), str(problem)
+        yield key, str(problem)
     if settings.interface not in can.VALID_INTERFACES:
         hint = suggest(settings.interface, can.VALID_INTERFACES)
         yield ("interface",), f"python-can knows no {settings.interface!r}; {hint}"
@@ -32,6 +36,13 @@ def problems(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("channel",), "is empty, expected the name of the bus, as can0"
     elif settings.interface == "socketcan" and (len(settings.channel) > LONGEST or "/" in settings.channel):
         yield ("channel",), f"{settings.channel!r} is no network interface, expected one as `ip link` shows it: can0"
+
+
+def doubts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each key that can be used and was perhaps not meant so, and why."""
+    if settings.dbc is not None:
+        with suppress(GatewayError):  # a file that is gone since it was found good is said when it is opened
+            yield from ((("dbc",), text) for text in dbc_file.doubts(settings.dbc))
 
 
 def _missing(interface: str, channel: str) -> list[str]:

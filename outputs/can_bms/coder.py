@@ -32,12 +32,13 @@ class Coder:
     text_offset: int = 0
     fallback: str = ""
     group: tuple[str, ...] = ()  # (key of the group, level, entry)
+    remark: str = ""  # the file's comment
 
     def raw(self, values: Values, clamped: list[str] | None = None) -> int:
         """The raw integer to send for this signal; clamped values are noted.  Raises GatewayError for a non-number."""
         value = self.find(values)
         if self.coding == "flag":
-            return self.raised if value or self._grouped(values) else self.start
+            return self.raised if value or values.get(self.fallback) or self._grouped(values) else self.start
         if value is None or self.coding == "constant":
             return self.start
         if self.coding == "number":
@@ -84,7 +85,7 @@ class Coder:
         return self.low if raw < self.low else self.high
 
     def _text(self, text: str) -> bytes:
-        whole = text.encode("ascii", "replace")
+        whole = shown(text).encode("ascii")
         return whole[self.text_offset :][: self.size].ljust(self.size, bytes((self.pad,)))
 
     def _version(self, text: str) -> bytes:
@@ -100,6 +101,11 @@ class Coder:
         group, level, entry = self.group
         flags: Any = values[group]
         return entry in flags.get(level, ())
+
+
+def shown(text: str) -> str:
+    """`text` with a ? for every character that an inverter's display has no letter for."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)
 
 
 def _finite(value: float) -> bool:

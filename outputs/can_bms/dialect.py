@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from cantools.database.can import Message
 
 from outputs.can_bms.coder import Coder
-from outputs.can_bms.keys import KINDS, LEVELS, Value, Values
+from outputs.can_bms.keys import KINDS, LEVELS, NAMES, Value, Values
 
 Dlc = Literal["8", "native"]
 
@@ -74,11 +74,27 @@ class Layout:
         return {key: int(raw) for key, raw in found.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the file says of the dialect as a whole."""
+
+    title: str = ""
+    remark: str = ""
+    refused_names: tuple[str, ...] = ()  # no name that we give may hold one of them
+
+
 class Dialect:
     """The frames of one DBC file."""
 
-    def __init__(self, name: str, layouts: Sequence[Layout], keep_alive: frozenset[int], defaults: Values) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        layouts: Sequence[Layout],
+        keep_alive: frozenset[int],
+        defaults: Values,
+        about: About = About(),
+    ) -> None:
+        self.name, self.about = name, about
         self.layouts = tuple(sorted(layouts, key=lambda layout: layout.order))
         self.keep_alive = keep_alive  # ids that the inverter sends
         self.defaults = defaults  # what the gateway says where it has no value of its own
@@ -113,6 +129,17 @@ class Dialect:
             elif layout.wanted(values):
                 found.extend(_stand_ins(layout, values))
         return found
+
+    def mistaken(self, text: str) -> str:
+        """Why an inverter of this dialect may not be given the name `text`; "" = it may."""
+        found = [name for name in self.about.refused_names if name in text.upper()]
+        return f"{text!r} may pass for a battery of {found[0]}, whose limits this inverter changes" if found else ""
+
+    def unmistakable(self, values: Values) -> dict[str, Value]:
+        """`values` without names that the dialect refuses; the gateway's own ones in their place."""
+        wrong = [key for key in NAMES if isinstance(name := values.get(key), str) and self.mistaken(name)]
+        own = {key: self.defaults[key] for key in wrong if key in self.defaults}
+        return {key: value for key, value in values.items() if key not in wrong} | own
 
     def decode(self, frames: Iterable[Frame]) -> dict[str, Value]:
         """What `frames` say, the last one of each id; ids of other dialects are ignored, missing bytes left out."""

@@ -1,6 +1,7 @@
 """Names of the values that a CAN dialect can carry: the signal names of its DBC file, and what kind of value each is.
 
-Sheet: can-inverter-protocols.md section 14.  Units are SI except where the name says otherwise (mV, kWh).
+Sheet: can-inverter-protocols.md section 14, and sections 6 and 7 for what LuxPower and Growatt have beyond it.  Units
+are SI except where the name says otherwise (mV, kWh).
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,9 @@ STAND_INS: Final[Mapping[str, float]] = {"soh": 100.0, "temperature": 25.0, "mod
 0 % is a dead battery to an inverter, and at 0 °C some stop charging; neither value steers anything of ours.
 """
 
+NAMES: Final = ("manufacturer", "name", "product")
+"""Texts by which an inverter may take us for somebody else's battery."""
+
 _NUMBERS: Final = """
     charge_voltage_limit charge_current_limit discharge_current_limit discharge_voltage_limit soc soh
     soc_high_resolution voltage voltage_0p1V current temperature modules available_capacity capacity_35f
@@ -31,7 +35,12 @@ _NUMBERS: Final = """
     modules_offline min_cell_voltage_mV max_cell_voltage_mV min_cell_temperature max_cell_temperature
     max_cell_temperature_370 min_cell_temperature_370 max_cell_voltage_mV_370 min_cell_voltage_mV_370
     charged_energy_kWh discharged_energy_kWh
+    charge_cycles cell_count cell_voltage_difference operating_state system_state faulty_pack_number
+    max_voltage_cell_number max_voltage_pack_number min_voltage_cell_number min_voltage_pack_number
+    max_temperature_cell_number max_temperature_pack_number min_temperature_cell_number min_temperature_pack_number
 """
+CELLS: Final = tuple(f"cell_voltage_{number}" for number in range(1, 17))
+"""Single cells [V], of a single battery."""
 _FLAGS: Final = """
     charge_enable discharge_enable force_charge_1 force_charge_2 full_charge p_over_voltage p_under_voltage
     p_over_temperature p_under_temperature p_discharge_over_current p_charge_over_current p_system_error
@@ -39,7 +48,8 @@ _FLAGS: Final = """
     a_charge_high_current a_internal_comm_fail general_alarm general_warning high_charge_temperature_alarm
     high_charge_temperature_warning low_charge_temperature_alarm low_charge_temperature_warning
     contactor_alarm contactor_warning short_circuit_alarm short_circuit_warning cell_imbalance_alarm
-    cell_imbalance_warning
+    cell_imbalance_warning high_cell_voltage_alarm high_cell_voltage_warning low_cell_voltage_alarm
+    low_cell_voltage_warning protections_valid balancing
 """
 _TEXTS: Final = """
     manufacturer name product serial_part1 serial_part2 battery_type min_voltage_cell_id max_voltage_cell_id
@@ -47,7 +57,7 @@ _TEXTS: Final = """
 """
 
 KINDS: Final[Mapping[str, Kind]] = {
-    **dict.fromkeys(_NUMBERS.split(), "number"),
+    **dict.fromkeys((*_NUMBERS.split(), *CELLS), "number"),
     **dict.fromkeys(_FLAGS.split(), "flag"),
     **dict.fromkeys(_TEXTS.split(), "text"),
     "firmware_version": "version",

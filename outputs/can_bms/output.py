@@ -61,6 +61,7 @@ class CanOutput:
         self._safe = ""  # why 0 A is sent; "" = what was decided is
         self._silent = WAITING  # why nothing is sent; "" = frames go out
         self._clamped: tuple[str, ...] = ()
+        self._clamps = 0  # values that were clamped, since the start
         self._unsaid: list[str] = []  # what stands in for what is not known
         self._frames: list[Frame] = []
         self._sent: deque[tuple[float, int]] = deque(maxlen=RATE_OVER)  # (s, time.monotonic(), frames)
@@ -111,6 +112,7 @@ class CanOutput:
             "other_bms": self._others.seen,
             "other_bms_frames": self._others.frames,
             "clamped": list(self._clamped),
+            "clamps": self._clamps,
             "not_known": list(self._unsaid),
             "last_frames": [str(frame) for frame in self._frames],
         }
@@ -188,7 +190,7 @@ class CanOutput:
         self._known.update((key, (snapshot.at, values[key])) for key in REQUIRED if key in values)
         known = {key: value for key, (_, value) in self._known.items()}
         own: dict[str, Value] = {"manufacturer": self._settings.manufacturer} if self._settings.manufacturer else {}
-        return {**self._dialect.defaults, **known, **values, **own}
+        return self._dialect.unmistakable({**self._dialect.defaults, **known, **values, **own})
 
     def _outdated(self, snapshot: Snapshot) -> tuple[float | None, str]:
         """Since when something that must be sent is too old to stand beside live limits [s], and what it is."""
@@ -212,6 +214,7 @@ class CanOutput:
             self._clamped = tuple(clamped)
             if clamped:
                 log.warning("%s: %s", self._bus.name, self._clamping())
+        self._clamps += len(clamped)
         self._tell("")
         return frames
 

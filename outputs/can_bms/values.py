@@ -13,10 +13,13 @@ import math
 from collections.abc import Container, Mapping
 from typing import Final, TypeGuard
 
-from gateway.model import BankState, Decision, Extreme, Health, Snapshot
-from outputs.can_bms.keys import Value
+from gateway.model import BankState, BatteryState, Decision, Extreme, Health, Life, Snapshot
+from outputs.can_bms.keys import CELLS, Value
 
 FULL: Final = 99.95  # %, what counts as 100 %
+
+STANDBY, CHARGING, DISCHARGING = 1, 2, 3  # Growatt's operating states; sheet: section 7
+NO_CURRENT: Final = 0.1  # A, the step in which dialects tell it
 
 Found = dict[str, Value | None]
 
@@ -27,9 +30,15 @@ _HOT: Final = (("p_over_temperature",), ("a_high_temperature",))
 _INTERNAL: Final = (("p_system_error",), ("a_internal_comm_fail",))
 ALARM_FLAGS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "high_voltage": _HIGH_VOLTAGE,
-    "high_cell_voltage": _HIGH_VOLTAGE,
+    "high_cell_voltage": (
+        ("high_cell_voltage_alarm", "p_over_voltage"),
+        ("high_cell_voltage_warning", "a_high_voltage"),
+    ),
     "low_voltage": _LOW_VOLTAGE,
-    "low_cell_voltage": _LOW_VOLTAGE,
+    "low_cell_voltage": (
+        ("low_cell_voltage_alarm", "p_under_voltage"),
+        ("low_cell_voltage_warning", "a_low_voltage"),
+    ),
     "high_temperature": _HOT,
     "high_internal_temperature": _HOT,
     "high_charge_temperature": (
@@ -54,7 +63,10 @@ ALARM_FLAGS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 def values_of(snapshot: Snapshot, keys: Container[str]) -> dict[str, Value]:
     """What `snapshot` says, for a dialect that has `keys`; what is not known is left out."""
     bank, decision = snapshot.bank, snapshot.decision
-    found = {**_limits(decision), **_measurements(bank, decision), **_cells(bank), **_counts(bank)}
+    found = {
+        **_limits(decision), **_measurements(bank, decision), **_cells(bank), **_places(bank), **_counts(bank),
+        **_state(bank, decision), **_of_one(bank), **_energy(snapshot.life),
+    }  # fmt: skip
     known: dict[str, Value] = {key: value for key, value in found.items() if key in keys and _is_known(value)}
     return {**known, **raised(decision.alarms, keys)}
 
@@ -64,6 +76,7 @@ def safe(values: Mapping[str, Value], keys: Container[str]) -> dict[str, Value]:
     closed: dict[str, Value] = {
         "charge_current_limit": 0.0, "discharge_current_limit": 0.0, "charge_enable": 0, "discharge_enable": 0,
         "force_charge_1": 0, "force_charge_2": 0, "full_charge": 0, "p_system_error": 1, "a_internal_comm_fail": 1,
+        "protections_valid": 1, "operating_state": STANDBY, "system_state": STANDBY,
     }  # fmt: skip
     return {**values, **{key: value for key, value in closed.items() if key in keys}}
 
@@ -114,6 +127,7 @@ def _measurements(bank: BankState, decision: Decision) -> Found:
         else decision.remaining_capacity,
         "capacity_35f": bank.capacity,
         "installed_capacity": bank.capacity,
+        "charge_cycles": bank.charge_cycles,
     }
 
 
@@ -135,6 +149,7 @@ def _cells(bank: BankState) -> Found:
         "max_voltage_cell_id": _where(high),
         "min_temperature_cell_id": _where(cold),
         "max_temperature_cell_id": _where(hot),
+        "cell_voltage_difference": None if low is None or high is None else high.value - low.value,
     }
 
 
@@ -159,3 +174,57 @@ def _counts(bank: BankState) -> Found:
         "modules_blocking_charge": bank.blocking_charge,
         "modules_blocking_discharge": bank.blocking_discharge,
     }
+
+
+def _places(bank: BankState) -> Found:
+    """Where extremes are, in numbers: the cell or sensor in its battery, and the battery in the configuration."""
+    order = {state.name: number for number, state in enumerate(bank.batteries, 1)}
+    found: Found = {}
+    for name, extreme in (
+        ("min_voltage", bank.min_cell), ("max_voltage", bank.max_cell),
+        ("min_temperature", bank.min_temperature), ("max_temperature", bank.max_temperature),
+    ):  # fmt: skip
+        battery, _, number = extreme.where.rpartition(":") if extreme else ("", "", "")
+        if number.isdecimal():
+            found |= {f"{name}_cell_number": int(number), f"{name}_pack_number": order.get(battery)}
+    return found
+
+
+def _state(bank: BankState, decision: Decision) -> Found:
+    """What the bank does, and which battery of it does not."""
+    current = bank.current or 0.0
+    idle = abs(current) < NO_CURRENT or not (decision.allow_charge or decision.allow_discharge)
+    state = STANDBY if idle else CHARGING if current > 0 else DISCHARGING
+    return {
+        "operating_state": state,
+        "system_state": state,
+        "protections_valid": int(any(decision.alarms.get(name, 0) >= 2 for name in ALARM_FLAGS)),
+        "balancing": None if bank.balancing is None else int(bank.balancing),
+        "faulty_pack_number": next((n for n, state in enumerate(bank.batteries, 1) if _is_faulty(state)), None),
+    }
+
+
+def _is_faulty(state: BatteryState) -> bool:
+    """It counts for the bank, and raises an alarm or is silent."""
+    alarms = state.reading.alarms if state.reading is not None else {}
+    return state.control and (state.health in (Health.STALE, Health.LOST) or 2 in alarms.values())
+
+
+def _of_one(bank: BankState) -> Found:
+    """What only a single battery has: each of its cells, none of which may be unknown, and its serial number."""
+    there = [state for state in bank.batteries if state.contributes and state.health is not Health.LOST]
+    readings = [state.reading for state in there if state.reading is not None]
+    counts = [reading.cells for reading in readings]
+    found: Found = {"cell_count": None if None in counts else sum(count or 0 for count in counts) or None}
+    if len(readings) == 1 == len(bank.batteries):
+        cells, serial = readings[0].cell_voltages, readings[0].serial_number or ""
+        if len(cells) <= len(CELLS) and None not in cells:
+            found |= dict(zip(CELLS, cells, strict=False))
+        found |= {"serial_part1": serial[:8] or None, "serial_part2": serial[8:16] or None}
+    return found
+
+
+def _energy(life: Life | None) -> Found:
+    if life is None:
+        return {}
+    return {"charged_energy_kWh": life.charged_energy, "discharged_energy_kWh": life.discharged_energy}

@@ -12,7 +12,8 @@ from bms_drivers.kit.decode import decode
 from gateway.bank import aggregate
 from outputs.can_bms.dbc_file import load, names
 from outputs.can_bms.dialect import Dlc, Frame
-from outputs.can_bms.keys import KINDS, REQUIRED, Value
+from outputs.can_bms.keys import KINDS, LIMITS, REQUIRED, Value
+from outputs.can_bms.not_known import NOT_SENT
 from outputs.can_bms.values import values_of
 from tests import make
 
@@ -24,30 +25,39 @@ KNOWN: dict[str, Value] = {
 OPTIONAL = [(name, key) for name in names() for key in sorted(load(name).keys & KINDS.keys() - set(REQUIRED))]
 
 
-def stand_ins() -> dict[tuple[str, str], float]:
-    """Of docs/outputs.md: (dialect, value) -> the number that is sent in its place."""
-    rows = re.findall(r"^\|(.*)\|$", (ROOT / "docs" / "outputs.md").read_text().partition("| not known |")[2], re.M)
-    heads = ["pylontech", "pylontech_v13"]
-    table = [[cell.strip() for cell in row.split("|")] for row in rows]
-    return {
-        (head, key): float(cell.strip("`"))
-        for keys, *cells in table
-        for head, cell in zip(heads, cells, strict=False)
-        for key in re.findall(r"`(\w+)`", keys)
-        if re.fullmatch(r"`[\d.]+`", cell)
-    }
+def rows() -> list[tuple[str, str, str, str]]:
+    """Of docs/not-known.md: dialect, value, what is sent while it is not known, why."""
+    found, dialect = [], ""
+    for line in (ROOT / "docs" / "not-known.md").read_text().splitlines():
+        dialect = line.removeprefix("## ") if line.startswith("## ") else dialect
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| 0x"):
+            found += [(dialect, key, cells[5], cells[6]) for key in re.findall(r"`(\w+)`", cells[2])]
+    return found
+
+
+ROWS = rows()
+FALLBACKS = {
+    c.key: c.fallback for name in names() for layout in load(name).layouts for c in layout.coders if c.fallback
+}
+STOOD_IN = {(dialect, key): float(cell.strip("`")) for dialect, key, cell, _ in ROWS if cell.startswith("`")}
 
 
 def read_back(name: str, without: str, dlc: Dlc) -> dict[str, Value]:
     dialect = load(name)
-    values = {key: KNOWN[key] for key in dialect.keys & KINDS.keys() if key != without}
+    values = {key: KNOWN[key] for key in dialect.keys & KINDS.keys() if key not in (without, FALLBACKS.get(without))}
     return dialect.decode(dialect.encode({**dialect.defaults, **values}, dlc))
 
 
-def test_the_documentation_speaks_of_every_dialect() -> None:
-    header = re.search(r"^\| not known \|(.*)\| why \|$", (ROOT / "docs" / "outputs.md").read_text(), re.M)
-    assert header is not None
-    assert [cell.strip() for cell in header[1].split("|")] == sorted(names())
+def test_the_documentation_speaks_of_every_value_of_every_dialect() -> None:
+    assert {(dialect, key) for dialect, key, _, _ in ROWS} == {
+        (name, key) for name in names() for key in load(name).keys
+    }
+
+
+@pytest.mark.parametrize(("dialect", "key", "sent", "why"), ROWS)
+def test_of_each_value_it_was_decided_and_is_said_why(dialect: str, key: str, sent: str, why: str) -> None:
+    assert sent and why
 
 
 @pytest.mark.parametrize("dlc", DLCS)
@@ -60,14 +70,15 @@ def test_a_value_left_out_reads_back_as_nothing_but_what_the_documentation_says(
     elif KINDS[key] == "flag":
         assert back[key] == 0, "not raised: there is no third value"
     else:
-        assert back.get(key) == stand_ins().get((name, key))
+        assert back.get(key) == STOOD_IN.get((name, key))
 
 
-@pytest.mark.parametrize("key", sorted({key for _, key in OPTIONAL if KINDS[key] == "number"}))
-def test_no_measurement_is_ever_replaced_by_0(key: str) -> None:
-    limits = {"charge_current_limit", "discharge_current_limit"}
-    replaced = {number for (_, found), number in stand_ins().items() if found == key}
-    assert 0.0 not in replaced or key in limits
+COUNTED = {"modules_blocking_charge", "modules_blocking_discharge", "modules_offline"}  # by the gateway, always
+
+
+@pytest.mark.parametrize(("name", "key"), STOOD_IN)
+def test_no_measurement_is_ever_replaced_by_0(name: str, key: str) -> None:
+    assert STOOD_IN[name, key] != 0.0 or key in {*LIMITS, *COUNTED}
 
 
 @pytest.mark.parametrize("name", names())
@@ -75,7 +86,21 @@ def test_it_is_said_what_stands_in_and_what_is_withheld(name: str) -> None:
     dialect = load(name)
     values = {key: KNOWN[key] for key in dialect.keys & KINDS.keys()}
     assert dialect.unsaid(values) == []
-    assert "temperature is not known: 25 is sent" in dialect.unsaid({**values, "temperature": None})  # type: ignore[dict-item]
+    for key in dialect.keys & KINDS.keys():
+        without = {**dialect.defaults, **values, key: dialect.defaults.get(key), FALLBACKS.get(key, key): None}
+        said = " ".join(dialect.unsaid({name: value for name, value in without.items() if value is not None}))
+        if (name, key) in STOOD_IN and key not in dialect.defaults:
+            assert said == f"{key} is not known: {STOOD_IN[name, key]:g} is sent"
+        elif {sent for dialect, found, sent, _ in ROWS if (dialect, found) == (name, key)} == {NOT_SENT}:
+            assert re.search(rf"withheld while not known: .*\b{key}\b", said) or KINDS[key] == "text"
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_mark_is_never_what_a_value_can_be(name: str) -> None:
+    for coder in (coder for layout in load(name).layouts for coder in layout.coders):
+        if coder.when_unknown in ("absent", "cut") and coder.coding == "number":
+            inside = coder.low <= coder.start <= coder.high
+            assert not inside or coder.start == 0, f"{coder.key}: {coder.start} would be read as not known"
 
 
 def test_a_frame_that_rests_on_what_is_not_known_is_withheld_and_said() -> None:
@@ -93,7 +118,10 @@ def test_a_bms_without_a_sensor_is_not_told_as_0_degrees() -> None:
         dialect = load(name)
         values = values_of(make.snapshot(bank=bank), dialect.keys)
         assert "temperature" not in values
-        assert dialect.decode(dialect.encode(values))["temperature"] == 25.0
+        assert "max_cell_temperature" not in values
+        back = dialect.decode(dialect.encode(values))
+        for key in dialect.keys & {"temperature", "max_cell_temperature", "min_cell_temperature"}:
+            assert back.get(key) == STOOD_IN.get((name, key))
 
 
 OWN = """VERSION ""

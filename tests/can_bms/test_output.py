@@ -173,3 +173,17 @@ def test_other_frames_are_no_other_bms(tmp_path: Path) -> None:
             assert inverter.status["other_bms_frames"] == 1
 
     asyncio.run(scenario())
+
+
+def test_values_that_are_held_to_their_range_are_named_and_counted(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with feeding(tmp_path) as inverter:
+            inverter.publish(decision=make.decision(cvl=70.0))
+            assert (await inverter.hears())["charge_voltage_limit"] == 63.0
+            assert inverter.status["clamped"] == ["charge_voltage_limit"]
+            counted = inverter.status["clamps"]
+            inverter.publish()
+            assert (await inverter.hears())["charge_voltage_limit"] == 55.2
+            assert inverter.status["clamped"] == [] and inverter.status["clamps"] >= counted > 0
+
+    asyncio.run(scenario())

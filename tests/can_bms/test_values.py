@@ -113,3 +113,43 @@ def test_modules_are_the_batteries_that_answer() -> None:
 def test_a_long_battery_name_never_costs_the_cells_number() -> None:
     values = values_of(make.snapshot(bank=make.bank(max_cell=Extreme(3.4, "garage-left:12"))), PYLONTECH)
     assert values["max_voltage_cell_id"] == "garag:12"
+
+
+ALL = frozenset(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("current", "allowed", "state"),
+    [(20.0, True, 2), (-20.0, True, 3), (0.05, True, 1), (None, True, 1), (20.0, False, 1)],
+)
+def test_what_the_battery_does(current: float | None, allowed: bool, state: int) -> None:
+    decision = make.decision(allow_charge=allowed, allow_discharge=allowed)
+    values = values_of(make.snapshot(bank=make.bank(current=current), decision=decision), ALL)
+    assert values["operating_state"] == values["system_state"] == state
+
+
+def test_the_first_faulty_pack_is_told_by_its_number_in_the_configuration() -> None:
+    alarmed = make.battery("c", of=make.reading(alarms={"high_cell_voltage": 2}))
+    warned = make.battery("b", of=make.reading(alarms={"high_cell_voltage": 1}))
+    watched = make.battery("a", control=False, health=Health.LOST)
+    assert values_of(make.snapshot(bank=make.bank(watched, warned, alarmed)), ALL)["faulty_pack_number"] == 3
+    silent = make.battery("d", health=Health.LOST)
+    assert values_of(make.snapshot(bank=make.bank(silent, alarmed)), ALL)["faulty_pack_number"] == 1
+    assert "faulty_pack_number" not in values_of(make.snapshot(), ALL)
+
+
+def test_only_a_single_battery_shows_its_cells_and_its_serial_number() -> None:
+    one = values_of(make.snapshot(bank=make.bank(make.battery(of=make.reading(serial_number="0123456789")))), ALL)
+    assert (one["serial_part1"], one["serial_part2"]) == ("01234567", "89")
+    assert one["cell_voltage_16"] == pytest.approx(3.327) and one["cell_count"] == 16
+    two = values_of(make.snapshot(bank=make.bank(make.battery("a"), make.battery("b"))), ALL)
+    assert not {"serial_part1", "cell_voltage_1"} & set(two) and two["cell_count"] == 32
+    gone = values_of(make.snapshot(bank=make.bank(make.battery(health=Health.LOST))), ALL)
+    assert "cell_voltage_1" not in gone, "cells that nobody measures any more"
+
+
+def test_protections_are_valid_while_one_is_raised() -> None:
+    for level, valid in ((0, 0), (1, 0), (2, 1)):
+        decision = make.decision(alarms={"high_cell_voltage": level})
+        assert values_of(make.snapshot(decision=decision), ALL)["protections_valid"] == valid
+    assert safe({}, ALL)["protections_valid"] == 1

@@ -23,7 +23,12 @@ def run(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("page", "words"), [("docs/drivers.md", "drivers --markdown"), ("docs/settings.md", "check --settings")]
+    ("page", "words"),
+    [
+        ("docs/drivers.md", "drivers --markdown"),
+        ("docs/settings.md", "check --settings"),
+        ("docs/not-known.md", "can dialects --markdown"),
+    ],
 )
 def test_generated_page_is_what_its_command_prints(page: str, words: str) -> None:
     same = run(*words.split()).stdout == (ROOT / page).read_text()

@@ -1,0 +1,172 @@
+"""What of a DBC file cannot serve as a dialect, and what in it was perhaps not meant; each with message and signal."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from cantools.database.can import Message, Signal
+
+from gateway.model import GatewayError
+from outputs.can_bms.coder import TINY
+from outputs.can_bms.dbc_attributes import ATTRIBUTES, OF_TOOLS, value_of, wrong_values
+from outputs.can_bms.keys import KINDS, LEVELS, suggest
+
+INVERTER: Final = "Inverter"
+NEEDED: Final = ("charge_voltage_limit", "charge_current_limit", "discharge_current_limit")
+EXPECTED: Final = (("soc", "soc_high_resolution"), ("voltage", "voltage_0p1V"), ("current",))
+CODINGS: Final = {"number": "number", "flag": "flag", "text": "text", "version": "hex_version"}
+SLOWEST: Final = 1000  # ms, of the limits; inverters' time-outs are mostly not known.  Sheet: section 10
+
+
+class Unusable(GatewayError):
+    """A file that is no dialect; `problems` has a line for each reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def coding_of(database: Any, signal: Signal) -> str:
+    """How a signal's value becomes its raw integer."""
+    coding = str(value_of(database, signal, "Coding", "by_name"))
+    return CODINGS.get(KINDS.get(signal.name, "flag"), "flag") if coding == "by_name" else coding
+
+
+def start_bit(signal: Signal) -> int:
+    """The first bit in sending order, counted from the first bit of the frame in the signal's byte order."""
+    return int(signal.start if signal.byte_order == "little_endian" else signal.start // 8 * 8 + 7 - signal.start % 8)
+
+
+def raw_bounds(signal: Signal) -> tuple[int, int]:
+    """The lowest and the highest raw integer that the signal's bits hold."""
+    bits = signal.length - 1 if signal.is_signed else signal.length
+    return (-(1 << bits) if signal.is_signed else 0), (1 << bits) - 1
+
+
+def raw_range(signal: Signal) -> tuple[int, int]:
+    """The raw integers between the signal's minimum and maximum that its bits can hold."""
+    low, high = raw_bounds(signal)
+    if signal.minimum is None or signal.maximum is None:
+        return low, high
+    ends = sorted((limit - signal.offset) / signal.scale for limit in (signal.minimum, signal.maximum))
+    return max(low, math.ceil(ends[0] - TINY)), min(high, math.floor(ends[1] + TINY))
+
+
+class Checker:
+    """Looks through one loaded file."""
+
+    def __init__(self, file: Path, text: str, database: Any) -> None:
+        self.file, self.database = file, database
+        self.lines = _lines(text)
+        self.ours: list[Message] = [m for m in database.messages if INVERTER not in m.senders]
+
+    def mistakes(self) -> Iterator[str]:
+        """Each reason not to use it."""
+        ids = Counter((m.frame_id, m.is_extended_frame) for m in self.database.messages)
+        for message in self.database.messages:
+            if ids[message.frame_id, message.is_extended_frame] > 1:
+                yield self.at(message, "another message has the same id")
+        for message in self.ours:
+            yield from self._message(message)
+        missing = [key for key in NEEDED if key not in self._carried()]
+        if missing:
+            yield f"{self.file}: lacks {', '.join(missing)}: an inverter must be told its limits"
+
+    def doubts(self) -> Iterator[str]:
+        """What can be used and was perhaps not meant."""
+        carried = self._carried()
+        for names in EXPECTED:
+            if not carried.intersection(names):
+                yield f"{self.file}: no signal {names[0]}: most inverters want to be told it"
+        for message in self.ours:
+            cycle = value_of(self.database, message, "GenMsgCycleTime", SLOWEST)
+            if cycle > SLOWEST and any(signal.name in NEEDED for signal in message.signals):
+                yield self.at(message, f"the limits are sent every {cycle} ms only, expected {SLOWEST} or less")
+        for name in self.database.dbc.attribute_definitions if self.database.dbc else ():
+            if name not in ATTRIBUTES and name not in OF_TOOLS:
+                near = get_close_matches(name, ATTRIBUTES, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                yield f"{self.file}: attribute {name}: there is none of that name, it is not used{hint}"
+
+    def at(self, message: Message, why: str, signal: Signal | None = None) -> str:
+        """`why`, with the place in the file."""
+        line = self.lines.get((message.name, signal.name if signal else ""))
+        place = f"message {message.name} (0x{message.frame_id:X})" + (f": signal {signal.name}" if signal else "")
+        return f"{self.file}{f':{line}' if line else ''}: {place}: {why}"
+
+    def _carried(self) -> set[str]:
+        return {signal.name for message in self.ours for signal in message.signals}
+
+    def _message(self, message: Message) -> Iterator[str]:
+        if message.is_multiplexed() or message.length > 8 or (not message.signals and message.length):
+            yield self.at(message, "expected plain signals in at most 8 bytes")
+            return
+        for why in wrong_values(self.database, message):
+            yield self.at(message, why)
+        taken: dict[int, str] = {}
+        for signal in message.signals:
+            for why in (*self._place(message, signal, taken), *self._signal(signal)):
+                yield self.at(message, why, signal)
+
+    def _place(self, message: Message, signal: Signal, taken: dict[int, str]) -> Iterator[str]:
+        bits = _bits(signal)
+        if not bits or max(bits) >= 8 * message.length or min(bits) < 0:
+            yield f"does not fit into the {message.length} bytes of its message"
+        if others := sorted({taken[bit] for bit in bits if bit in taken}):
+            yield f"shares bits with {', '.join(others)}"
+        taken.update(dict.fromkeys(bits, signal.name))
+
+    def _signal(self, signal: Signal) -> Iterator[str]:
+        group = str(value_of(self.database, signal, "FlagGroup", ""))
+        coding = coding_of(self.database, signal)
+        if signal.name not in KINDS and not group and coding != "constant":
+            yield f"no value of that name; {suggest(signal.name, KINDS)}"
+        if signal.is_float or not signal.scale:
+            yield "expected whole numbers, each worth more than 0"
+        if coding in ("text", "hex_version") and (signal.length % 8 or start_bit(signal) % 8):
+            yield "expected texts of whole bytes"
+        elif coding == "hex_version" and signal.length != 16:
+            yield "expected a version of two bytes"
+        yield from wrong_values(self.database, signal)
+        yield from self._raws(signal)
+        if group and not _is_group(group):
+            yield f"FlagGroup is {group!r}, expected as flags_35a.alarm.contactor, or .warning."
+
+    def _raws(self, signal: Signal) -> Iterator[str]:
+        low, high = raw_bounds(signal)
+        for name in ("GenSigStartValue", "Raised"):
+            value = value_of(self.database, signal, name, 0)
+            if isinstance(value, int | float) and not low <= value <= high:
+                yield f"{name} is {value}, its bits hold {low} to {high}"
+        if signal.scale and (ends := raw_range(signal))[0] > ends[1]:
+            yield f"of its range {signal.minimum} to {signal.maximum} its bits hold nothing"
+        default = str(value_of(self.database, signal, "Default", ""))
+        if default and KINDS.get(signal.name) in ("number", "flag") and not re.fullmatch(r"-?\d+(\.\d+)?", default):
+            yield f"Default is {default!r}, expected a number"
+
+
+def _bits(signal: Signal) -> list[int]:
+    """Each of its bits: eight times the byte, and the bit from the least significant one."""
+    places = range(start_bit(signal), start_bit(signal) + signal.length)
+    return list(places) if signal.byte_order == "little_endian" else [p // 8 * 8 + 7 - p % 8 for p in places]
+
+
+def _is_group(group: str) -> bool:
+    name, _, rest = group.partition(".")
+    level, _, entry = rest.partition(".")
+    return KINDS.get(name) == "group" and level in LEVELS and bool(entry)
+
+
+def _lines(text: str) -> Mapping[tuple[str, str], int]:
+    """(message, signal or "") -> line of the file."""
+    found: dict[tuple[str, str], int] = {}
+    message = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if head := re.match(r"\s*(BO_|SG_)\s+(?:\d+\s+)?(\w+)", line):
+            message = head[2] if head[1] == "BO_" else message
+            found.setdefault((message, head[2] if head[1] == "SG_" else ""), number)
+    return found
