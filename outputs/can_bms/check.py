@@ -8,7 +8,8 @@ from typing import Final
 import can
 from can.interfaces import BACKENDS
 
-from gateway.model import GatewayError
+from gateway.model import ConfigError, GatewayError
+from outputs.can_bms import brand
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.keys import suggest
 from outputs.can_bms.settings import Settings
@@ -19,10 +20,7 @@ GIVEN: Final = ("self", "channel", "bitrate", "can_filters")  # what the gateway
 
 def problems(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """Each key that is wrong, and why."""
-    try:
-        load(settings.dialect, settings.dbc)
-    except GatewayError as problem:
-        yield ("dialect",) if settings.dbc is None else ("dbc",), str(problem)
+    yield from _spoken(settings)
     if settings.interface not in can.VALID_INTERFACES:
         hint = suggest(settings.interface, can.VALID_INTERFACES)
         yield ("interface",), f"python-can knows no {settings.interface!r}; {hint}"
@@ -32,6 +30,35 @@ def problems(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("channel",), "is empty, expected the name of the bus, as can0"
     elif settings.interface == "socketcan" and (len(settings.channel) > LONGEST or "/" in settings.channel):
         yield ("channel",), f"{settings.channel!r} is no network interface, expected one as `ip link` shows it: can0"
+
+
+def _spoken(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong with the inverter's file, the dialect, and the name under which the battery shows itself."""
+    try:
+        towards = brand.of(settings)
+    except ConfigError as problem:
+        yield ("inverter",), "; ".join(problem.problems)
+        return
+    try:
+        dialect = load(brand.dialect_of(settings, towards), settings.dbc)
+    except GatewayError as problem:
+        named = (
+            "dbc"
+            if settings.dbc is not None
+            else "dialect"
+            if settings.dialect or not settings.inverter
+            else "inverter"
+        )
+        yield (named,), str(problem)
+        return
+    shown = settings.manufacturer or towards.manufacturer or str(dialect.defaults.get("manufacturer", ""))
+    never = brand.load(dialect.name) if dialect.name in brand.names() else towards
+    if bad := towards.bad_name(shown) or never.bad_name(shown):
+        key = "manufacturer" if settings.manufacturer else "dialect" if settings.dialect else "inverter"
+        yield (
+            (key,),
+            f"the battery would call itself {shown!r}; this inverter changes limits of a {bad}, expected another name",
+        )
 
 
 def _missing(interface: str, channel: str) -> list[str]:
