@@ -195,6 +195,8 @@ def _merged(inverter: str, depth: int) -> tuple[Path, Document, dict[str, Any]]:
         raise ConfigError(f"{file}: {problem.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{file}: not UTF-8, save the file as UTF-8") from None
+    except ValueError as problem:
+        raise ConfigError(f"{str(file)!r}: no file name ({problem})") from None
     if not document.problems and not isinstance(document.data, dict):
         document.add((), "expected keys such as like: deye")
     _refuse(file, document)

@@ -97,7 +97,7 @@ class Inverter:
         """A, + = charging the battery, as the inverter measures it; None = it does not say."""
         reported = self._brand.current
         value = None if reported is None else self.reports(now).get(reported.signal)
-        if reported is None or value is None or abs(value) > CURRENT_MOST:
+        if reported is None or value is None or not abs(value) <= CURRENT_MOST:
             return None
         return -value if reported.charging == "negative" else value
 
