@@ -3,7 +3,8 @@
 An output's package holds `settings.py` (a pydantic model called Settings, importing nothing heavy; its property
 `exclusive` names the bus that no second gateway may use) and `build.py` with
 `build(settings, clock, commander, identity) -> Output`.  Where settings can be well-formed and still not work,
-`check.py` holds `problems(settings)`: keys and sentences, found without opening anything.
+`check.py` holds `problems(settings)`: keys and sentences, found without opening anything; `doubts.py` may hold
+`doubts(settings)`: "key: sentence", of what is allowed but perhaps not meant.
 """
 
 from collections.abc import Iterable
@@ -32,6 +33,13 @@ def problems(name: str, settings: Any) -> Iterable[tuple[tuple[str, ...], str]]:
     """
     module = f"{PACKAGES[name]}.check"
     found: Iterable[tuple[tuple[str, ...], str]] = import_module(module).problems(settings) if find_spec(module) else ()
+    return found
+
+
+def doubts(name: str, settings: Any) -> Iterable[str]:
+    """What of one output's settings is perhaps not meant: "key: sentence", below the output."""
+    module = f"{PACKAGES[name.partition(':')[0]]}.doubts"
+    found: Iterable[str] = import_module(module).doubts(settings) if find_spec(module) else ()
     return found
 
 

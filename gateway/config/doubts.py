@@ -7,6 +7,7 @@ from typing import Any, Final
 from gateway.config.parts import missing_parts
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed, port_kind
 from gateway.limits.checks import doubts as limit_doubts
+from outputs import registry
 
 NETWORK: Final = Path("/sys/class/net")  # Linux: one entry for each network interface
 SERIAL: Final = ("/dev/serial/by-id/*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*")
@@ -19,6 +20,7 @@ def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
     """One sentence for each thing that looks unintended; each begins with the key it is about."""
     catalogue = catalogue or installed()
     found = [*missing_parts(settings), *_outputs(settings), *_bank(settings), *_socket(settings)]
+    found += [f"outputs.{name}.{text}" for name, own in settings.outputs.items() for text in registry.doubts(name, own)]
     found += limit_doubts(settings.limits)
     for battery in settings.batteries:
         found += [*_battery(battery, catalogue), *_soc(battery, settings, catalogue)]

@@ -21,19 +21,19 @@ from cantools.database.can import Message
 
 import dbc
 from outputs.can_bms.brand import Brand
-from outputs.can_bms.dbc_file import INVERTER
 
 log = logging.getLogger("bms_gateway.can_bms")
 
+SENDER: Final = "Inverter"  # node of the messages that it sends
 NEVER: Final = "never heard"
 ANSWERING: Final = "answering"
-CURRENT_MOST: Final = 5000.0  # A; what is beyond is no current
+CURRENT_MOST: Final = 3000.0  # A; what is beyond is no current: SMA marks "not valid" by -3276.8
 
 
 def messages_of(dialect: str, file: Path | None) -> list[Message]:
     """What the inverter sends, by the DBC of a dialect that was loaded before; without those that say nothing."""
     database: Any = cantools.database.load_file(str(file or dbc.path(dialect)), database_format="dbc")
-    return [m for m in database.messages if INVERTER in m.senders and m.signals and not m.is_multiplexed()]
+    return [m for m in database.messages if SENDER in m.senders and m.signals and not m.is_multiplexed()]
 
 
 class Inverter:
