@@ -31,9 +31,9 @@ class _Part(BaseModel):
 class Descent(_Part):
     """How the charge voltage limit comes down below the battery's voltage."""
 
-    step: float = Field(default=0.1, ge=0.05, le=5.0, description="V at a time", json_schema_extra={"unit": "V"})
+    step: float = Field(default=0.1, ge=0.05, le=5.0, description="at a time", json_schema_extra={"unit": "V"})
     every: float = Field(
-        default=180.0, ge=1.0, le=3600.0, description="s between two steps", json_schema_extra={"unit": "s"}
+        default=180.0, ge=1.0, le=3600.0, description="between two steps", json_schema_extra={"unit": "s"}
     )
 
 
@@ -44,43 +44,49 @@ class Quirks(_Part):
         default=0.0,
         ge=0.0,
         le=1.0,
-        description="sent where less is allowed, 0 A included",
+        description="sent where less is allowed, 0 A included, for an inverter that ignores less",
         json_schema_extra={"unit": "A"},
     )
     least_discharge_current: float = Field(
         default=0.0,
         ge=0.0,
         le=1.0,
-        description="sent where less is allowed, 0 A included",
+        description="sent where less is allowed, 0 A included, for an inverter that ignores less",
         json_schema_extra={"unit": "A"},
     )
-    lower_slowly: Descent | None = Field(
-        default=None, description="the charge voltage limit comes down below the battery's"
-    )
+    lower_slowly: Descent | None = Field(default=None, description="null = at once, as decided")
     not_below_battery_when_stopped: bool = Field(
         default=False, description="while charging is stopped the charge voltage limit stays at the battery's voltage"
     )
     soc_until_full: int | None = Field(
-        default=None, ge=50, le=99, description="highest SoC until declared full", json_schema_extra={"unit": "%"}
+        default=None,
+        ge=50,
+        le=99,
+        description="highest SoC until the battery is declared full",
+        json_schema_extra={"unit": "%"},
     )
     alarms: Literal["raised", "when_cut"] = Field(
-        default="raised", description="when_cut: alarms are warnings while current may flow"
+        default="raised", description="raised, or when_cut: alarms are warnings while current may flow"
     )
     force_charge: tuple[Literal[1, 2], ...] = Field(
-        default=(1, 2), description="bits that ask for a charge from the grid"
+        default=(1, 2), description="which of the two bits ask for a charge from the grid; [] = none"
     )
 
 
 class KeepAlive(_Part):
     """What the inverter sends."""
 
-    ids: tuple[Id, ...] = Field(default=(0x305,), description="ids; standard and 29-bit ones both count")
-    sent: bool | None = Field(default=None, description="false = it is known to send none; left out = not known")
+    ids: tuple[Id, ...] = Field(
+        default=(0x305,), description="CAN ids, such as 0x305; standard and 29-bit frames both count"
+    )
+    sent: bool | None = Field(
+        default=None, description="true or false = it is known to send them, or not; left out = not known"
+    )
     time_out: float = Field(
         default=10.0,
         ge=2.0,
         le=3600.0,
-        description="s after which it counts as silent",
+        description="after which it counts as silent",
         json_schema_extra={"unit": "s"},
     )
 
@@ -88,32 +94,34 @@ class KeepAlive(_Part):
 class Reported(_Part):
     """Where the inverter's frames say which current flows."""
 
-    signal: str = Field(description="of a message that the DBC has from the node Inverter")
-    charging: Literal["positive", "negative"] = Field(default="positive", description="its sign while charging")
+    signal: str = Field(description="which signal of the DBC's messages from the node Inverter is the battery current")
+    charging: Literal["positive", "negative"] = Field(
+        default="positive", description="its sign while charging: positive, negative"
+    )
 
 
 class Order(_Part):
     """A byte with which the inverter asks for something."""
 
-    id: Id
-    byte: int = Field(default=0, ge=0, le=7)
-    value: int = Field(default=1, ge=0, le=255)
-    says: str
+    id: int = Field(ge=0, le=0x1FFFFFFF, description="CAN id")
+    byte: int = Field(default=0, ge=0, le=7, description="which byte, from 0")
+    value: int = Field(default=1, ge=0, le=255, description="of that byte")
+    says: str = Field(description="what it wants")
 
 
 class Cable(_Part):
     """Socket and pins at the inverter."""
 
-    socket: str
-    pins: dict[str, str] = Field(description="pin: CAN_H, CAN_L, CAN_GND")
-    trust: Trust
+    socket: str = Field(description="kind and name of the socket")
+    pins: dict[str, str] = Field(description='such as {"4": CAN_H}')
+    trust: Trust = Field(description="what it rests on: recording, document, report")
 
 
 class Fact(_Part):
     """A sentence and what it rests on."""
 
-    says: str
-    trust: Trust
+    says: str = Field(description="a sentence")
+    trust: Trust = Field(description="what it rests on: recording, document, report")
 
 
 class Brand(_Part):
@@ -122,23 +130,27 @@ class Brand(_Part):
     title: str = Field(default="", description="makers and models")
     dialect: str = Field(default=DIALECT, description="what it reads, of those that `dbc/` has")
     also_reads: tuple[str, ...] = Field(default=(), description="other dialects that it can be set to")
-    dlc: Literal["8", "native"] = Field(default="8", description="length of the frames")
+    dlc: Literal["8", "native"] = Field(default="8", description="length of the frames: 8, native")
     manufacturer: str | None = Field(
-        default=None, pattern=r"^[ -~]{1,16}$", description="name; left out = the dialect's"
+        default=None, pattern=r"^[ -~]{1,16}$", description="name of the battery; left out = the dialect's"
     )
     known_names: tuple[str, ...] = Field(default=(), description="beginnings of names that the inverter knows")
-    never_named: tuple[str, ...] = Field(default=(), description="names that make the inverter change the limits")
+    never_named: tuple[str, ...] = Field(
+        default=(), description="names for which the inverter would change the limits: refused"
+    )
     quirks: Quirks = Quirks()
     keepalive: KeepAlive = KeepAlive()
     current: Reported | None = None
-    orders: tuple[Order, ...] = ()
+    orders: tuple[Order, ...] = Field(default=(), description="a list")
     time_out: float | None = Field(
         default=None, gt=0, description="after which the inverter itself acts", json_schema_extra={"unit": "s"}
     )
     setting: str = Field(default="", description="what to set on the inverter")
     cable: Cable | None = None
-    standing: Trust = Field(default="report", description="what it rests on that this works")
-    facts: tuple[Fact, ...] = ()
+    standing: Trust = Field(
+        default="report", description="what it rests on that this works: recording, document, report"
+    )
+    facts: tuple[Fact, ...] = Field(default=(), description="a list")
 
     def bad_name(self, name: str) -> str:
         """Which of the names that must not be used `name` holds; "" = none."""

@@ -23,7 +23,12 @@ def run(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("page", "words"), [("docs/drivers.md", "drivers --markdown"), ("docs/settings.md", "check --settings")]
+    ("page", "words"),
+    [
+        ("docs/drivers.md", "drivers --markdown"),
+        ("docs/inverters.md", "inverters --markdown"),
+        ("docs/settings.md", "check --settings"),
+    ],
 )
 def test_generated_page_is_what_its_command_prints(page: str, words: str) -> None:
     same = run(*words.split()).stdout == (ROOT / page).read_text()
@@ -39,6 +44,15 @@ def test_drivers_as_json() -> None:
     assert rows["daly"]["features"]["Disable balancing via driver on BMS"] is False
     assert rows["jk_pb"]["daisy_chain"] is True
     assert "set soc" in rows["jbd"]["unseen"]
+
+
+def test_inverters_as_json_and_in_words() -> None:
+    brands = json.loads(run("inverters", "--json").stdout)
+    assert brands["sma"]["cable"]["pins"]["4"] == "CAN_H"
+    assert brands["solark"]["quirks"]["lower_slowly"] == {"step": 0.1, "every": 180.0}
+    words = run("inverters").stdout
+    assert all(f"{name}  {brand['title']}  ({brand['dialect']};" in words for name, brand in brands.items())
+    assert "SoC at most 99 % until the battery is declared full" in words
 
 
 def test_features_are_the_same_rows_in_the_page_and_in_json() -> None:
