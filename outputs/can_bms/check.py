@@ -42,23 +42,23 @@ def _spoken(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     try:
         dialect = load(brand.dialect_of(settings, towards), settings.dbc)
     except GatewayError as problem:
-        named = (
-            "dbc"
-            if settings.dbc is not None
-            else "dialect"
-            if settings.dialect or not settings.inverter
-            else "inverter"
-        )
-        yield (named,), str(problem)
+        yield (_chosen_by(settings),), str(problem)
         return
     shown = settings.manufacturer or towards.manufacturer or str(dialect.defaults.get("manufacturer", ""))
     never = brand.load(dialect.name) if dialect.name in brand.names() else towards
     if bad := towards.bad_name(shown) or never.bad_name(shown):
-        key = "manufacturer" if settings.manufacturer else "dialect" if settings.dialect else "inverter"
-        yield (
-            (key,),
-            f"the battery would call itself {shown!r}; this inverter changes limits of a {bad}, expected another name",
+        key = "manufacturer" if settings.manufacturer else _chosen_by(settings)
+        text = (
+            f"the battery would call itself {shown!r}; this inverter changes limits of a {bad}, expected another name"
         )
+        yield (key,), text
+
+
+def _chosen_by(settings: Settings) -> str:
+    """The key that says which dialect is spoken."""
+    if settings.dbc is not None:
+        return "dbc"
+    return "inverter" if settings.inverter and not settings.dialect else "dialect"
 
 
 def _missing(interface: str, channel: str) -> list[str]:

@@ -32,7 +32,7 @@ CURRENT_MOST: Final = 3000.0  # A; what is beyond is no current: SMA marks "not 
 
 def messages_of(dialect: str, file: Path | None) -> list[Message]:
     """What the inverter sends, by the DBC of a dialect that was loaded before; without those that say nothing."""
-    database: Any = cantools.database.load_file(str(file or dbc.path(dialect)), database_format="dbc")
+    database: Any = cantools.database.load_file(str(file or dbc.path(dialect)), database_format="dbc", strict=False)
     return [m for m in database.messages if SENDER in m.senders and m.signals and not m.is_multiplexed()]
 
 

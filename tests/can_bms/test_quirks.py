@@ -97,7 +97,7 @@ def test_the_soc_waits_at_98_until_the_battery_is_declared_full(mode: str, soc: 
 
 def test_an_sma_is_told_alarms_as_warnings_while_current_may_flow() -> None:
     sma = brand.load("sma").quirks
-    raised = {"high_cell_voltage": 2, "high_charge_temperature": 2, "internal_failure": 2, "low_temperature": 1}
+    raised = {"high_voltage": 2, "high_charge_temperature": 2, "internal_failure": 2, "low_temperature": 1}
     values = told(sma, alarms=raised, ccl=0.0)
     assert not any(values.get(key) for key in KINDS if key.startswith("p_") or key.endswith("_alarm"))
     assert values["a_high_voltage"] and values["high_charge_temperature_warning"] and values["a_low_temperature"]
