@@ -133,7 +133,7 @@ class CanOutput:
             "other_bms_frames": self._others.frames,
             "clamped": list(self._clamped),
             "not_known": list(self._unsaid),
-            "otherwise": [asdict(change) for change in self._shaper.changes],
+            "otherwise": [] if self._silent else [asdict(change) for change in self._shaper.changes],
             "last_frames": [str(frame) for frame in self._frames],
         }
 

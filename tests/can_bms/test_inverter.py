@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests import make
 from tests.can_bms.inverter import feeding, until
 
 SMA = """ SG_ inverter_voltage : 0|16@1+ (0.1,0) [0|0] "V" Battery
@@ -150,6 +151,25 @@ def test_a_luxpower_that_asks_for_a_shut_down_is_reported(tmp_path: Path, caplog
     assert len([line for line in caplog.messages if "shut the battery down" in line]) == 1
 
 
+@pytest.mark.parametrize(
+    ("settings", "name", "length"),
+    [({}, "ACME", 4), ({"manufacturer": "MINE"}, "MINE", 4), ({"dlc": "8", "manufacturer": "MINE"}, "MINE", 8)],
+)
+def test_gateway_yaml_wins_over_the_brand(settings: dict[str, Any], name: str, length: int, tmp_path: Path) -> None:
+    brand = mine(tmp_path, "dialect: sma\nmanufacturer: ACME\ndlc: native\n")
+
+    async def scenario() -> None:
+        async with feeding(tmp_path, inverter=brand, **settings) as inverter:
+            inverter.publish()
+            assert (await inverter.hears())["manufacturer"] == name
+            await inverter.hears()
+            inverter.drain()
+            await asyncio.sleep(0.1)
+            assert {len(frame.data) for frame in inverter.drain() if frame.arbitration_id == 0x355} == {length}
+
+    asyncio.run(scenario())
+
+
 def test_what_is_sent_otherwise_than_decided_is_told(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with feeding(tmp_path, inverter="sofar", silence_after=None) as inverter:
@@ -162,5 +182,10 @@ def test_what_is_sent_otherwise_than_decided_is_told(tmp_path: Path) -> None:
                 "key": "charge_current_limit", "decided": 0.0, "sent": 0.1, "why": "this inverter ignores less"
             }  # fmt: skip
             assert inverter.status["towards"] == "sofar"
+        async with feeding(tmp_path, inverter="sofar", silence_after=0.0) as inverter:
+            inverter.publish(decision=make.decision(ccl=0.0))
+            assert await inverter.hears() and inverter.status["otherwise"]
+            inverter.now += 600.0
+            assert await inverter.hears() == {} and inverter.status["otherwise"] == []
 
     asyncio.run(scenario())
