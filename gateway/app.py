@@ -274,7 +274,7 @@ class Gateway:
         external = self.plan.external.values() if self.plan.external is not None else None
         bank = aggregate(states, complete=self._complete, external=external, difference=difference)
         floor = self.plan.floor.soc() if self.plan.floor is not None else None
-        return bank if floor is None else replace(bank, discharge_floor=floor)
+        return replace(bank, discharge_floor=floor, inverter_currents=self._outlets.reported_currents())
 
     def _doubt(self, states: Sequence[BatteryState]) -> None:
         """Say once what is doubtful between the settings and a pack that answers, or its BMS's own protection."""

@@ -79,6 +79,11 @@ def explain_lines(state: Json) -> Iterable[str]:
         yield ""
         yield "waiting for"
         yield from (f"  {line}" for line in decision["waiting"])
+    for name, output in state.get("outputs", {}).items():
+        if output.get("otherwise"):
+            yield ""
+            yield f"output {name}"
+            yield from _otherwise(output)
 
 
 def reason_lines(decision: Json) -> Iterable[str]:
@@ -88,6 +93,27 @@ def reason_lines(decision: Json) -> Iterable[str]:
         for cap in _together(binding(caps)):
             lifting = _lifting(name, unit, cap, caps)
             yield f"  {name} {number(decision[key], unit)} by {_said(cap)}" + (f"; {lifting}" if lifting else "")
+
+
+def inverter_lines(output: Json) -> Iterable[str]:
+    """What an output knows of its inverter, and what it tells it otherwise than decided."""
+    if "inverter" in output:
+        said = output["inverter_reports"].items()
+        reports = ", ".join(f"{key.removeprefix('inverter_')} {value:g}" for key, value in said)
+        yield f"  inverter {output['towards']}: {output['inverter']}".replace(" :", ":") + (
+            f"; {reports}" if reports else ""
+        )
+    yield from _otherwise(output)
+
+
+def _otherwise(output: Json) -> Iterable[str]:
+    for change in output.get("otherwise", ()):
+        what = change["key"].replace("_", " ")
+        yield f"  {what}: {_told(change['sent'])} is sent, decided {_told(change['decided'])}; {change['why']}"
+
+
+def _told(value: object) -> str:
+    return "nothing" if value is None else f"{value:.10g}" if isinstance(value, int | float) else str(value)
 
 
 def _cap_lines(name: str, unit: str, caps: Sequence[Json]) -> Iterable[str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gateway.model import GatewayError, Snapshot
 from gateway.supervise import Supervisor, words
-from outputs.output import Output
+from outputs.output import Output, Reporter
 
 log = logging.getLogger("bms_gateway")
 
@@ -48,9 +48,19 @@ class Outlets:
             with self._supervisors[name].trying(partial(self._failed, name, "publish")):
                 output.publish(snapshot)
 
+    def reported_currents(self) -> tuple[float, ...]:
+        """A, + = charging, of each inverter that says it."""
+        found = [self._reported(name, output) for name, output in self._outputs.items() if isinstance(output, Reporter)]
+        return tuple(amps for amps in found if amps is not None)
+
     def status(self) -> dict[str, dict[str, Any]]:
         """What each says of itself; a defect of ours comes before its own problem."""
         return {name: self._status(name, output) for name, output in self._outputs.items()}
+
+    def _reported(self, name: str, output: Reporter) -> float | None:
+        with self._supervisors[name].trying():
+            return output.reported_current()
+        return None
 
     def _status(self, name: str, output: Output) -> dict[str, Any]:
         status: dict[str, Any] = {"connected": False}

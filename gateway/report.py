@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from gateway.explain import number, reason_lines
+from gateway.explain import inverter_lines, number, reason_lines
 from gateway.model import BankState, BatteryState, Cap, Decision, External, Extreme, Life, Reading, Snapshot
 
 Json = dict[str, Any]
@@ -103,6 +103,7 @@ def status_lines(state: Json) -> Iterable[str]:
     for name, output in state.get("outputs", {}).items():
         problem = f", {output['problem']}" if output.get("problem") else ""
         yield f"output {name}: {'connected' if output.get('connected') else 'not connected'}{problem}"
+        yield from inverter_lines(output)
     if dropped := state.get("service", {}).get("log_lines_dropped"):
         yield f"log: {dropped} lines dropped, they could not be written in time"
 

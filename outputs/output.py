@@ -9,7 +9,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.model import Command, Outcome, Snapshot
 
@@ -34,3 +34,11 @@ class Output(Protocol):
 
     def status(self) -> Mapping[str, object]:
         """For `status` and the live view: {"connected": bool, "problem": str, counters...}."""
+
+
+@runtime_checkable
+class Reporter(Protocol):
+    """An output that also hears how its inverter measures the current."""
+
+    def reported_current(self) -> float | None:
+        """A, + = charging the battery; None = the inverter does not say, or has not said it lately."""

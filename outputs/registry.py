@@ -3,8 +3,8 @@
 An output's package holds `settings.py` (a pydantic model called Settings, importing nothing heavy; its property
 `exclusive` names the bus that no second gateway may use) and `build.py` with
 `build(settings, clock, commander, identity) -> Output`.  Where settings can be well-formed and still not work,
-`check.py` holds `problems(settings)` and perhaps `doubts(settings)`: keys and sentences, found without opening
-anything.
+`check.py` holds `problems(settings)`: keys and sentences, found without opening anything; `doubts.py` may hold
+`doubts(settings)`: "key: sentence", of what is allowed but perhaps not meant.
 """
 
 from collections.abc import Iterable, Mapping
@@ -48,11 +48,10 @@ def problems(name: str, settings: Any) -> Iterable[tuple[tuple[str, ...], str]]:
     return found
 
 
-def doubts(name: str, settings: Any) -> Iterable[tuple[tuple[str, ...], str]]:
-    """What of one output's settings was perhaps not meant, though it can be used: the key below the output, and why."""
-    module = f"{PACKAGES[kind(name)]}.check"
-    ask = getattr(import_module(module), "doubts", None) if find_spec(module) and not missing_library(name) else None
-    found: Iterable[tuple[tuple[str, ...], str]] = ask(settings) if ask else ()
+def doubts(name: str, settings: Any) -> Iterable[str]:
+    """What of one output's settings is perhaps not meant: "key: sentence", below the output."""
+    module = f"{PACKAGES[kind(name)]}.doubts"
+    found: Iterable[str] = import_module(module).doubts(settings) if find_spec(module) else ()
     return found
 
 

@@ -9,6 +9,7 @@ import click
 
 from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Driver
+from gateway.cli.markdown import table as _table
 from gateway.cli.skeleton import skeleton
 from gateway.model import Reading
 from gateway.model.command import ACTIONS
@@ -150,13 +151,6 @@ def _settings(entry: dict[str, Any]) -> Iterator[str]:
     yield ""
     options = entry["options"].items()
     yield from _table(("key", "default", ""), ((f"`{name}`", str(o["default"]), o["help"]) for name, o in options))
-
-
-def _table(head: tuple[str, ...], lines: Iterator[tuple[str, ...]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield "|---" * len(head) + "|"
-    for line in lines:
-        yield f"| {' | '.join(line)} |"
 
 
 def _name(entry: dict[str, Any]) -> str:

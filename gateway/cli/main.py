@@ -20,6 +20,7 @@ COMMANDS: Final = {  # name: (module, one line for --help)
     "explain": ("explain", "Ask the running gateway why the limits are what they are."),
     "command": ("command", "Switch charging, discharging or balancing, or set the SoC of a battery."),
     "drivers": ("drivers", "List the BMSs that can be read, and what each provides."),
+    "inverters": ("inverters", "List the brands of inverters, and what each is told otherwise."),
     "decode": ("decode", "Run a driver on a recording and print the Reading."),
     "scan": ("scan", "Find BMSs on the ports offered; prints the yaml to paste."),
     "record": ("record", "Write a recording from a device: a bug report that is a test."),

@@ -21,6 +21,7 @@ def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
     """One sentence for each thing that looks unintended; each begins with the key it is about."""
     catalogue = catalogue or installed()
     found = [*missing_parts(settings), *_outputs(settings), *_bank(settings), *_socket(settings)]
+    found += [f"outputs.{name}.{text}" for name, own in settings.outputs.items() for text in registry.doubts(name, own)]
     found += limit_doubts(settings.limits)
     for battery in settings.batteries:
         found += [*_battery(battery, catalogue), *_soc(battery, settings, catalogue)]
@@ -32,9 +33,6 @@ def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
 def _outputs(settings: Settings) -> Iterator[str]:
     if not settings.outputs:
         yield "outputs: none is configured, so the gateway tells nobody; expected can_bms or venus_dbus"
-    for name, output in settings.outputs.items():
-        for key, text in registry.doubts(name, output):
-            yield f"outputs.{'.'.join((name, *key))}: {text}"
     for name, inverter in of_kind("can_bms", settings.outputs).items():
         if inverter.silence_after == 0:
             yield f"outputs.{name}.silence_after: 0 s, so after a loss the inverter is not told 0 A, it hears nothing"

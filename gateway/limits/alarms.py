@@ -29,7 +29,8 @@ def published(
     memory, level = imbalance(memory, packs, current, settings)
     if level:
         raised["cell_imbalance"] = max(level, raised.get("cell_imbalance", 0))
-    memory, disobeyed = obedience(memory, current, *limits, settings)
+    flowing = [*([] if current is None else [current]), *bank.inverter_currents]
+    memory, disobeyed = obedience(memory, flowing, *limits, settings)
     for name, more in disobeyed.items():
         raised[name] = max(more, raised.get(name, 0))
     raised["bms_cable"] = max(cable(packs, bank, settings), raised.get("bms_cable", 0))
@@ -82,18 +83,19 @@ def imbalance(
 
 
 def obedience(
-    memory: Memory, current: float | None, ccl: float, dcl: float, settings: LimitSettings
+    memory: Memory, currents: Sequence[float], ccl: float, dcl: float, settings: LimitSettings
 ) -> tuple[Memory, dict[str, int]]:
     """An alarm when the inverter takes or gives more than it may, for a while (off by default).
 
+    `currents` [A, + = charging]: what the batteries measure and what an inverter reports, as far as known.
     A limit of 0 A tolerates 1 A: no inverter measures better.
     """
     setting, now = settings.obey_check, memory.now
-    if not setting.enabled or current is None:
+    if not setting.enabled or not currents:
         return memory, {}
     margin = 1 + setting.margin_fraction
-    too_much = current > max(ccl * margin, 1.0)
-    too_little = -current > max(dcl * margin, 1.0)
+    too_much = max(currents) > max(ccl * margin, 1.0)
+    too_little = -min(currents) > max(dcl * margin, 1.0)
     charge = (now if memory.over_charge_since is None else memory.over_charge_since) if too_much else None
     discharge = (now if memory.over_discharge_since is None else memory.over_discharge_since) if too_little else None
     raised = {

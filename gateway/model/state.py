@@ -95,6 +95,7 @@ class BankState:
     balancing: bool | None = None
     heating: bool | None = None
     external: External | None = None  # None = no such sensor is configured
+    inverter_currents: tuple[float, ...] = ()  # A, + = charging, as inverters report them; only for the obey check
     discharge_floor: float | None = None  # %, where somebody outside stops discharging; None = not known
     alarms: Mapping[str, int] = field(default_factory=dict)  # highest level per name of what the BMSs raise
     online: int = 0

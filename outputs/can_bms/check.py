@@ -3,14 +3,13 @@
 import importlib
 import inspect
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Final
 
 import can
 from can.interfaces import BACKENDS
 
-from gateway.model import GatewayError
-from outputs.can_bms import dbc_file
+from gateway.model import ConfigError, GatewayError
+from outputs.can_bms import brand
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.keys import suggest
 from outputs.can_bms.settings import Settings
@@ -21,12 +20,7 @@ GIVEN: Final = ("self", "channel", "bitrate", "can_filters")  # what the gateway
 
 def problems(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """Each key that is wrong, and why."""
-    key = ("dialect",) if settings.dbc is None else ("dbc",)
-    try:
-        why = load(settings.dialect, settings.dbc).mistaken(settings.manufacturer or "")
-        yield from [(("manufacturer",), why)] if why else []
-    except GatewayError as problem:
-        yield key, str(problem)
+    yield from _spoken(settings)
     if settings.interface not in can.VALID_INTERFACES:
         hint = suggest(settings.interface, can.VALID_INTERFACES)
         yield ("interface",), f"python-can knows no {settings.interface!r}; {hint}"
@@ -38,11 +32,28 @@ def problems(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("channel",), f"{settings.channel!r} is no network interface, expected one as `ip link` shows it: can0"
 
 
-def doubts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Each key that can be used and was perhaps not meant so, and why."""
+def _spoken(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong with the inverter's file, the dialect, and the name under which the battery shows itself."""
+    try:
+        towards = brand.of(settings)
+    except ConfigError as problem:
+        yield ("inverter",), "; ".join(problem.problems)
+        return
+    try:
+        dialect = load(brand.dialect_of(settings, towards), settings.dbc)
+    except GatewayError as problem:
+        yield (_chosen_by(settings),), str(problem)
+        return
+    shown = settings.manufacturer or towards.manufacturer or str(dialect.defaults.get("manufacturer", ""))
+    if why := dialect.mistaken(shown) or towards.mistaken(shown):
+        yield ("manufacturer" if settings.manufacturer else _chosen_by(settings),), f"{why}; expected another name"
+
+
+def _chosen_by(settings: Settings) -> str:
+    """The key that says which dialect is spoken."""
     if settings.dbc is not None:
-        with suppress(GatewayError):  # a file that is gone since it was found good is said when it is opened
-            yield from ((("dbc",), text) for text in dbc_file.doubts(settings.dbc))
+        return "dbc"
+    return "inverter" if settings.inverter and not settings.dialect else "dialect"
 
 
 def _missing(interface: str, channel: str) -> list[str]:

@@ -6,11 +6,14 @@
     normal     otherwise                                          what was decided
     safe       the BMS is lost and limits are blocked, or the     0 A both ways, enables cleared, system error and
                Snapshot is past its deadline (a hanging gateway)  communication alarm; measurements as last known
-               or what must be sent is not known any more
+               or what must be sent is not known any more,
+               or the inverter is not heard (if so required)
     silent     safe for longer than `silence_after`               nothing: the inverter raises its own alarm
 
 What must be sent (`keys.REQUIRED`) is repeated as last known for a minute while a BMS answers, then the state is safe:
 live limits beside a SoC of yesterday mislead.  While no BMS answers, limits.md 8.2 bounds how long the limits stand.
+For an inverter that is not heard the safe state lasts: some answer only what they hear.
+What goes out, in every state, is shaped by the quirks of the brand (`quirks`).
 Beats are absolute deadlines, so the period does not drift; a beat that was missed is not made up for.
 Sheet: limits.md section 8.2, can-inverter-protocols.md sections 10 and 11.
 """
@@ -20,16 +23,20 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Final
 
 import can
 
 from gateway.model import GatewayError, Health, Snapshot
 from gateway.supervise import Supervisor, words
+from outputs.can_bms.brand import ANY, Brand
 from outputs.can_bms.bus import Bus
 from outputs.can_bms.dialect import Dialect, Frame
+from outputs.can_bms.inverter import Inverter
 from outputs.can_bms.keys import REQUIRED, Value
 from outputs.can_bms.others import Others
+from outputs.can_bms.quirks import Shaper
 from outputs.can_bms.settings import Settings
 from outputs.can_bms.values import safe, values_of
 from outputs.output import Clock
@@ -46,9 +53,20 @@ class CanOutput:
 
     name = "can_bms"
 
-    def __init__(self, settings: Settings, dialect: Dialect, bus: Bus, others: Others, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        dialect: Dialect,
+        bus: Bus,
+        others: Others,
+        clock: Clock,
+        brand: Brand = ANY,
+        inverter: Inverter | None = None,
+    ) -> None:
         self._settings, self._dialect, self._bus, self._clock = settings, dialect, bus, clock
-        self._others = others
+        self._brand, self._others = brand, others
+        self._inverter = inverter or Inverter(bus.name, brand, dialect.keep_alive)
+        self._shaper = Shaper(brand.quirks, dialect.keys)
         bus.heard, bus.sent = self._heard, self._went
         self._supervisor = Supervisor(bus.name)
         self._snapshot: Snapshot | None = None
@@ -57,7 +75,6 @@ class CanOutput:
         self._beat = 0
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._keep_alive_at: float | None = None
         self._safe = ""  # why 0 A is sent; "" = what was decided is
         self._silent = WAITING  # why nothing is sent; "" = frames go out
         self._clamped: tuple[str, ...] = ()
@@ -95,8 +112,9 @@ class CanOutput:
         count = self._bus.counters
         return {
             "connected": self._bus.connected,
-            "problem": self._bus.problem or self._others.problem or self._silent or self._safe or self._clamping(),
+            "problem": self._problem(now),
             "dialect": self._dialect.name,
+            "towards": self._settings.inverter or "",
             "bus": self._bus.name,
             "silent": bool(self._silent),
             "silent_reason": self._silent,
@@ -108,14 +126,26 @@ class CanOutput:
             "opened": count.reopened,
             "rate": self._rate(time.monotonic()),
             "longest_gap": round(self._longest_gap, 4),
-            "keepalive_age": None if self._keep_alive_at is None else round(now - self._keep_alive_at, 1),
+            "keepalive_age": None if self._inverter.heard_at is None else round(now - self._inverter.heard_at, 1),
+            "inverter": self._inverter.state(now),
+            "inverter_reports": self._inverter.reports(now),
+            "inverter_asks": self._inverter.asks(now),
             "other_bms": self._others.seen,
             "other_bms_frames": self._others.frames,
             "clamped": list(self._clamped),
             "clamps": self._clamps,
             "not_known": list(self._unsaid),
+            "otherwise": [] if self._silent else [asdict(change) for change in self._shaper.changes],
             "last_frames": [str(frame) for frame in self._frames],
         }
+
+    def reported_current(self) -> float | None:
+        """A, + = charging, as the inverter measures it."""
+        return self._inverter.current(self._clock())
+
+    def _problem(self, now: float) -> str:
+        first = self._bus.problem or self._others.problem or self._silent or self._safe
+        return first or self._inverter.problem(now) or self._clamping()
 
     # ---- the timer
 
@@ -143,6 +173,7 @@ class CanOutput:
     def _beat_once(self, now: float) -> None:
         frames = self._what_to_send(now)
         taken = self._bus.beat(frames)
+        self._inverter.watch(now, told=taken and bool(frames))
         self._frames = frames if taken else []
         if self._frames:
             if log.isEnabledFor(logging.DEBUG):
@@ -161,8 +192,7 @@ class CanOutput:
     def _heard(self, messages: Sequence[can.Message]) -> None:
         """The bus: what was read on it."""
         now = self._clock()
-        if any(message.arbitration_id in self._dialect.keep_alive for message in messages):
-            self._keep_alive_at = now
+        self._inverter.look(messages, now)
         self._others.look(messages, now)
 
     # ---- what to say
@@ -177,19 +207,22 @@ class CanOutput:
         since, why = _lost(self._snapshot, now)
         if since is None:
             since, why = self._outdated(self._snapshot)
-        self._explain_safe_state(why)
-        if since is None:
-            return self._encoded(values)
-        if self._settings.silence_after is not None and now - since >= self._settings.silence_after:
-            return self._nothing(f"{why}; 0 A was sent for {self._settings.silence_after:g} s")
-        return self._encoded(safe(values, self._dialect.keys))
+        unheard = self._inverter.missing(now) if self._settings.keepalive == "require" else ""
+        self._explain_safe_state(why or unheard)
+        patience = self._settings.silence_after
+        if since is not None and patience is not None and now - since >= patience:
+            return self._nothing(f"{why}; 0 A was sent for {patience:g} s")
+        is_safe = since is not None or bool(unheard)
+        told = safe(values, self._dialect.keys) if is_safe else values
+        return self._encoded(self._shaper.shape(told, self._snapshot, now))
 
     def _values(self, snapshot: Snapshot) -> dict[str, Value]:
         """The Snapshot's values; what must be told and is not known any more stays as it was last known."""
         values = values_of(snapshot, self._dialect.keys)
         self._known.update((key, (snapshot.at, values[key])) for key in REQUIRED if key in values)
         known = {key: value for key, (_, value) in self._known.items()}
-        own: dict[str, Value] = {"manufacturer": self._settings.manufacturer} if self._settings.manufacturer else {}
+        name = self._settings.manufacturer or self._brand.manufacturer
+        own: dict[str, Value] = {"manufacturer": name} if name else {}
         return self._dialect.unmistakable({**self._dialect.defaults, **known, **values, **own})
 
     def _outdated(self, snapshot: Snapshot) -> tuple[float | None, str]:
@@ -207,7 +240,9 @@ class CanOutput:
         self._explain_stand_ins(values)
         clamped: list[str] = []
         try:
-            frames = self._dialect.encode(values, self._settings.dlc, beat=self._beat, clamped=clamped)
+            frames = self._dialect.encode(
+                values, self._settings.dlc or self._brand.dlc, beat=self._beat, clamped=clamped
+            )
         except GatewayError as problem:  # a value that is no number: it must not reach anybody
             return self._nothing(f"a defect: {problem}")
         if tuple(clamped) != self._clamped:

@@ -14,13 +14,27 @@ class Settings(BaseModel):
     interface: str = Field("virtual", description="kind of bus, as python-can calls it: socketcan, slcan, virtual")
     channel: str = Field("can0", description="the bus: can0, /dev/ttyACM0, ...")
     bitrate: int = Field(500_000, gt=0, le=1_000_000, description="bit/s; SocketCAN takes it from the interface")
-    dialect: str = Field("pylontech", description="what the inverter understands")
+    inverter: str | None = Field(
+        None,
+        description="its brand, as `bms-gateway inverters` lists them, or a file of your own (./mine.yaml): chooses "
+        "the dialect and what this brand needs otherwise",
+    )
+    dialect: str | None = Field(
+        None, description="what the inverter understands; default: that of the inverter, else pylontech"
+    )
     dbc: Path | None = Field(None, description="your own DBC file in place of a dialect that is shipped")
-    dlc: Literal["8", "native"] = Field("8", description="pad every frame to 8 bytes, or send its native length")
+    dlc: Literal["8", "native"] | None = Field(
+        None,
+        description="pad every frame to 8 bytes, or send its native length; default: that of the inverter, else 8",
+    )
     manufacturer: str | None = Field(
         None,
         pattern=r"^[ -~]{1,16}$",
-        description="name shown to the inverter; default: the dialect's (pylontech: PYLON)",
+        description="name shown to the inverter; default: that of the inverter or of the dialect (pylontech: PYLON)",
+    )
+    keepalive: Literal["report", "require"] = Field(
+        "report",
+        description="when nothing is heard of the inverter: report = say so; require = 0 A both ways until it answers",
     )
     silence_after: float | None = Field(
         60.0,

@@ -1,6 +1,7 @@
 """An inverter on a virtual bus: the real output feeds it, fifty beats a second, by a clock that the test moves."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -23,10 +24,11 @@ CYCLE = 20  # ms
 CHANNELS = count()
 
 
-def hurried(folder: Path, dialect: str = "pylontech") -> Path:
-    """The dialect's file with a cycle of 20 ms."""
+def hurried(folder: Path, dialect: str = "pylontech", says: str = "") -> Path:
+    """The dialect's file with a cycle of 20 ms, and signals that the inverter's 0x305 has."""
     file = folder / f"{dialect}.dbc"
-    file.write_text(dbc.path(dialect).read_text().replace(" 1000;", f" {CYCLE};"))
+    text = dbc.path(dialect).read_text().replace(" 1000;", f" {CYCLE};")
+    file.write_text(re.sub(r"(BO_ 773 .* Inverter\n)", rf"\1{says}", text))
     return file
 
 
@@ -77,10 +79,10 @@ def refused(command: object) -> Any:
 
 
 @asynccontextmanager
-async def feeding(folder: Path, **settings: Any) -> AsyncIterator[Inverter]:
-    """The output on a virtual bus of its own, and who listens there."""
+async def feeding(folder: Path, says: str = "", **settings: Any) -> AsyncIterator[Inverter]:
+    """The output on a virtual bus of its own, and who listens there; `says`: see `hurried`."""
     channel, found = f"inverter-{next(CHANNELS)}", []  # type: str, list[Inverter]
-    file = hurried(folder)
+    file = hurried(folder, says=says)
     output = build(
         Settings(interface="virtual", channel=channel, dbc=file, **settings), lambda: found[0].now, refused, "test"
     )

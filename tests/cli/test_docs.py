@@ -26,6 +26,7 @@ def run(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     ("page", "words"),
     [
         ("docs/drivers.md", "drivers --markdown"),
+        ("docs/inverters.md", "inverters --markdown"),
         ("docs/settings.md", "check --settings"),
         ("docs/not-known.md", "can dialects --markdown"),
     ],
@@ -44,6 +45,15 @@ def test_drivers_as_json() -> None:
     assert rows["daly"]["features"]["Disable balancing via driver on BMS"] is False
     assert rows["jk_pb"]["daisy_chain"] is True
     assert "set soc" in rows["jbd"]["unseen"]
+
+
+def test_inverters_as_json_and_in_words() -> None:
+    brands = json.loads(run("inverters", "--json").stdout)
+    assert brands["sma"]["cable"]["pins"]["4"] == "CAN_H"
+    assert brands["solark"]["quirks"]["lower_slowly"] == {"step": 0.1, "every": 180.0}
+    words = run("inverters").stdout
+    assert all(f"{name}  {brand['title']}  ({brand['dialect']};" in words for name, brand in brands.items())
+    assert "SoC at most 99 % until the battery is declared full" in words
 
 
 def test_features_are_the_same_rows_in_the_page_and_in_json() -> None:

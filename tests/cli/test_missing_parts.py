@@ -32,6 +32,7 @@ WORDS: Mapping[str, list[str]] = {
     "explain": ["--curves", "-c", "gateway.yaml", "--plot", "/dev/null"],
     "command": ["charge", "on", "--socket", "/nowhere/at/all"],
     "drivers": [],
+    "inverters": [],
     "decode": [str(VECTORS / "jbd/4s-sp04s034.json")],
     "scan": ["/nowhere"],
     "record": ["--driver", "jbd", "--port", "/nowhere", "--out", "/dev/null"],

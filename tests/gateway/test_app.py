@@ -99,6 +99,25 @@ def lived(made: Plan, seconds: float = 0.05, look: Callable[[Gateway], Any] = la
     return asyncio.run(run())
 
 
+# ---- what an inverter says of itself
+
+
+class Reporting(Witness):
+    """An output whose inverter says which current flows."""
+
+    def reported_current(self) -> float | None:
+        if self.fails == "report":
+            raise ZeroDivisionError("division by zero")
+        return {"a": 12.5, "b": None, "c": -3.0}[self.name]
+
+
+def test_the_currents_that_inverters_report_reach_the_limits() -> None:
+    outputs: dict[str, Witness] = {name: Reporting(name, []) for name in "abc"}
+    outputs["c"].fails, outputs["d"] = "report", Witness("d", [])
+    lived(plan(outputs=outputs))
+    assert outputs["d"].snapshots[-1].bank.inverter_currents == (12.5,)
+
+
 # ---- one output's defect is its own
 
 

@@ -144,3 +144,24 @@ def test_every_cap_is_shown_once(caps: list[Cap]) -> None:
 
 def binding_caps(caps: list[Cap]) -> list[Cap]:
     return [Cap(**cap) for cap in binding(plain(*caps))]
+
+
+def test_what_an_inverter_is_told_otherwise_is_shown_with_the_reason() -> None:
+    output = {
+        "connected": True, "problem": "", "towards": "deye", "inverter": "answering",
+        "inverter_reports": {"inverter_current": -10.0},
+        "otherwise": [
+            {"key": "charge_voltage_limit", "decided": 54.0, "sent": 55.2, "why": "only step by step"},
+            {"key": "p_over_voltage", "decided": None, "sent": 0, "why": "an alarm would stop the inverter"},
+        ],
+    }  # fmt: skip
+    expected = [
+        "  charge voltage limit: 55.2 is sent, decided 54; only step by step",
+        "  p over voltage: 0 is sent, decided nothing; an alarm would stop the inverter",
+    ]
+    found = {**state(CONFIG), "outputs": {"can_bms": output}}
+    assert list(explain_lines(found))[-3:] == ["output can_bms", *expected]
+    assert list(status_lines(found))[-3:] == ["  inverter deye: answering; current -10", *expected]
+    output |= {"towards": "", "inverter": "never heard", "inverter_reports": {}, "otherwise": []}
+    assert list(status_lines(found))[-1] == "  inverter: never heard"
+    assert list(explain_lines(found)) == list(explain_lines(state(CONFIG)))

@@ -68,6 +68,7 @@ class Play:
     wall: float = WALL
     complete: bool = True
     external: External | None = None
+    inverters: tuple[float, ...] = ()  # A, as they report
     difference: float | None = None  # V per 16 cells, by which members are judged; None = all are members
     decision: Decision | None = None
     standings: Standings = field(default_factory=dict)
@@ -107,7 +108,8 @@ class Play:
         states = [self._state(name) for name in self.batteries]
         if self.difference is not None:
             states, self.standings = join(states, self.standings, self.difference)
-        return aggregate(states, complete=self.complete, external=self.external, difference=self.difference or 1.0)
+        bank = aggregate(states, complete=self.complete, external=self.external, difference=self.difference or 1.0)
+        return replace(bank, inverter_currents=self.inverters)
 
     def _state(self, name: str) -> BatteryState:
         link = self.links[name]

@@ -69,6 +69,19 @@ def test_an_inverter_that_does_not_obey_raises_an_alarm_where_asked_for(current:
     assert raised == ({name} if name else set())
 
 
+@pytest.mark.parametrize(
+    ("reported", "name"),
+    [((60.0, -20.0), "high_charge_current"), ((0.0, -70.0), "high_discharge_current"), ((50.0,), "")],
+)
+def test_what_an_inverter_says_of_itself_is_held_against_the_limits_too(reported: tuple[float, ...], name: str) -> None:
+    for measured in (5.0, None):
+        play = Play(settings(obey_check={"enabled": True}), inverters=reported).set(current=measured)
+        play.look()
+        assert not any(play.run(59).alarms.values())
+        raised = {alarm for alarm, level in play.run(1).alarms.items() if level == 2}
+        assert raised == ({name} if name else set())
+
+
 def test_a_spike_is_no_disobedience() -> None:
     play = Play(settings(obey_check={"enabled": True})).set(current=80.0)
     play.run(50)
