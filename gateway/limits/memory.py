@@ -76,6 +76,7 @@ class Voltage:
     limited_at: float | None = None  # s, monotonic: last time a cell limited it
     base: float = 0.0  # V, at the end of the hold
     at: float | None = None  # s, monotonic, of the last evaluation
+    over_since: float | None = None  # s, monotonic: a cell clearly above its limit, and nothing lower told since
 
 
 @dataclass(frozen=True, slots=True)
