@@ -103,7 +103,10 @@ def begins(m: Moment) -> bool:
 
 
 def rebulks(m: Moment) -> bool:
-    """A2: in float, and the battery is no longer full, out of balance, or a SoC reset is due."""
+    """A2: in float, and the battery is no longer full, out of balance, or a SoC reset is due.
+
+    Cells that a full charge left apart are no reason for another one: only those that came together and drifted apart.
+    """
     rebulk, memory = m.settings.rebulk, m.memory
     apart = memory.rebulk_since is not None and m.now - memory.rebulk_since >= rebulk.debounce
     low_soc = bool(rebulk.soc) and m.facts.soc < (rebulk.soc or 0.0) and not memory.soc_unsettled
@@ -189,11 +192,13 @@ def _timers(m: Moment) -> Memory:
     m = replace(m, memory=memory)
     fallen = memory.absorbing_since is not None and m.fallen
     apart = apart_from is not None and m.facts.difference >= apart_from - EPS
+    together = not memory.allow_max and (memory.together or not apart)
     settled = m.facts.soc >= (m.settings.rebulk.soc or 0.0) or m.facts.max_cell < SETTLED_CELL
     return replace(
         memory,
         fallen_since=_since(memory.fallen_since, m.now) if fallen else None,
-        rebulk_since=_since(memory.rebulk_since, m.now) if apart else None,
+        rebulk_since=_since(memory.rebulk_since, m.now) if apart and together else None,
+        together=together,
         soc_unsettled=memory.soc_unsettled and not settled,
     )
 
@@ -322,9 +327,8 @@ def _float_waits(m: Moment) -> tuple[str, ...]:
         return (f"bulk: {unsettled} or highest cell < {SETTLED_CELL:.2f} V once",)
     parts = [f"SoC {facts.soc:.1f} %, needs < {rebulk.soc:g} %"] if rebulk.soc else []
     if rebulk.cell_difference is not None:
-        parts.append(
-            f"cell difference {facts.difference * 1000:.0f} mV, needs >= {rebulk.cell_difference * 1000:.0f} mV"
-        )
+        apart, needs = f"cell difference {facts.difference * 1000:.0f} mV", f"{rebulk.cell_difference * 1000:.0f} mV"
+        parts.append(f"{apart}, needs {'' if m.memory.together else f'once < {needs} and then '}>= {needs}")
     if rebulk.cell_voltage is not None:
         parts.append(f"highest cell {facts.max_cell:.3f} V, needs <= {rebulk.cell_voltage:.3f} V")
     if rebulk.days and m.memory.last_full:

@@ -11,6 +11,8 @@ from gateway.model import Reading
 
 CLIPPED_EXTRA: Final = 0.010  # V above the sum of the clipped cells; sheet: 3.3, mode 3
 
+MORE: Final = 0.020  # V, whole pack, that a charger may hold above what it is told; cells are measured no better
+
 
 def target(
     reading: Reading,
@@ -21,10 +23,12 @@ def target(
     before: Voltage,
     now: float,
     frozen: bool = False,
+    least: float = 0.0,
 ) -> tuple[float, str]:
     """The voltage [V] that keeps the highest cell of one pack at or under `cell_limit`, and why; `u_min` at least.
 
-    `frozen`: the reading is an old one, so the voltage is not raised, but not integrated further either.
+    `frozen`: the reading is an old one, so the voltage is not raised, but not integrated further either.  `least` [V]:
+    a charger that holds too much is told no less than that.
     """
     cells = [volts for volts in reading.cell_voltages if volts is not None]
     top = max(cells, default=reading.max_cell)
@@ -41,10 +45,32 @@ def target(
     total = sum(cells) / reading.strings if cells else reading.voltage  # some BMSs tell only their extremes
     if total is None:
         return u_min, f"highest cell {top:.3f} V and the pack voltage is not known"
-    over = sum(volts - cell_limit for volts in cells or (top,) if volts > cell_limit)
-    why = f"highest cell {top:.3f} V above {cell_limit:.3f} V, penalty {over:.3f} V"
-    extra = CLIPPED_EXTRA if kind == "clipped" else 0.0
-    return min(max(total - over + extra, u_min), u_max), why
+    excess = sum(volts - cell_limit for volts in cells or (top,) if volts > cell_limit)
+    why = f"highest cell {top:.3f} V above {cell_limit:.3f} V, penalty {excess:.3f} V"
+    wished = total - excess + (CLIPPED_EXTRA if kind == "clipped" else 0.0)
+    more = 0.0 if before.volts is None or frozen else total - before.volts
+    if more > MORE and disobeyed(top, settings.charge_voltage, cell_limit, before, now):
+        wished = min(wished, max(total - more - min(more, excess), least))
+        why = f"{why}; the charger holds {total:.2f} V, {more:.2f} V more than it is told"
+    return min(max(wished, u_min), u_max), why
+
+
+def over(top: float | None, setting: ChargeVoltage, cell_limit: float) -> bool:
+    """The highest cell is clearly above its limit, by more than what is measured."""
+    return top is not None and top > cell_limit + setting.release
+
+
+def disobeyed(top: float, setting: ChargeVoltage, cell_limit: float, before: Voltage, now: float) -> bool:
+    """Told what would hold the cells at their limit, the charger holds more: it measures otherwise."""
+    after, since = setting.correct_after, before.over_since
+    return after is not None and since is not None and over(top, setting, cell_limit) and now - since >= after
+
+
+def noting(after: Voltage, before: Voltage, high: bool, now: float) -> Voltage:
+    """`after` with the time since when a cell is `high`; whatever is told lower gets its time to have an effect."""
+    lowered = after.volts is not None and before.volts is not None and after.volts < before.volts - SAME
+    since = now if lowered or before.over_since is None else before.over_since
+    return replace(after, over_since=since if high else None)
 
 
 def _released(
@@ -75,8 +101,13 @@ def _integral(
     return wished, f"highest cell {top:.3f} V, integral controller" if wished < u_max else ""
 
 
-def apply(wished: float, u_max: float, before: Voltage, setting: ChargeVoltage, now: float) -> tuple[Voltage, str]:
-    """Down at once, hold, slowly up (3.4); returns the new state and none, limiting, holding or recovering."""
+def apply(
+    wished: float, u_max: float, before: Voltage, setting: ChargeVoltage, now: float, cells: int = 0
+) -> tuple[Voltage, str]:
+    """Down at once, hold, slowly up (3.4); returns the new state and none, limiting, holding or recovering.
+
+    A step up of a pack with few cells lifts none of them by more than it had to fall before.
+    """
     volts, limited = before.volts, before.limited_at
     free = wished >= u_max - 1e-9
     if free and (limited is None or volts is None or u_max - volts <= 2 * SAME):
@@ -90,9 +121,10 @@ def apply(wished: float, u_max: float, before: Voltage, setting: ChargeVoltage, 
     if waited < 0:
         return replace(before, at=now, base=volts), "holding"
     raised = wished if setting.rate == 0 else min(wished, before.base + setting.rate * waited)
+    step = min(setting.step, setting.release * cells or setting.step)
     if raised >= u_max - 1e-9:
         return Voltage(volts=u_max, at=now), "none"
-    if raised - volts < setting.step and raised < wished:  # not each millivolt is worth telling
+    if raised < wished and (raised - volts < step or u_max - raised < step / 2):  # not each mV is worth telling
         return replace(before, at=now), "recovering"
     return replace(before, volts=max(volts, raised), at=now), "recovering"
 

@@ -76,6 +76,7 @@ class Voltage:
     limited_at: float | None = None  # s, monotonic: last time a cell limited it
     base: float = 0.0  # V, at the end of the hold
     at: float | None = None  # s, monotonic, of the last evaluation
+    over_since: float | None = None  # s, monotonic: a cell clearly above its limit, and nothing lower told since
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class Memory:
     transition_from: float = 0.0  # V, control voltage when float began
     transition_at: float = 0.0  # s, monotonic
     rebulk_since: float | None = None  # s, monotonic: cells apart
+    together: bool = False  # in this float the cells were once nearer than the re-bulk difference
     soc_unsettled: bool = False  # full event below the re-bulk SoC: float until the SoC makes sense (Q9)
     voltage: Voltage = Voltage()
     reset_requested: bool = False

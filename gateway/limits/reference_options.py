@@ -109,8 +109,10 @@ PINNED: Final[Mapping[str, Any]] = {  # path below `limits:` -> what that projec
     "absorption.abort_below": 0.5,
     "absorption.abort_after": 0.0,
     "absorption.max_time": None,
+    "charge_voltage.hold": 60.0,
     "charge_voltage.release": 0.0,
     "charge_voltage.step": 0.0,
+    "charge_voltage.correct_after": None,
     "charge_current.step_fraction": 0.0,
     "discharge_current.step_fraction": 0.0,
 }

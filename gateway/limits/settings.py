@@ -67,10 +67,14 @@ class ChargeVoltage(Model):
         default="penalty", description="what a cell above max does to the charge voltage"
     )
     integral_factor: float = number(0.2, "1/s", "gain of the integral controller", gt=0, le=10)
-    hold: float = number(60.0, "s", "how long a lowered voltage is kept", ge=0, le=3600)
+    hold: float = number(240.0, "s", "how long a lowered voltage is kept", ge=0, le=3600)
     rate: float = number(0.001, "V/s", "how fast it rises again, whole pack; 0 = at once", ge=0, le=1)
     release: float = number(0.005, "V", "it rises when the highest cell is so far below max again", ge=0, le=0.1)
     step: float = number(0.05, "V", "by so much at a time, whole pack; 0 = evenly", ge=0, le=1)
+    correct_after: float | None = number(
+        15.0, "s", "a cell above max by more than release for so long, though told less: told less yet; null = never",
+        ge=5, le=3600,
+    )  # fmt: skip
 
 
 class Absorption(Model):
@@ -82,7 +86,7 @@ class Absorption(Model):
     abort_below: float | None = number(
         None, "V", "so far below max, whole pack, absorption pauses; null = 30 mV a cell", gt=0, le=10
     )
-    abort_after: float = number(300.0, "s", "paused for so long it is given up; 0 = at once", ge=0, le=3600)
+    abort_after: float = number(900.0, "s", "paused for so long it is given up; 0 = at once", ge=0, le=3600)
     voltage_tolerance: float | None = number(
         None, "V", "so far below max, whole pack, max counts as reached; null = 5 mV a cell", ge=0.001, le=1
     )
@@ -158,7 +162,7 @@ def table(points: tuple[float, ...], fractions: tuple[float, ...], unit: str, en
 class ByCellVoltage(Model):
     """Charge by the highest cell, discharge by the lowest."""
 
-    charge: Table = table((3.400, 3.430, 3.445, 3.450, 3.475), (1.0, 0.4, 0.1, 0.01, 0.0), "V")
+    charge: Table = table((3.430, 3.450, 3.465, 3.475), (1.0, 0.4, 0.1, 0.0), "V")
     discharge: Table = table((2.800, 2.900, 3.000, 3.100, 3.190), (0.0, 0.005, 0.05, 0.25, 1.0), "V")
 
 

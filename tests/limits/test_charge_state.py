@@ -148,6 +148,16 @@ def test_the_longest_time_also_ends_what_was_never_balanced() -> None:
     assert never.run(7200, dt=10).charge_mode == "bulk"
 
 
+def test_cells_that_a_full_charge_left_apart_do_not_make_it_full_again_and_again() -> None:
+    play = Play(settings(**WIDE, charge_voltage={"controller": "off"})).set(cell_voltages=cells(3.447, 3.55), soc=99.0)
+    play.until(lambda d: d.charge_mode == "float_transition")
+    assert play.run(4 * 3600, dt=10).charge_mode == "float"
+    assert play.memory.full_events == 1
+    assert "needs once < 80 mV and then >= 80 mV" in play.decision.waiting[0]  # type: ignore[union-attr]
+    play.set(cell_voltages=cells(3.37, 3.375)).run(10)
+    assert play.set(cell_voltages=cells(3.33, 3.41)).run(2).charge_mode == "bulk", "these drifted apart"
+
+
 def test_a_charger_that_stays_short_reaches_the_maximum_within_the_tolerance() -> None:
     short = cells(3.4485)  # 24 mV below 55.20 V
     assert Play(sheet(**WIDE)).set(cell_voltages=short).run(60).charge_mode == "bulk"

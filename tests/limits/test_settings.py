@@ -18,7 +18,7 @@ CHAPTER_10 = {
     "charge_current.max": 50, "discharge_current.max": 60, "cell_voltage.min": 2.9, "cell_voltage.max": 3.45,
     "cell_voltage.float": 3.375, "soc_reset.cell_voltage": 3.65, "soc_reset.after_days": None, "soc.source": "bms",
     "on_loss.block": False, "on_loss.timeout_minutes": 30, "on_loss.cell_voltage_min": 3.225, "mode": "linear",
-    "on_loss.cell_voltage_max": 3.375, "on_loss.alarm": True, "charge_voltage.hold": 60, "charge_voltage.rate": 0.001,
+    "on_loss.cell_voltage_max": 3.375, "on_loss.alarm": True, "charge_voltage.rate": 0.001,
     "charge_voltage.enabled": True, "absorption.time": 900, "absorption.cell_difference": 0.010, "rebulk.soc": 80,
     "absorption.cell_difference_deviation": 0.003, "rebulk.cell_difference": 0.080, "charge_current.hold": 30,
     "charge_voltage.controller": "penalty", "charge_voltage.integral_factor": 0.2, "charge_current.rate": 5,

@@ -131,6 +131,22 @@ def test_a_lowered_voltage_rises_by_steps_that_are_worth_telling() -> None:
     assert all(b >= a for a, b in pairwise(seen))  # type: ignore[operator]
 
 
+def test_a_charger_that_holds_more_than_it_is_told_is_told_less() -> None:
+    """25 mV a cell too much: the plain penalty would only repeat what it was told before."""
+    play = Play(settings(**WIDE), {"a": reading(cell_voltages=cells(3.475, count=4))})
+    assert play.look().cvl == 13.80
+    assert play.run(14).cvl == 13.80, "it has its time to obey"
+    assert play.run(1).cvl == 13.70
+    assert "0.10 V more than it is told" in play.decision.cvl_caps[-1].why  # type: ignore[union-attr]
+    play.set(cell_voltages=cells(3.450, count=4))
+    assert play.run(600, dt=10).cvl == 13.70, "and so it stays while that holds the cells at their maximum"
+
+
+def test_a_charger_that_never_obeys_is_not_told_less_and_less() -> None:
+    play = Play(settings(**WIDE), {"a": reading(cell_voltages=cells(3.475, count=4))})
+    assert play.run(800, dt=5).cvl == pytest.approx((3.45 + 3.375) / 2 * 4)
+
+
 def test_q3_a_constant_overshoot_gives_no_saw_tooth() -> None:
     play = controlled("penalty")
     seen = set()
