@@ -112,6 +112,7 @@ class Battery:
         self._packs: dict[str, _Pack] = {}
         self._misses = 0
         self._good_in_a_row = 0
+        self._forgot = False  # what was known before it was lost
         self._tries = Tries()
         self._trouble = Trouble()
         self._health = Health.STARTING
@@ -207,8 +208,9 @@ class Battery:
     async def _round(self, link: Link) -> None:
         """Commands, what is due, and one question of those that are asked once.  Raises what spoils the round."""
         with self._trouble.counting(link.counters):
-            if self._health is Health.LOST:  # now, and not while a round is under way: see Session.forget
+            if self._health is Health.LOST and not self._forgot:  # once, and not while a round is under way
                 self.session.forget()
+                self._forgot = True
             await self._send_commands(link)
             await self._ask_plan(link)
         self._take()
@@ -276,7 +278,7 @@ class Battery:
         for key, reading in readings.items():
             self._tell_rejected(key, reading)
             self._packs[key] = _Pack(reading, min(dated, now))
-        self._misses = 0
+        self._misses, self._forgot = 0, False
         self._good_in_a_row += 1
         self._trouble.over()
         if self._health is Health.ONLINE:
