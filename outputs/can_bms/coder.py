@@ -1,4 +1,7 @@
-"""One signal of a dialect: a value to its raw integer and back, with rounding and clamping."""
+"""One signal of a dialect: a value to its raw integer and back, with rounding and clamping.
+
+What the inverter must not exceed is never clamped to more than was decided: it is refused, and nothing is sent.
+"""
 
 import math
 from collections.abc import Mapping
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.model import GatewayError
-from outputs.can_bms.keys import Value, Values
+from outputs.can_bms.keys import BOUNDS, Value, Values
 
 TINY: Final = 1e-6  # of a raw step: noise of the division, not a reason to round to the next step
 
@@ -80,6 +83,9 @@ class Coder:
             raw = math.floor(steps + 0.5 + TINY)
         if self.low <= raw <= self.high:
             return raw
+        least = self.low * self.scale + self.offset
+        if raw < self.low and least > 0 and self.key in BOUNDS:
+            raise GatewayError(f"{self.key}: {value:g} is less than the {least:g} that this dialect can say at least")
         if clamped is not None:
             clamped.append(self.key)
         return self.low if raw < self.low else self.high

@@ -19,6 +19,8 @@ LEVELS: Final = ("alarm", "warning")
 REQUIRED: Final = ("charge_voltage_limit", "soc", "soc_high_resolution", "voltage", "voltage_0p1V", "current")
 """Without these no frame is honest: nothing is sent before all that the dialect carries were known."""
 LIMITS: Final = ("charge_current_limit", "discharge_current_limit")
+BOUNDS: Final = ("charge_voltage_limit", *LIMITS)
+"""What the inverter must not exceed."""
 STAND_INS: Final[Mapping[str, float]] = {"soh": 100.0, "temperature": 25.0, "modules": 1.0}
 """What is sent for a value that is not known, where the file does not say: %, °C, a count.
 

@@ -244,7 +244,7 @@ class CanOutput:
                 values, self._settings.dlc or self._brand.dlc, beat=self._beat, clamped=clamped
             )
         except GatewayError as problem:  # a value that is no number: it must not reach anybody
-            return self._nothing(f"a defect: {problem}")
+            return self._nothing(f"what cannot be said: {problem}")
         if tuple(clamped) != self._clamped:
             self._clamped = tuple(clamped)
             if clamped:

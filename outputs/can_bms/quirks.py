@@ -6,7 +6,8 @@ No quirk raises a limit, with two exceptions, told wherever they happen:
 * `least_charge_current`, `least_discharge_current` stand in the place of anything less, 0 A included, where a brand
   takes 0 for "nothing said".  That holds in the safe state, too; the enable bits stay cleared.
 * the charge voltage limit may come down later than decided.  It never follows the battery's voltage up, so that a
-  charger which pushes cannot push the limit before it, and a cell at its alarm ends the patience.
+  charger which pushes cannot push the limit before it, and a cell at its alarm, or so high that nothing may be
+  charged, ends the patience.
 
 Sheet: can-inverter-protocols.md sections 3, 4 and 10.
 """
@@ -15,7 +16,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gateway.model import Snapshot
+from gateway.model import Decision, Snapshot
 from outputs.can_bms.brand import Descent, Quirks
 from outputs.can_bms.keys import Value, Values
 from outputs.can_bms.values import FULL, raised
@@ -88,6 +89,12 @@ def without_force_charge(values: Values, wanted: Container[int]) -> dict[str, Va
     return {key: 0 for bit in (1, 2) if bit not in wanted and values.get(key := f"force_charge_{bit}")}
 
 
+def _severe(decision: Decision) -> bool:
+    """A cell is at its alarm, or so high that charging has stopped: the decided charge voltage goes out at once."""
+    stopped = decision.ccl == 0 and decision.cell_ovp == "limiting"
+    return stopped or any(decision.alarms.get(name, 0) >= 2 for name in SEVERE)
+
+
 class Shaper:
     """Applies one brand's quirks; `changes` tells what of the last values was sent otherwise than decided."""
 
@@ -125,7 +132,7 @@ class Shaper:
         volts = values.get("voltage", values.get("voltage_0p1V"))
         voltage = volts if isinstance(volts, int | float) else None
         pace, before = self._quirks.lower_slowly, self._memory
-        severe = any(snapshot.decision.alarms.get(name, 0) >= 2 for name in SEVERE)
+        severe = _severe(snapshot.decision)
         stopped = not values.get(CCL) and self._quirks.not_below_battery_when_stopped
         if severe or not (pace or stopped):
             self._memory = Memory(decided, now)

@@ -14,7 +14,7 @@ import dbc
 from gateway.model import Extreme, GatewayError
 from outputs.can_bms.dbc_file import load, names
 from outputs.can_bms.dialect import Dialect, Frame
-from outputs.can_bms.keys import KINDS, Value
+from outputs.can_bms.keys import BOUNDS, KINDS, Value
 from outputs.can_bms.values import ALARM_FLAGS, raised, safe, values_of
 from tests import make
 
@@ -85,9 +85,26 @@ def test_limits_go_out_every_second_at_least(name: str) -> None:
 @pytest.mark.parametrize("name", names())
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
+def test_no_limit_goes_out_higher_than_it_was_decided(name: str, data: st.DataObject) -> None:
+    """Below what the dialect can say it is refused: a 24 V battery never charges a 48 V inverter's least voltage."""
+    values = {key: data.draw(st.floats(0, 100)) for key in BOUNDS if key in SIGNALS[name]}
+    try:
+        back = DIALECTS[name].decode(DIALECTS[name].encode(dict(values)))
+    except GatewayError as refusal:
+        assert "at least" in str(refusal)
+        assert any(values[key] < SIGNALS[name][key].minimum for key in values)
+    else:
+        for key in set(back) & set(values):
+            assert float(back[key]) <= values[key] + 1e-6  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", names())
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
 def test_numbers_come_back_within_a_step_and_stop_at_the_ends(name: str, data: st.DataObject) -> None:
     keys = of_kind(name, "number")
     values = {key: data.draw(st.floats(-1e5, 1e5) | st.floats(-100, 100) | st.integers(-10, 4000)) for key in keys}
+    values |= {key: SIGNALS[name][key].minimum for key in BOUNDS if values.get(key, 0) < SIGNALS[name][key].minimum}
     clamped: list[str] = []
     back = DIALECTS[name].decode(DIALECTS[name].encode(dict(values), clamped=clamped))
     for key, value in values.items():

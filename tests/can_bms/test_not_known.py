@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 DLCS: tuple[Dlc, ...] = ("8", "native")
 KNOWN: dict[str, Value] = {
     key: {"number": 7.0, "flag": 1, "text": "TEXT", "version": "2.4", "group": {}}[kind] for key, kind in KINDS.items()
-}
+} | {"charge_voltage_limit": 55.2}
 OPTIONAL = [(name, key) for name in names() for key in sorted(load(name).keys & KINDS.keys() - set(REQUIRED))]
 
 
