@@ -2,6 +2,7 @@
 
 from outputs.can_bms.bus import DIRECT, Bus, opener
 from outputs.can_bms.dbc_file import load
+from outputs.can_bms.interface import Interface
 from outputs.can_bms.others import Others
 from outputs.can_bms.output import CanOutput
 from outputs.can_bms.settings import Settings
@@ -18,5 +19,6 @@ def build(settings: Settings, clock: Clock, commander: Commander, identity: str)
         name,
         opener(settings.interface, settings.channel, settings.bitrate, listen_to),
         direct=settings.interface in DIRECT,
+        interface=Interface(settings.channel) if settings.interface == "socketcan" else None,
     )
     return CanOutput(settings, dialect, bus, others, clock)

@@ -49,7 +49,7 @@ class CanOutput:
     def __init__(self, settings: Settings, dialect: Dialect, bus: Bus, others: Others, clock: Clock) -> None:
         self._settings, self._dialect, self._bus, self._clock = settings, dialect, bus, clock
         self._others = others
-        bus.heard, bus.sent = self._heard, self._went
+        bus.heard, bus.sent, bus.freed = self._heard, self._went, self._restart_beats
         self._supervisor = Supervisor(bus.name)
         self._snapshot: Snapshot | None = None
         self._known: dict[str, tuple[float, Value]] = {}  # what inverters must be told: when last known [s], and what
@@ -105,6 +105,7 @@ class CanOutput:
             "send_errors": count.send_errors,
             "bus_off": count.bus_off,
             "opened": count.reopened,
+            "interface": self._bus.interface.status() if self._bus.interface else {},
             "rate": self._rate(time.monotonic()),
             "longest_gap": round(self._longest_gap, 4),
             "keepalive_age": None if self._keep_alive_at is None else round(now - self._keep_alive_at, 1),
