@@ -43,7 +43,7 @@ class Watch:
 
     def __init__(self, channel: str, folder: Path, again: str = "") -> None:
         self.file = (folder / f"{channel}{again}.log").open("wb")
-        self.process = subprocess.Popen(("candump", "-L", channel), stdout=self.file)
+        self.process = subprocess.Popen(("candump", "-D", "-L", channel), stdout=self.file)
 
     def stop(self) -> None:
         self.process.terminate()

@@ -69,7 +69,8 @@ class Story:
         adapter = self.adapter
         await self.phase("normal", 2.5)
         await self.phase("short queue", 3.2, "ip link set can0 txqueuelen 2")
-        await self.phase("stuck", 4.5, adapter.stall, "ip link set can0 txqueuelen 10")
+        await self.phase("usual queue", 0.2, "ip link set can0 txqueuelen 10")
+        await self.phase("stuck", 4.5, adapter.stall)
         await self.phase("freed", 1.5, adapter.go_on)
         await self.phase("passive", 2.5, lambda: adapter.say("sp000130"), lambda: adapter.say("e1a"))
         await self.phase("off", 4.5, lambda: adapter.say("sb000255"))
