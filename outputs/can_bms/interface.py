@@ -27,7 +27,8 @@ EVERY: Final = 10.0  # s between two looks
 SOON: Final = 1.0  # s, while it is off
 RESTART_FIRST: Final = 1.0  # s after which a restart is asked for; the delay doubles
 RESTART_MOST: Final = 60.0  # s
-HEARD_FOR: Final = 10.0  # s that a frame of somebody else counts as "others can be read"
+HEARD_FOR: Final = 15.0  # s that a frame of somebody else counts as "others can be read"; more than between two looks
+SAID_AGAIN: Final = 600.0  # s after which the same advice may be logged again
 
 Reader = Callable[[str], Link | None]
 Restarter = Callable[[str], None]
@@ -57,6 +58,7 @@ class Interface:
         self._delay = RESTART_FIRST
         self._heard_at: float | None = None
         self._advice = ""
+        self._advised: dict[str, float] = {}  # s, when it was logged
 
     def start(self) -> None:
         """Look for the first time."""
@@ -119,6 +121,8 @@ class Interface:
         if self._stopped:
             return
         if fault is None:
+            if link and self.link and (link.received or 0) > (self.link.received or 0):
+                self._heard_at = time.monotonic()  # ours are not among them, and the socket drops what it does not want
             self.link, self._unreadable = link, ""
             self._judge(link)
         else:
@@ -193,6 +197,7 @@ class Interface:
         now = time.monotonic()
         heard = self._heard_at is not None and now - self._heard_at < HEARD_FOR
         found = "" if self.off else advice(self.link, self.tally.recent(now), heard=heard, stuck=self.stuck)
-        if found and found != self._advice:
+        if found and found != self._advice and now - self._advised.get(found, -SAID_AGAIN) >= SAID_AGAIN:
+            self._advised[found] = now
             log.warning("%s: %s", self._supervisor.name, found)
         self._advice = found

@@ -7,6 +7,7 @@ iproute2 6.1, their numbers are made up as drivers of these kinds would report t
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import can
@@ -267,3 +268,34 @@ def test_a_kernel_that_does_not_say_is_no_fault_of_the_bus() -> None:
         interface.stop()
 
     asyncio.run(scenario())
+
+
+def test_symptoms_are_logged_once_and_cleared_when_they_are_over(caplog: pytest.LogCaptureFixture) -> None:
+    kernel = Kernel(FINE)
+
+    async def scenario(interface: Interface, bus: Bus, other: can.BusABC) -> None:
+        for _ in range(3):
+            kernel.link = replace(FINE, state="error-passive", tx_errors=128)
+            interface.look()
+            await until(lambda: "nobody acknowledges" in str(interface.status()["advice"]))
+            kernel.link = FINE
+            interface.look()
+            await until(lambda: interface.status()["advice"] == "")
+
+    with caplog.at_level(logging.WARNING):
+        live(kernel, scenario)
+    assert len([line for line in caplog.messages if "nobody acknowledges" in line]) == 1
+
+
+def test_frames_that_the_socket_does_not_want_count_as_heard() -> None:
+    kernel = Kernel(replace(FINE, received=5))
+
+    async def scenario(interface: Interface, bus: Bus, other: can.BusABC) -> None:
+        other.send(STUFF)
+        bus.beat(FRAMES)
+        assert "nothing can be read" in str(interface.status()["advice"])
+        kernel.link = replace(FINE, received=90)
+        interface.look()
+        await until(lambda: "damaged on their way" in str(interface.status()["advice"]))
+
+    live(kernel, scenario)
