@@ -1,7 +1,7 @@
 """Gaps between the frames of each id, seen by another process at the far end of an adapter, while all else goes wrong.
 
 One BMS's port hangs, the D-Bus daemon stands still for most of the time, and a process burns a core: an inverter must
-not notice.  Every gap counts, from the first frame to the last.
+not notice.  Every gap counts, from the first frame to the end of the run.
 """
 
 import os
@@ -37,8 +37,8 @@ def gaps(folder: Path, seconds: float) -> Iterator[Row]:
         home.signal("pack1", signal.SIGSTOP)
         before = used(process.pid)
         _trouble(home, seconds)
-        spent = used(process.pid) - before
-        found = by_id(home.log("adapter"))
+        spent, end = used(process.pid) - before, time.monotonic()
+        found = by_id(home.log("adapter"), end)
     yield from rows(found, seconds)
     yield "CAN gaps: the gateway's CPU meanwhile", f"{100 * spent / seconds:.2f} %", ""
     yield "CAN gaps: load of this machine (1, 5, 15 min)", " ".join(f"{n:.2f}" for n in os.getloadavg()), ""
@@ -60,13 +60,13 @@ def _trouble(home: House, seconds: float) -> None:
         time.sleep(max(0.0, min(end - time.monotonic(), RUNNING)))
 
 
-def by_id(log: str) -> Mapping[str, list[float]]:
-    """The gaps [s] between the frames of each id."""
+def by_id(log: str, end: float) -> Mapping[str, list[float]]:
+    """The gaps [s] between the frames of each id, and from its last one to the `end` [s]: silence is a gap, too."""
     times: defaultdict[str, list[float]] = defaultdict(list)
     for line in log.splitlines():
         at, _, can_id = line.partition(" ")
         times[can_id].append(float(at))
-    return {can_id: [b - a for a, b in pairwise(found)] for can_id, found in times.items()}
+    return {can_id: [b - a for a, b in pairwise((*found, end))] for can_id, found in times.items()}
 
 
 def rows(found: Mapping[str, Sequence[float]], seconds: float) -> Iterator[Row]:

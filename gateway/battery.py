@@ -270,6 +270,8 @@ class Battery:
         dated = self.session.dated()
         if dated is None:
             raise LinkTimeout("nothing was told that limits could rest on")
+        if untried := self.session.untried():
+            raise LinkTimeout(f"not all was told yet: {', '.join(untried)} will be asked again")
         readings = {key: self.watch.correct(plausible(reading)) for key, reading in self.session.readings().items()}
         for key, reading in readings.items():
             self._tell_rejected(key, reading)

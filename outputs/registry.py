@@ -6,7 +6,7 @@ An output's package holds `settings.py` (a pydantic model called Settings, impor
 `check.py` holds `problems(settings)`: keys and sentences, found without opening anything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
@@ -18,11 +18,23 @@ from outputs.output import Clock, Commander, Output
 
 PACKAGES: Final = {"can_bms": "outputs.can_bms", "venus_dbus": "outputs.venus_dbus"}
 LIBRARIES: Final = {"can_bms": ("can", "cantools"), "venus_dbus": ("dbus", "gi")}
+SEVERAL: Final = {"can_bms": "channel"}
+"""Kinds of which there may be several, as a list, and the setting that tells them apart: "can_bms:can1"."""
+
+
+def kind(name: str) -> str:
+    """What sort of output bears this name: can_bms for "can_bms:can1"."""
+    return name.partition(":")[0]
+
+
+def of_kind(wanted: str, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of one kind, by their names."""
+    return {name: settings for name, settings in outputs.items() if kind(name) == wanted}
 
 
 def settings_class(name: str) -> Any:
     """The pydantic model of one output's settings.  Raises KeyError for a name that is none."""
-    return import_module(f"{PACKAGES[name]}.settings").Settings
+    return import_module(f"{PACKAGES[kind(name)]}.settings").Settings
 
 
 def problems(name: str, settings: Any) -> Iterable[tuple[tuple[str, ...], str]]:
@@ -30,7 +42,7 @@ def problems(name: str, settings: Any) -> Iterable[tuple[tuple[str, ...], str]]:
 
     Raises ModuleNotFoundError where a library is missing without which nobody can tell.
     """
-    module = f"{PACKAGES[name]}.check"
+    module = f"{PACKAGES[kind(name)]}.check"
     found: Iterable[tuple[tuple[str, ...], str]] = import_module(module).problems(settings) if find_spec(module) else ()
     return found
 
@@ -42,7 +54,7 @@ def build(name: str, settings: Any, clock: Clock, commander: Commander, identity
     """
     try:
         with needed(f"outputs.{name}"):
-            output: Output = import_module(f"{PACKAGES[name]}.build").build(settings, clock, commander, identity)
+            output: Output = import_module(f"{PACKAGES[kind(name)]}.build").build(settings, clock, commander, identity)
     except MissingPart as problem:
         return AbsentOutput(name, str(problem))
     return output
@@ -55,4 +67,4 @@ def exclusive(settings: Any) -> str:
 
 def missing_library(name: str) -> str:
     """Why the output called `name` cannot work in this installation; "" = it can."""
-    return missing(f"outputs.{name}", *LIBRARIES[name])
+    return missing(f"outputs.{name}", *LIBRARIES[kind(name)])

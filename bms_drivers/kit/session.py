@@ -24,6 +24,7 @@ class _Step:
     misses: int = 0
     at: float = -math.inf  # s, monotonic; when it was answered
     tells: bool = False  # of values that limits rest on
+    tried: bool = False  # it was answered, or asked often enough in vain, since the link stands
 
     @property
     def counts_from(self) -> float:
@@ -60,7 +61,7 @@ class Session:
     def learnt(self, poll: Poll, values: Values, at: float) -> None:
         """`poll` was answered at `at` [s, monotonic]."""
         step = self._steps[poll.name]
-        step.values, step.misses, step.at = values, 0, at
+        step.values, step.misses, step.at, step.tried = values, 0, at, True
         step.next_due = at + poll.every if poll.every else -math.inf
         self.known.update(values)
 
@@ -68,6 +69,7 @@ class Session:
         """`poll` was not answered, or not usably: its values live on for `poll.keep` misses, then are unknown."""
         step = self._steps[poll.name]
         step.misses += 1
+        step.tried = step.tried or step.misses >= self.START_TRIES
         if poll.every and step.misses >= self.START_TRIES:
             step.next_due = now + max(60.0, min(poll.every, 3600.0))  # tried again now and then
         if poll.give_up and step.misses >= poll.give_up:
@@ -80,6 +82,13 @@ class Session:
         """Was `poll` answered when it was last asked?"""
         step = self._steps[poll.name]
         return bool(step.values) and not step.misses
+
+    def untried(self) -> list[str]:
+        """Steps that limits rest on and that may yet be answered for the first time since the link stands.
+
+        Until then it is not known what this BMS has, and a battery without cells or sensors would be limited by none.
+        """
+        return [name for name, step in self._steps.items() if step.tells and not step.tried]
 
     def dated(self) -> float | None:
         """From when on [s, monotonic] what is known ages: its oldest control answer, never later than the newest.
@@ -114,7 +123,7 @@ class Session:
         if not any(step.values for step in self._steps.values()):
             return
         for step in self._steps.values():
-            step.values, step.misses, step.next_due, step.at = {}, 0, -math.inf, -math.inf
+            step.values, step.misses, step.next_due, step.at, step.tried = {}, 0, -math.inf, -math.inf, False
         self._relearn()
 
     def readings(self) -> Mapping[str, Reading]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gateway.config.parts import missing_parts
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed, port_kind
 from gateway.limits.checks import doubts as limit_doubts
+from outputs.registry import of_kind
 
 NETWORK: Final = Path("/sys/class/net")  # Linux: one entry for each network interface
 SERIAL: Final = ("/dev/serial/by-id/*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*")
@@ -30,14 +31,12 @@ def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
 def _outputs(settings: Settings) -> Iterator[str]:
     if not settings.outputs:
         yield "outputs: none is configured, so the gateway tells nobody; expected can_bms or venus_dbus"
-    inverter: Any = settings.outputs.get("can_bms")
-    if inverter is None:
-        return
-    if inverter.silence_after == 0:
-        yield "outputs.can_bms.silence_after: 0 s, so after a loss the inverter is not told 0 A, it hears nothing more"
-    for battery in settings.batteries:
-        if battery.port == inverter.channel:
-            yield f"outputs.can_bms.channel: {battery.port} is also {battery.name}'s port: inverter and BMS hear both"
+    for name, inverter in of_kind("can_bms", settings.outputs).items():
+        if inverter.silence_after == 0:
+            yield f"outputs.{name}.silence_after: 0 s, so after a loss the inverter is not told 0 A, it hears nothing"
+        for battery in settings.batteries:
+            if battery.port == inverter.channel:
+                yield f"outputs.{name}.channel: {battery.port} is also the port of {battery.name}: each hears the other"
 
 
 def _bank(settings: Settings) -> Iterator[str]:
@@ -93,9 +92,9 @@ def absent(settings: Settings) -> Iterator[str]:
     for battery in settings.batteries:
         if not _is_there(battery.port, port_kind(battery.port)):
             yield f"{battery.name}: port {battery.port} is not there now{_instead(battery.port)}"
-    inverter: Any = settings.outputs.get("can_bms")
-    if inverter is not None and not _is_there(inverter.channel, _kind_of_channel(inverter.interface)):
-        yield f"outputs.can_bms.channel: {inverter.channel} is not there now{_instead(inverter.channel)}"
+    for name, inverter in of_kind("can_bms", settings.outputs).items():
+        if not _is_there(inverter.channel, _kind_of_channel(inverter.interface)):
+            yield f"outputs.{name}.channel: {inverter.channel} is not there now{_instead(inverter.channel)}"
 
 
 def _kind_of_channel(interface: str) -> str:

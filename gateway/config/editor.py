@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic.json_schema import models_json_schema
 
 from gateway.config.schema import AUTO, Catalogue, Settings, battery_class, installed
-from outputs.registry import PACKAGES, settings_class
+from outputs.registry import PACKAGES, SEVERAL, settings_class
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -30,7 +30,7 @@ def dump_schema(catalogue: Catalogue | None = None) -> dict[str, Any]:
     whole["properties"]["batteries"]["items"] = {"anyOf": [references[m, "validation"] for m in batteries.values()]}
     whole["properties"]["outputs"] = {
         "type": "object",
-        "properties": {name: {"anyOf": [references[m, "validation"], {"type": "null"}]} for name, m in outputs.items()},
+        "properties": {name: {"anyOf": _forms(name, references[m, "validation"])} for name, m in outputs.items()},
         "additionalProperties": False,
         "description": "whom the gateway tells: each output by its name",
     }
@@ -38,6 +38,12 @@ def dump_schema(catalogue: Catalogue | None = None) -> dict[str, Any]:
     schema["$defs"] = {name: definitions[name] for name in sorted(_used(schema, definitions))}
     _tidy(schema, top=True)
     return schema
+
+
+def _forms(output: str, reference: Any) -> list[Any]:
+    """How one kind of output may stand in the file: a section, nothing, or a list of sections."""
+    several = [{"type": "array", "items": reference, "minItems": 1}] if output in SEVERAL else []
+    return [reference, {"type": "null"}, *several]
 
 
 def _used(node: Any, definitions: Mapping[str, Any]) -> set[str]:

@@ -23,7 +23,7 @@ from gateway.config.tree import Path as KeyPath
 from gateway.limits.sense import Contradiction, told
 from gateway.limits.settings import OF_THE_BANK, LimitSettings
 from gateway.model import ConfigError
-from outputs.registry import PACKAGES, settings_class
+from outputs.registry import PACKAGES, SEVERAL, settings_class
 
 LARGEST: Final = 1024 * 1024  # bytes
 SECTIONS: Final = {"bank": BankSettings, "limits": LimitSettings}
@@ -104,6 +104,7 @@ class _Reader:
         self._document, self._catalogue = document, catalogue
         self._drivers = sorted({*catalogue.names(), AUTO})
         self._whole = Explainer(Settings)
+        self._places: dict[str, KeyPath] = {}  # of outputs that stand in a list
 
     def settings(self, *, surveyed: bool = True) -> Settings | None:
         """Everything, or None when it cannot be."""
@@ -116,7 +117,7 @@ class _Reader:
         batteries = list(numbered.values())
         outputs = self._outputs(data)
         for mistake in look(numbered, outputs, self._catalogue).mistakes if surveyed else ():
-            self._document.add(mistake.path, mistake.text)
+            self._document.add(self._place(mistake.path), mistake.text)
         if bank is not None:
             self._refuse_two_counters(bank, [limits, *(battery.limits for battery in batteries)])
         if self._document.problems or frame is None or bank is None or limits is None:
@@ -133,6 +134,11 @@ class _Reader:
             text = "an SoC from outside and limits.soc.source counter exclude each other; remove one of them"
             self._document.add(("bank", "external_sensor", "soc"), text)
 
+    def _place(self, path: KeyPath) -> KeyPath:
+        """Where in the file a path leads whose output is called by its name."""
+        head, rest = path[:2], path[2:]
+        return (*self._places.get(str(head[-1]), head), *rest) if head[0] == "outputs" else path
+
     def _section(self, name: str, data: Mapping[str, Any]) -> Any:
         return self._check(SECTIONS[name], data.get(name, NOTHING), (name,))
 
@@ -144,12 +150,30 @@ class _Reader:
             self._document.add(("outputs",), f"expected a section with {' or '.join(PACKAGES)}")
             return {}
         found: dict[str, BaseModel] = {}
-        for name, value in given.items():
-            path = ("outputs", name)
-            if name not in PACKAGES:
-                self._document.add(path, f"no output is called {name!r}, {hint(name, list(PACKAGES))}")
-            elif (checked := self._check(settings_class(name), value, path)) is not None:
-                found[name] = checked
+        for kind, value in given.items():
+            if kind not in PACKAGES:
+                self._document.add(("outputs", kind), f"no output is called {kind!r}, {hint(kind, list(PACKAGES))}")
+            elif isinstance(value, list) and value and kind in SEVERAL:
+                found.update(self._several(kind, value))
+            elif (checked := self._check(settings_class(kind), value, ("outputs", kind))) is not None:
+                found[kind] = checked
+        return found
+
+    def _several(self, kind: str, given: Sequence[Any]) -> dict[str, BaseModel]:
+        """A list of outputs of one kind, each named after its bus."""
+        found: dict[str, BaseModel] = {}
+        for index, value in enumerate(given):
+            path = ("outputs", kind, index)
+            checked = self._check(settings_class(kind), value, path)
+            if checked is None:
+                continue
+            bus = getattr(checked, SEVERAL[kind])
+            name = f"{kind}:{bus}" if len(given) > 1 else kind
+            if name in found:
+                text = f"{bus} is taken, see line {self._document.line(self._places[name])}"
+                self._document.add((*path, SEVERAL[kind]), f"{text}; two outputs on one bus contradict each other")
+                continue
+            found[name], self._places[name] = checked, path
         return found
 
     def _batteries(self, data: Mapping[str, Any]) -> dict[int, BatterySettings]:

@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from gateway.config.schema import BatterySettings, Settings
-from outputs.registry import PACKAGES, settings_class
+from outputs.registry import PACKAGES, SEVERAL, settings_class
 
 MODELS: Final = ("batteries", "outputs")  # they have pages of their own shape below
 
@@ -24,7 +24,8 @@ def page() -> Iterator[str]:
     yield from _section("batteries: a list, each with", BatterySettings, "")
     yield from _section("The whole file", Settings, "")
     for name in PACKAGES:
-        yield from _section(f"outputs: {name}:", settings_class(name), f"outputs.{name}.")
+        words = "section, or a list of sections" if name in SEVERAL else "section"
+        yield from _section(f"outputs: {name}: ({words})", settings_class(name), f"outputs.{name}.")
 
 
 def _section(title: str, model: type[BaseModel], prefix: str) -> Iterator[str]:

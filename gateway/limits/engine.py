@@ -13,7 +13,7 @@ from gateway.limits.memory import Memory
 from gateway.limits.pack import NOTHING, Pack, Whole, answering, bank_current, bank_soc, filled, look
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
-from gateway.limits.soc import starved
+from gateway.limits.soc import high_since, starved, wants_full_charge
 from gateway.model import BankState, Decision
 
 
@@ -35,6 +35,7 @@ def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: floa
         batteries={**memory.batteries, **{pack.state.name: pack.memory for pack in packs}},
         blocked_since=_blocked_since(packs, memory, now),
         force_charge=starved(soc, memory.force_charge, site.limits.force_charge),
+        high_soc_at=high_since(soc, memory, site.limits.full_charge_request),
         soc=soc,
         now=now,
     )
@@ -53,6 +54,7 @@ def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: floa
         soc_source=source,
         remaining_capacity=_remaining(packs, bank, soc, source),
         force_charge=memory.force_charge,
+        full_charge=wants_full_charge(memory, site.limits.full_charge_request),
         soc_reset=memory.reset_requested,
         cell_ovp=volts.ovp,
         low_voltage=voltage.lowest(packs),

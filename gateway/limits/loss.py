@@ -156,9 +156,10 @@ def _by_table(state: BatteryState, memory: BatteryMemory, settings: LimitSetting
 
 
 def _returning(state: BatteryState, memory: BatteryMemory) -> Loss:
-    """It answers again: what it had when it answered stays until it has proven itself."""
+    """It answers again: what it had when it answered stays until it has proven itself, an alarm only if it was lost."""
     left = GOOD_READS - state.good_in_a_row
-    return Loss(True, memory.blocked, 1, f"answers again, {left} more good {'read' if left == 1 else 'reads'} wanted")
+    why = f"answers again, {left} more good {'read' if left == 1 else 'reads'} wanted"
+    return Loss(True, memory.blocked, int(memory.gone), why)
 
 
 def company_of(state: BatteryState, members: Sequence[BatteryState], lost: Sequence[str]) -> Company:

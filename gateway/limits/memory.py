@@ -99,6 +99,7 @@ class Memory:
     full_events: int = 0
     soc: float | None = None  # %, last published
     force_charge: bool = False  # a charge from the grid is asked for
+    high_soc_at: float = 0.0  # date when the SoC was last high enough to count as full; 0 = never
     batteries: Mapping[str, BatteryMemory] = field(default_factory=dict)
     blocked_since: float | None = None  # s, monotonic
     imbalance_since: float | None = None
@@ -130,6 +131,7 @@ class Memory:
             reset_reached=moved(self.reset_reached, self.calendar, by),
             first_start=moved(self.first_start, self.calendar, by),
             last_full=moved(self.last_full, self.calendar, by),
+            high_soc_at=moved(self.high_soc_at, self.calendar, by),
             history=history,
         )
 
@@ -148,6 +150,7 @@ class Memory:
             "soc_reset_last_reached": self.reset_reached,
             "first_start": self.first_start,
             "last_full": self.last_full,
+            "high_soc_at": self.high_soc_at,
             "batteries": {name: kept for name, battery in self.batteries.items() if (kept := battery.persisted())},
             "history": self.history.persisted(),
         }
@@ -183,6 +186,7 @@ class Memory:
             reset_reached=date if forgotten else _date(data.get("soc_reset_last_reached"), date),
             first_start=date if forgotten else _date(data.get("first_start"), date),
             last_full=_date(data.get("last_full"), date),
+            high_soc_at=_date(data.get("high_soc_at"), date),
             batteries=_batteries(data.get("batteries"), now),
             history=history,
             calendar=resumed(date, _doubt(data), now, wall) if date else Calendar(),
@@ -190,7 +194,7 @@ class Memory:
         )
 
 
-DATES: Final = ("soc_reset_last_reached", "first_start", "last_full", "max_voltage_start_time")
+DATES: Final = ("soc_reset_last_reached", "first_start", "last_full", "high_soc_at", "max_voltage_start_time")
 """Stored dates; the calendar goes on at the latest of them at least."""
 
 

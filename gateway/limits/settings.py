@@ -313,6 +313,13 @@ class ForceCharge(Model):
         return self
 
 
+class FullChargeRequest(Model):
+    """Ask the inverter for a full charge from the grid when there was none for long (a CAN request bit)."""
+
+    after_days: float | None = number(None, "d", "without the SoC below; null or 0 = off", ge=0, le=365)
+    soc: float = number(97.0, "%", "SoC from which on it counts as full, and at which the request ends", gt=50, le=100)
+
+
 class TimeToGo(Model):
     """Time until empty or full."""
 
@@ -327,7 +334,7 @@ ALL_SENSORS: Final = (1, 2, 3, 4)
 OF_THE_BANK: Final = (
     "absorption", "float_transition", "rebulk", "charge_voltage.enabled", "charge_voltage.hold", "charge_voltage.rate",
     "soc_reset.after_days", "soc_reset.at_first_start", "soc_reset.write_to_bms", "soc.low_warning", "soc.low_alarm",
-    "imbalance", "obey_check", "force_charge", "time_to_go", "history", "voltage_drop",
+    "imbalance", "obey_check", "force_charge", "full_charge_request", "time_to_go", "history", "voltage_drop",
 )  # fmt: skip
 """Keys of which there is one for all batteries; a single battery cannot differ in them."""
 
@@ -353,6 +360,7 @@ class LimitSettings(Model):
     imbalance: Imbalance = Imbalance()
     obey_check: ObeyCheck = ObeyCheck()
     force_charge: ForceCharge = ForceCharge()
+    full_charge_request: FullChargeRequest = FullChargeRequest()
     time_to_go: TimeToGo = TimeToGo()
     history: bool = Field(default=True, description="keep counters of the battery's life")
     voltage_drop: float = number(0.0, "V", "added to the published charge voltage, 0.05 V per cell at most", ge=0, le=2)

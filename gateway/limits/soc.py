@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.limits.flow import LONGEST_STEP
-from gateway.limits.memory import BatteryMemory
-from gateway.limits.settings import ForceCharge, LimitSettings
+from gateway.limits.memory import DAY, BatteryMemory, Memory
+from gateway.limits.settings import ForceCharge, FullChargeRequest, LimitSettings
 from gateway.model import Reading
 
 EMPTY_AFTER: Final = 60.0  # s at the minimum until the counter says 0 %
@@ -61,6 +61,17 @@ def starved(soc: float | None, before: bool, setting: ForceCharge) -> bool:
     if not setting.enabled or soc is None:
         return before and setting.enabled
     return soc < (setting.until if before else setting.below)
+
+
+def high_since(soc: float | None, memory: Memory, setting: FullChargeRequest) -> float:
+    """The date when the SoC [%] was last high enough to count as full; 0 = never."""
+    return memory.date if soc is not None and soc >= setting.soc else memory.high_soc_at
+
+
+def wants_full_charge(memory: Memory, setting: FullChargeRequest) -> bool:
+    """Is a full charge from the grid to be asked for?  Before the first one the days count from the first start."""
+    since = memory.high_soc_at or memory.first_start
+    return bool(setting.after_days) and memory.date - since >= (setting.after_days or 0.0) * DAY
 
 
 def chosen(

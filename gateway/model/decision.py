@@ -35,6 +35,7 @@ class Decision:
     remaining_capacity: float | None = None  # Ah, by that SoC
     soc_reset: bool = False  # the periodic higher voltage is active
     force_charge: bool = False  # the inverter is asked to charge from the grid
+    full_charge: bool = False  # a full charge from the grid is asked for
     cell_ovp: str = "none"  # none limiting holding recovering
     low_voltage: float | None = None  # V, discharge voltage limit (DVL)
     cvl_caps: tuple[Cap, ...] = ()

@@ -95,6 +95,7 @@ def _limits(decision: Decision) -> Found:
         "discharge_enable": int(discharge),
         "force_charge_1": int(charge and decision.force_charge),  # which of the two an inverter reads is its own affair
         "force_charge_2": int(charge and decision.force_charge),
+        "full_charge": int(charge and decision.full_charge),
     }
 
 

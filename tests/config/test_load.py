@@ -58,6 +58,13 @@ def test_example_of_the_architecture_loads() -> None:
     assert found.bank.charge_current_limit == 100.0
 
 
+def test_several_can_outputs_are_a_list_each_named_after_its_bus() -> None:
+    found = read(ONE + "outputs:\n  can_bms:\n    - {channel: can0}\n    - {channel: can1, dialect: pylontech_v13}\n")
+    assert list(found.outputs) == ["can_bms:can0", "can_bms:can1"]
+    assert found.outputs["can_bms:can1"].model_dump()["dialect"] == "pylontech_v13"
+    assert list(read(ONE + "outputs:\n  can_bms:\n    - {channel: can0}\n").outputs) == ["can_bms"], "a list of one"
+
+
 def test_whole_numbers_serve_where_decimals_are_expected() -> None:
     assert read(ONE + "bank: {start_timeout: 30}\n").bank.start_timeout == 30.0
 
@@ -138,6 +145,17 @@ SLIPS = [
     ("outputs: [can_bms]\n", "5: outputs: expected a section with can_bms or venus_dbus"),
     ("outputs: {can_bms: {bitrate: 500k}}\n", "write 500000"),
     ("outputs: {can_bms: {chanel: can0}}\n", "5: outputs.can_bms.chanel: unknown key, did you mean channel?"),
+    ("outputs: {can_bms: []}\n", "5: outputs.can_bms: a list, expected a section"),
+    ("outputs: {venus_dbus: [{}]}\n", "5: outputs.venus_dbus: a list, expected a section"),
+    ("outputs:\n  can_bms:\n    - channel: can0\n    - chanel: can1\n", "8: outputs.can_bms[1].chanel: unknown key"),
+    (
+        "outputs:\n  can_bms:\n    - dialect: pylontech\n    - dialect: pylontec\n      channel: can1\n",
+        "8: outputs.can_bms[1].dialect: dialect pylontec: there is none of that name; did you mean pylontech?",
+    ),
+    (
+        "outputs:\n  can_bms:\n    - channel: can0\n    - channel: can0\n",
+        "8: outputs.can_bms[1].channel: can0 is taken, see line 7; two outputs on one bus contradict each other",
+    ),
     ("state_dir: [a]\n", "5: state_dir: a list, expected text"),
     ("state_dir: !path /x\n", "5: state_dir: tag !path, expected a plain value"),
     ("? [a, b]\n: 3\n", "5: a key that is a list or section, expected a word"),

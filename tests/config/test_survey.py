@@ -162,7 +162,7 @@ def test_a_port_that_is_not_there_is_a_doubt(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("driver: auto, port: /dev/ttyUSB0, address: 3", "a: address 3 is not used, auto takes the first BMS"),
-        ("driver: canbms, port: can0", "outputs.can_bms.channel: can0 is also a's port: inverter and BMS hear both"),
+        ("driver: canbms, port: can0", "outputs.can_bms.channel: can0 is also the port of a: each hears the other"),
     ],
 )
 def test_what_looks_unintended_is_doubted(text: str, expected: str) -> None:

@@ -163,8 +163,33 @@ def test_steps_that_a_board_does_not_have_cut_no_round() -> None:
     device.silent = {"switches", "limits", "sensors"}
     pack = battery(device)
     state = rounds(pack, device, 10)
-    assert state.counters["good"] == state.counters["polls"]
+    assert state.counters["good"] == state.counters["polls"] - 1, "the first round waits for a second try of each"
     assert known(state).mosfet_temperature is not None
+
+
+def test_nothing_is_told_before_all_that_limits_rest_on_was_answered_or_asked_twice_in_vain() -> None:
+    """Else a battery whose sensors are late would be one without sensors, which none of them limits."""
+    device = Device()
+    device.silent = {"sensors"}
+    pack = battery(device)
+    state = one(pack)
+    assert (state.reading, state.health, state.good_in_a_row) == (None, Health.STARTING, 0)
+    assert "sensors" in state.remark
+    device.silent = set()
+    assert known(one(pack)).temperatures
+
+
+def test_one_that_is_back_from_a_loss_counts_only_when_it_tells_all_that_it_has() -> None:
+    device = Device()
+    pack = battery(device)
+    rounds(pack, device, 3)
+    device.silent = {"*"}
+    assert rounds(pack, device, 70).health is Health.LOST
+    device.silent = {"sensors"}
+    state = one(pack)
+    assert (state.health, state.good_in_a_row) == (Health.LOST, 0)
+    device.silent = set()
+    assert (one(pack).health, known(one(pack)).temperatures != ()) == (Health.ONLINE, True)
 
 
 def test_two_steps_that_stop_answering_for_good_cut_one_round_and_starve_no_other_step() -> None:

@@ -229,3 +229,18 @@ def test_what_comes_back_after_a_short_silence_lacks_what_it_had() -> None:
     assert found.ccl == 0.0
     assert "missing data: cell 16 is not known" in str(found.ccl_caps)
     assert play.restart().run(60).ccl == 50.0, "a restart knows nothing of the cells that were there"
+
+
+def test_a_short_silence_raises_no_cable_alarm_on_its_way_back_either() -> None:
+    """Told by "stale" and over with three good reads: an alarm that comes when the BMS is back says the reverse."""
+    play = Play(batteries={"a": reading(), "b": reading()})
+    play.run(5)
+    play.silence("b")
+    seen = {play.run(1).alarms["bms_cable"] for _ in range(20)}
+    play.answer("b")
+    seen |= {play.run(1).alarms["bms_cable"] for _ in range(10)}
+    assert seen == {0}
+    play.silence("b")
+    assert play.run(61).alarms["bms_cable"] == 1
+    play.answer("b")
+    assert [play.run(1).alarms["bms_cable"] for _ in range(4)] == [1, 1, 0, 0], "after a loss it takes three reads"

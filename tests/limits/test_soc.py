@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.limits.correct import true_current
+from gateway.limits.memory import DAY
 from gateway.limits.settings import CurrentMap
 from gateway.model import External
 from tests.limits.play import WIDE, Play, cells, settings
@@ -84,6 +85,25 @@ def test_the_request_survives_a_restart_and_ends_where_it_is_switched_off() -> N
     assert play.set(soc=12.0).restart(60).look().force_charge
     play.site = replace(play.site, limits=settings())
     assert not play.run(1).force_charge
+
+
+def test_a_full_charge_is_asked_for_when_there_was_none_for_long_and_until_the_soc_is_there() -> None:
+    play = Play(settings(full_charge_request={"after_days": 30, "soc": 97})).set(soc=96.9)
+    assert not play.run(29.9 * DAY, dt=DAY / 10).full_charge, "the days count from the first start"
+    assert play.run(0.2 * DAY, dt=DAY / 10).full_charge
+    assert play.restart(60).look().full_charge
+    assert play.set(soc=None).run(1).full_charge, "an SoC that is not known is no full charge"
+    assert not play.set(soc=97.0).run(1).full_charge
+    assert not play.set(soc=50.0).run(29.9 * DAY, dt=DAY / 10).full_charge
+    assert play.run(0.2 * DAY, dt=DAY / 10).full_charge
+
+
+def test_no_full_charge_is_asked_for_by_default_nor_by_a_clock_that_jumps() -> None:
+    assert not Play().set(soc=50.0).run(400 * DAY, dt=DAY).full_charge
+    play = Play(settings(full_charge_request={"after_days": 30})).set(soc=50.0)
+    play.run(10)
+    play.wall += 400 * DAY
+    assert not play.run(2 * 3600, dt=10).full_charge
 
 
 # ---- 5.5
