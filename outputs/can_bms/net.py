@@ -1,8 +1,8 @@
 """What the kernel knows of a SocketCAN interface: state, error counters, bitrate; and the wish that it leave bus-off.
 
-Read through `ip -json -details -statistics link show`, which also says what needs no privileges; without `ip` sysfs
-says whether the interface is there, up, and has a carrier (an interface in bus-off has none).  Everything here blocks:
-to be called in a thread.
+Read through `ip -json -details -statistics link show`, which needs no privileges; without it, or with one that knows no
+JSON, sysfs says whether the interface is there, up, and has a carrier (an interface in bus-off has none).  Everything
+here blocks: to be called in a thread.
 """
 
 import json
@@ -84,14 +84,16 @@ def read(channel: str) -> Link | None:
     """The interface; None = there is none of that name.  Raises NetError when nobody says."""
     if not (SYSFS / channel).exists():
         return None
-    program = _ip()
-    if program is None:
-        return from_sysfs(SYSFS / channel)
-    done = _run([program, "-json", "-details", "-statistics", "link", "show", "dev", channel])
+    try:
+        return _asked(channel)
+    except NetError:  # no `ip`, or one that cannot be asked so (busybox), or it went just now
+        return from_sysfs(SYSFS / channel) if (SYSFS / channel).exists() else None
+
+
+def _asked(channel: str) -> Link | None:
+    done = _run([_ip(), "-json", "-details", "-statistics", "link", "show", "dev", channel])
     if done.returncode:
-        if not (SYSFS / channel).exists():
-            return None  # it went just now
-        raise NetError(f"ip link show {channel}: {done.stderr.strip() or done.returncode}")
+        raise NetError(f"ip link show {channel}: {' '.join(done.stderr.split()) or done.returncode}")
     return parse(done.stdout)
 
 
@@ -147,10 +149,7 @@ def from_sysfs(folder: Path) -> Link:
 
 def restart(channel: str) -> None:
     """Have an interface leave bus-off.  Raises NotPermitted, or NetError for another reason."""
-    program = _ip()
-    if program is None:
-        raise NetError("ip is not installed: apt install iproute2")
-    done = _run([program, "link", "set", "dev", channel, "type", "can", "restart"])
+    done = _run([_ip(), "link", "set", "dev", channel, "type", "can", "restart"])
     said = " ".join(done.stderr.split())
     if "not permitted" in said:
         raise NotPermitted(said)
@@ -164,8 +163,11 @@ def remedy(link: Link) -> str:
     return f"sudo ip link set {link.name} down && {keep}sudo ip link set {link.name} up"
 
 
-def _ip() -> str | None:
-    return shutil.which("ip") or shutil.which("ip", path=PLACES)
+def _ip() -> str:
+    program = shutil.which("ip") or shutil.which("ip", path=PLACES)
+    if program is None:
+        raise NetError("ip is not installed: apt install iproute2")
+    return program
 
 
 def _run(command: Sequence[str]) -> Run:

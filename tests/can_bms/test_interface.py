@@ -91,6 +91,37 @@ def test_without_ip_sysfs_says_what_it_knows(tmp_path: Path) -> None:
         net.from_sysfs(folder)
 
 
+@pytest.mark.parametrize(
+    "prints", ["", "echo 'ip: unrecognized option json' >&2; exit 1", "echo '2: lo'", "kill -9 $$"]
+)
+def test_an_ip_that_cannot_be_asked_is_done_without(
+    prints: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ip").write_text(f"#!/bin/sh\n{prints}\n")
+    (tmp_path / "ip").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    link = net.read("lo")
+    assert link is not None and (link.name, link.state) == ("lo", "")
+    if prints.endswith("exit 1"):
+        with pytest.raises(NetError, match="unrecognized option"):
+            net.restart("lo")
+
+
+def test_without_state_the_carrier_says_that_it_is_back() -> None:
+    kernel = Kernel(Link("can0", up=True, carrier=True))
+
+    async def scenario(interface: Interface, bus: Bus, other: can.BusABC) -> None:
+        kernel.link = Link("can0", up=True)
+        other.send(BUS_OFF)
+        bus.beat(FRAMES)
+        await asyncio.sleep(1.5)
+        assert interface.off
+        kernel.link = Link("can0", up=True, carrier=True)
+        await until(lambda: not interface.off)
+
+    live(kernel, scenario)
+
+
 def test_the_remedy_sets_a_restart_only_where_there_is_one() -> None:
     assert "restart-ms 100" in net.remedy(OFF)
     assert "restart-ms" not in net.remedy(Link("slcan0", kind="can"))
