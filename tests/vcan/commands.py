@@ -4,12 +4,13 @@ python -m tests.vcan.commands PROGRAM
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tests.vcan.slcan import Adapter
@@ -29,6 +30,19 @@ class Commands:
     def run(self, *words: str) -> dict[str, Any]:
         done = subprocess.run([self.program, "can", *words], capture_output=True, text=True, check=False, timeout=60)
         return {"code": done.returncode, "out": done.stdout, "err": done.stderr}
+
+    def on_a_terminal(self, *words: str) -> str:
+        """What it wrote to a terminal of its own."""
+        ours, terminal = os.openpty()
+        process = subprocess.Popen([self.program, "can", *words], stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        written = b""
+        with suppress(OSError):  # the other end was closed
+            while piece := os.read(ours, 4096):
+                written += piece
+        process.wait()
+        os.close(ours)
+        return written.decode()
 
     @contextmanager
     def meanwhile(self, *doing: Callable[[], object]) -> Iterator[None]:
@@ -56,6 +70,7 @@ class Commands:
         with self.meanwhile(here, self.hears(KEEP_ALIVE)):
             seen["sound"] = self.run(*doctor)
             seen["watch"] = self.run("watch", "can0", "--for", "3s")
+            seen["table"] = {"out": self.on_a_terminal("watch", "can0", "--for", "3s"), "err": ""}
         with self.meanwhile(here, self.hears(LIMITS), self.hears("e1s")):
             seen["watch json"] = self.run("watch", "can0", "--for", "3s", "--json")
             seen["another"] = self.run(*doctor, "--json")

@@ -75,6 +75,13 @@ def test_watch_prints_a_line_a_frame_with_gap_sender_and_meaning(said: dict[str,
     assert [line for line in lines if " 305 " in line and "inverter" in line]
 
 
+def test_on_a_terminal_watch_draws_one_row_an_id(said: dict[str, Any]) -> None:
+    picture = said["table"]["out"].split("\x1b[H\x1b[J")[-1].splitlines()
+    assert picture[0] == "can0, pylontech"
+    assert [row.split()[0] for row in picture[1:] if row.strip()] == ["305", "351"]
+    assert "longest" in picture[2]
+
+
 def test_watch_as_json_has_values_and_error_frames(said: dict[str, Any]) -> None:
     rows = [json.loads(line) for line in said["watch json"]["out"].splitlines()]
     frames = [row for row in rows if "id" in row]
