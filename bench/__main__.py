@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import bus, decoding, encoding, evaluation, latency, processes, weather
+from bench import bus, decoding, encoding, evaluation, gaps, latency, processes, weather
 from bench.table import Row, table
 
 MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "start": processes.start,
     "cpu": processes.cpu,
     "jitter": processes.jitter,
+    "gaps": gaps.gaps,
     "latency": latency.latency,
     "limits": evaluation.evaluation,
     "decode": decoding.decoding,
@@ -24,16 +25,17 @@ MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "bus": bus.bus,
     "weather": weather.weather,
 }
-LONG = {"weather"}  # takes minutes; only when it is named
+LONG = {"weather", "gaps"}  # take minutes; only when they are named
 
 
 def main() -> None:
     """Run the measures named on the command line, or all."""
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument(
-        "measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(MEASURES)}; default all but weather"
+        "measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(MEASURES)}; default all but weather and gaps"
     )
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement (default 20)")
+    parser.add_argument("--minutes", type=float, help="the same in minutes, for gaps: 10")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     chosen = parser.parse_args()
     unknown = set(chosen.measures) - set(MEASURES)
@@ -43,7 +45,7 @@ def main() -> None:
     for name in chosen.measures or [name for name in MEASURES if name not in LONG]:
         print(f"measuring {name} ...", file=sys.stderr)
         with tempfile.TemporaryDirectory() as folder:
-            rows.extend(MEASURES[name](Path(folder), chosen.seconds))
+            rows.extend(MEASURES[name](Path(folder), 60 * chosen.minutes if chosen.minutes else chosen.seconds))
     print(json.dumps([dict(zip(("what", "figure", "budget"), row, strict=True)) for row in rows], indent=1)
           if chosen.json else "\n".join(table(rows)))  # fmt: skip
 

@@ -10,6 +10,9 @@ from typing import Any, Final, cast
 
 import click
 
+from gateway.cli.can_doctor import doctor_command
+from gateway.cli.can_setup import setup_command
+from gateway.cli.can_watch import watch_command
 from gateway.model import GatewayError
 from outputs.can_bms.dbc_file import load, names
 from outputs.can_bms.dialect import Dialect, Dlc, Frame
@@ -51,7 +54,11 @@ def dialect_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group(name="can")
 def command() -> None:
-    """CAN frames towards inverters: encode values, decode logs."""
+    """The CAN bus towards inverters: set it up, examine it, watch it; encode values, decode logs."""
+
+
+for shown in (setup_command, doctor_command, watch_command):
+    command.add_command(shown)
 
 
 @command.command(name="frames")

@@ -3,6 +3,7 @@
 from outputs.can_bms import brand
 from outputs.can_bms.bus import DIRECT, Bus, opener
 from outputs.can_bms.dbc_file import load
+from outputs.can_bms.interface import Interface
 from outputs.can_bms.inverter import Inverter, messages_of
 from outputs.can_bms.others import Others
 from outputs.can_bms.output import CanOutput
@@ -26,5 +27,6 @@ def build(settings: Settings, clock: Clock, commander: Commander, identity: str)
         name,
         opener(settings.interface, settings.channel, settings.bitrate, listen_to),
         direct=settings.interface in DIRECT,
+        interface=Interface(settings.channel) if settings.interface == "socketcan" else None,
     )
     return CanOutput(settings, dialect, bus, others, clock, towards, inverter)

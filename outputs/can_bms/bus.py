@@ -5,10 +5,12 @@
 A bus that is missing or dead is said once in the log, retried with a delay that grows to 10 s, and said again when
 it is back.  Frames are sent one by one, by us: the kernel's broadcast manager would repeat stale limits for ever.
 Opening and closing may block, and so may sending with adapters on a serial port: each is done in a thread of its own.
+
+With SocketCAN, frames may wait in the kernel for an acknowledgement.  Then nothing is queued behind them, and as soon
+as they have left, `freed` has the present state said.  In bus-off nothing is sent: see `interface`.
 """
 
 import asyncio
-import errno
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,17 +23,21 @@ import can
 from gateway.supervise import Supervisor, words
 from outputs.can_bms.aside import aside, attempt
 from outputs.can_bms.dialect import Frame
-from outputs.can_bms.trip import Trip, close
+from outputs.can_bms.interface import Interface
+from outputs.can_bms.trip import Trip, close, is_full, queued, says_off
 
 log = logging.getLogger("bms_gateway.can_bms")
 
 RETRY_FIRST: Final = 0.5  # s
 RETRY_MOST: Final = 10.0  # s
-FULL_MOST: Final = 5  # sendings in a row that a full buffer is put up with before the bus is reopened
+FULL_MOST: Final = 5  # sendings in a row that an adapter's full buffer is put up with before the bus is reopened
+ROOM_EVERY: Final = 0.01  # s between two looks at a full queue
+ROOM_WITHIN: Final = 0.08  # s that a beat's frames wait for room there; twenty take 5 ms at 500 kbit/s
+QUEUE_EVERY: Final = 0.02  # s between two looks at a queue in which a beat is stuck
+NO_ACK: Final = "nobody acknowledges our frames: bitrate, wiring, or nobody there"
 HANGS: Final = 3.0  # s that a sending may take before the bus is given up
 HUNG_MOST: Final = 3  # threads that may hang in an adapter at a time; then one must come back first
 PATIENCE: Final = 1.0  # s that an orderly end may take
-BUS_OFF: Final = 0x40  # class bit of a SocketCAN error frame (linux/can/error.h)
 DIRECT: Final = ("socketcan", "virtual")  # kinds of bus whose send() returns at once
 
 Opener = Callable[[], can.BusABC]
@@ -46,6 +52,7 @@ class Counters:
     send_errors: int = 0
     reopened: int = 0
     bus_off: int = 0
+    held: int = 0  # beats that were not sent behind one that still waited
 
 
 class Bus:
@@ -53,12 +60,15 @@ class Bus:
 
     opener  may block: it runs in a thread
     direct  send() returns at once; otherwise it runs in a thread too
+    interface  what the kernel knows of it, where the kernel has it
     heard   is told what was read on the bus, once a beat
     sent    is told when all frames of a beat went out
+    freed   is told when frames that had to wait are gone: what they said is old, so say the present state now
     """
 
-    def __init__(self, name: str, opener: Opener, *, direct: bool = True) -> None:
-        self.name, self.opener, self.direct = name, opener, direct
+    def __init__(self, name: str, opener: Opener, *, direct: bool = True, interface: Interface | None = None) -> None:
+        self.name, self.opener, self.direct, self.interface = name, opener, direct, interface
+        self.freed: Callable[[], object] = lambda: None
         self.heard: Callable[[list[can.Message]], object] = lambda messages: None
         self.sent: Callable[[int], object] = lambda frames: None
         self.problem = "not opened yet"
@@ -68,6 +78,7 @@ class Bus:
         self._trip: Trip | None = None  # on its way in a thread
         self._watch: asyncio.TimerHandle | None = None  # over the trip
         self._retry: asyncio.TimerHandle | None = None
+        self._room: asyncio.TimerHandle | None = None  # looks whether the kernel's queue moves on
         self._delay = 0.0
         self._full = self._hung = 0
         self._said = self._unopened = self._stopped = False
@@ -79,13 +90,21 @@ class Bus:
 
     def start(self) -> None:
         """Begin to open, in the background."""
+        if self.interface is not None:
+            self.interface.changed = self._changed
+            self.interface.start()
         self._open_later()
 
     async def stop(self) -> None:
         """Close in order; what hangs is left behind."""
         self._stopped = True
-        if self._retry is not None:
-            self._retry.cancel()
+        if self.interface is not None:
+            self.interface.stop()
+        for timer in (self._retry, self._room):
+            if timer is not None:
+                timer.cancel()
+        if self.direct:
+            self._trip = None  # it waited for room
         end = asyncio.get_running_loop().time() + PATIENCE
         while self._trip is not None and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.01)
@@ -103,9 +122,9 @@ class Bus:
             self.counters.send_errors += 1
             self._say("the adapter does not take frames")
             return False
-        trip = Trip(self._bus, frames, direct=self.direct)
+        trip = Trip(self._bus, () if self._off else frames, direct=self.direct)
         if self.direct:
-            return self._over(trip, *attempt(trip.go, self._supervisor))
+            return self._over(trip, *attempt(trip.go, self._supervisor)) and not self._off
         self._trip = trip
         self._watch = asyncio.get_running_loop().call_later(HANGS, self._hangs)
         aside(trip.go, partial(self._over, trip), self._supervisor)
@@ -122,19 +141,54 @@ class Bus:
             self._watch.cancel()
         if not self._listen(trip.heard):
             return False
+        if fault is not None and self.direct and is_full(fault) and trip.waited < ROOM_WITHIN:
+            self._trip = trip
+            self._room = asyncio.get_running_loop().call_later(ROOM_EVERY, self._go_on, trip)
+            return True
         self.counters.frames_sent += trip.sent
         self.counters.frames_dropped += trip.late
         if fault is None and not trip.late:
             return self._well_sent(trip.sent)
         self.counters.send_errors += 1
-        if fault is None:
+        self._badly_sent(trip, fault)
+        return False
+
+    def _go_on(self, trip: Trip) -> None:
+        """There may be room again in the kernel's queue."""
+        trip.heard = []
+        self._over(trip, *attempt(trip.go_on, self._supervisor))
+
+    def _badly_sent(self, trip: Trip, fault: Exception | None) -> None:
+        if trip.held:
+            self._holds()
+        elif fault is None:
             self._say("the adapter is slow: frames that were too late were dropped")
-        elif _is_full(fault) and self._full < FULL_MOST - 1:
+        elif is_full(fault) and (self.direct or self._full < FULL_MOST - 1):
             self._full += 1
-            self._say(f"transmit buffer full: nobody on the bus acknowledges ({fault})")
+            self._say(f"transmit buffer full ({words(fault)}): {NO_ACK}")
         else:
             self._failed(f"cannot {trip.doing}: {words(fault)}")
-        return False
+
+    def _holds(self) -> None:
+        """Frames of an earlier beat are stuck in the kernel, and what they say ages: replace it as soon as they go."""
+        self.counters.held += 1
+        self._stuck(True)
+        self._say(f"frames wait in the kernel's queue: {NO_ACK}")
+        self._room = asyncio.get_running_loop().call_later(QUEUE_EVERY, self._look_at_queue)
+
+    def _look_at_queue(self) -> None:
+        if self._bus is not None and queued(self._bus):
+            self._room = asyncio.get_running_loop().call_later(QUEUE_EVERY, self._look_at_queue)
+        else:
+            self._stuck(False)
+            self.freed()
+
+    def _stuck(self, stuck: bool) -> None:
+        if self._room is not None:
+            self._room.cancel()
+        self._room = None
+        if self.interface is not None:
+            self.interface.stuck = stuck
 
     def _well_sent(self, frames: int) -> bool:
         if frames:
@@ -146,11 +200,28 @@ class Bus:
     def _listen(self, messages: Sequence[can.Message]) -> bool:
         """Hand on what was read; False when it says that the bus is off."""
         self.heard([message for message in messages if not message.is_error_frame])
-        if any(message.is_error_frame and message.arbitration_id & BUS_OFF for message in messages):
+        if self.interface is not None:
+            self.interface.listen(messages)
+            if self._off:
+                self._say(self.interface.problem)
+            return not self._off
+        if any(map(says_off, messages)):
             self.counters.bus_off += 1
             self._failed("bus off: check wiring, termination and bitrate; set restart-ms 100 on the interface")
             return False
         return True
+
+    @property
+    def _off(self) -> bool:
+        return self.interface is not None and self.interface.off
+
+    def _changed(self, off: bool) -> None:
+        """The interface: it went to bus-off, or left it."""
+        if off and self.interface is not None:
+            self.counters.bus_off += 1
+            self._say(self.interface.problem)
+        else:
+            self.freed()
 
     def _hangs(self) -> None:
         """The watch: a frame has been on its way for too long."""
@@ -169,6 +240,7 @@ class Bus:
 
     def _let_go(self, then: Callable[..., object]) -> None:
         """Close the bus, or cut it off from a thread that hangs in it."""
+        self._stuck(False)
         bus, self._bus = self._bus, None
         trip, self._trip = self._trip, None
         if trip is not None:
@@ -207,11 +279,15 @@ class Bus:
     def _say(self, problem: str) -> None:
         if not self._said:
             log.warning("%s: %s; trying on", self.name, problem)
+            if self.interface is not None:
+                self.interface.look()
         self.problem, self._said = problem, True
 
     def _well(self) -> None:
         if self._said:
             log.warning("%s: works again", self.name)
+            if self.interface is not None:
+                self.interface.look()
         self.problem, self._said = "", False
 
 
@@ -229,8 +305,3 @@ def opener(interface: str, channel: str, bitrate: int, listen_to: Sequence[tuple
         return can.Bus(channel=channel, interface=interface, **more)
 
     return work
-
-
-def _is_full(fault: Exception) -> bool:
-    code = getattr(fault, "error_code", None) or getattr(fault, "errno", None)
-    return code in (errno.ENOBUFS, errno.EAGAIN) or "buffer full" in str(fault)

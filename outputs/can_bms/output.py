@@ -67,7 +67,7 @@ class CanOutput:
         self._brand, self._others = brand, others
         self._inverter = inverter or Inverter(bus.name, brand, dialect.keep_alive)
         self._shaper = Shaper(brand.quirks, dialect.keys)
-        bus.heard, bus.sent = self._heard, self._went
+        bus.heard, bus.sent, bus.freed = self._heard, self._went, self._restart_beats
         self._supervisor = Supervisor(bus.name)
         self._snapshot: Snapshot | None = None
         self._known: dict[str, tuple[float, Value]] = {}  # what inverters must be told: when last known [s], and what
@@ -124,6 +124,7 @@ class CanOutput:
             "send_errors": count.send_errors,
             "bus_off": count.bus_off,
             "opened": count.reopened,
+            "interface": self._bus.interface.status() if self._bus.interface else {},
             "rate": self._rate(time.monotonic()),
             "longest_gap": round(self._longest_gap, 4),
             "keepalive_age": None if self._inverter.heard_at is None else round(now - self._inverter.heard_at, 1),

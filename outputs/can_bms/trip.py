@@ -3,9 +3,16 @@
 A frame that did not go out within a second of its beat is dropped, never sent late: an inverter must not be told
 what was decided long ago.  A call into an adapter that hangs cannot be ended.  Whoever waits for it abandons the trip:
 no further frame of it is sent, and the descriptor in which it hangs is pointed to nowhere, so that it never can be.
+
+SocketCAN's send() only puts a frame in the kernel's queue, where it waits for as long as nobody on the bus acknowledges
+the one before it, and nothing can take it back.  So no beat is queued behind one that still waits: what is late there
+is one beat at most, and whoever sees the queue move on says the present state at once.
 """
 
+import errno
 import os
+import socket
+import struct
 import termios
 import threading
 import time
@@ -19,6 +26,9 @@ from outputs.can_bms.dialect import Frame
 
 FRESH: Final = 1.0  # s after its beat until which a frame may go out
 READ_MOST: Final = 500  # frames taken from the bus at a time
+MEMINFO: Final = struct.Struct("9I")  # getsockopt SO_MEMINFO, linux/sock_diag.h; the third: queued for sending, bytes
+BUS_OFF: Final = 0x40  # class bit of a SocketCAN error frame (linux/can/error.h)
+SO_MEMINFO: Final = 55  # asm-generic/socket.h, since Linux 4.12
 
 
 class Trip:
@@ -31,8 +41,10 @@ class Trip:
         self.sent = 0
         self.heard: list[can.Message] = []
         self.abandoned = False  # set by whoever waits no longer
+        self.held = False  # nothing was sent: frames of an earlier beat still wait in the kernel
         self._bus, self._direct = bus, direct
-        self._deadline = time.monotonic() + FRESH
+        self._began = time.monotonic()
+        self._deadline = self._began + FRESH
         self._ending = threading.Lock()
         self._over = False
 
@@ -47,7 +59,11 @@ class Trip:
             while len(self.heard) < READ_MOST and (message := self._bus.recv(0)) is not None:
                 self.heard.append(message)
             self.doing = "send"
-            self._send()
+            if any(map(says_off, self.heard)):
+                return
+            self.held = bool(self.frames) and queued(self._bus) > 0
+            if not self.held:
+                self._send()
             if not self._direct:
                 drain(self._bus)
         finally:
@@ -55,6 +71,15 @@ class Trip:
                 self._over = True
                 if self.abandoned:
                     self._bus.shutdown()  # nobody else will
+
+    def go_on(self) -> None:
+        """Send what a full queue did not take before.  Raises what the driver raises."""
+        self._send()
+
+    @property
+    def waited(self) -> float:
+        """s since its beat."""
+        return time.monotonic() - self._began
 
     def abandon(self) -> None:
         """Let go of the bus in which this trip hangs.  May block; raises what the driver raises."""
@@ -66,7 +91,7 @@ class Trip:
                 cut_off(self._bus)
 
     def _send(self) -> None:
-        for frame in self.frames:
+        for frame in self.frames[self.sent :]:
             left = 0.0 if self._direct else self._deadline - time.monotonic()
             if self.abandoned or (left <= 0.0 and not self._direct):
                 return
@@ -74,6 +99,26 @@ class Trip:
                 can.Message(arbitration_id=frame.id, is_extended_id=frame.extended, data=frame.data), timeout=left
             )
             self.sent += 1
+
+
+def queued(bus: can.BusABC) -> int:
+    """Bytes that we handed to the kernel and that its queue still keeps; 0 where nobody knows."""
+    found = getattr(bus, "socket", None)
+    if isinstance(found, socket.socket):
+        with suppress(OSError):  # an old kernel
+            return int(MEMINFO.unpack(found.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO.size))[2])
+    return 0
+
+
+def says_off(message: can.Message) -> bool:
+    """Whether it tells that the controller left the bus."""
+    return message.is_error_frame and bool(message.arbitration_id & BUS_OFF)
+
+
+def is_full(fault: Exception) -> bool:
+    """Whether a sending failed because a queue is full."""
+    code = getattr(fault, "error_code", None) or getattr(fault, "errno", None)
+    return code in (errno.ENOBUFS, errno.EAGAIN) or "buffer full" in str(fault)
 
 
 def close(bus: can.BusABC) -> None:

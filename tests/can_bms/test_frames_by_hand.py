@@ -102,7 +102,7 @@ def test_growatt_above_its_655_ah_stops_and_says_so() -> None:
     ],
 )
 def test_sma_has_what_is_unused_or_not_known_marked(can_id: int, values: dict[str, Value], want: str) -> None:
-    given = {"charge_voltage_limit": 0.0} | values if can_id == 0x351 else values
+    given = {"charge_voltage_limit": 41.0} | values if can_id == 0x351 else values
     assert bytes_of("sma", can_id, given) == want
 
 

@@ -105,6 +105,12 @@ def test_log_lines_that_were_lost_are_told_by_status() -> None:
     assert list(status_lines(told))[-1] == "log: 7 lines dropped, they could not be written in time"
 
 
+def test_the_interface_under_a_can_bus_is_told() -> None:
+    interface = {"summary": "up, error-passive, errors sent 128 received 0", "advice": "nobody acknowledges"}
+    told = {"outputs": {"can_bms": {"connected": True, "bus": "socketcan can0", "interface": interface}}}
+    assert list(status_lines(told))[-1] == f"  socketcan can0: {interface['summary']}, {interface['advice']}"
+
+
 @pytest.mark.parametrize("way", ["charge", "discharge"])
 def test_every_table_can_say_what_would_lift_it(way: str) -> None:
     name = "CCL" if way == "charge" else "DCL"

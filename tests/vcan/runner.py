@@ -21,7 +21,13 @@ from typing import Final
 
 KERNEL: Final = "linux.uml"
 MEMORY: Final = "512M"
-MODULES: Final = ("net/can/can", "net/can/can-raw", "drivers/net/can/dev/can-dev", "drivers/net/can/vcan")
+MODULES: Final = (
+    "net/can/can",
+    "net/can/can-raw",
+    "drivers/net/can/dev/can-dev",
+    "drivers/net/can/vcan",
+    "drivers/net/can/slcan/slcan",
+)
 FAILED_TO_BOOT: Final = 125
 
 GUEST: Final = """#!/bin/bash

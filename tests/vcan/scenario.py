@@ -41,9 +41,9 @@ async def aside(work: Callable[..., object], *arguments: object) -> None:
 class Watch:
     """candump on one bus."""
 
-    def __init__(self, channel: str, folder: Path) -> None:
-        self.file = (folder / f"{channel}.log").open("wb")
-        self.process = subprocess.Popen(("candump", "-L", channel), stdout=self.file)
+    def __init__(self, channel: str, folder: Path, again: str = "") -> None:
+        self.file = (folder / f"{channel}{again}.log").open("wb")
+        self.process = subprocess.Popen(("candump", "-D", "-L", channel), stdout=self.file)
 
     def stop(self) -> None:
         self.process.terminate()
