@@ -147,11 +147,16 @@ class Battery:
             health=self.health_at(pack.dated if pack else None, now),
             good_in_a_row=self._good_in_a_row,
             flaky=self._tries.flaky(now),
-            remark="; ".join(filter(None, (self._trouble.remark, pack.reading.rejections if pack else ""))),
+            remark="; ".join(filter(None, (self._trouble.remark, pack.reading.remarks if pack else ""))),
             poll_interval=self.watch.poll_interval,
             counters=dict(self.counters),
-            controls=tuple(sorted(self.driver.controls)) if not key else (),
+            controls=tuple(sorted(self.driver.controls)) if not key and not self._listens else (),
         )
+
+    @property
+    def _listens(self) -> bool:
+        """Nothing is asked of it, so nothing can be written either."""
+        return self.driver.listens(self.session.setup)
 
     def _last_dated(self) -> float | None:
         """s, monotonic; None = it never answered."""
@@ -347,10 +352,11 @@ class Battery:
 
     def command(self, command: Command) -> "asyncio.Future[Outcome]":
         """Have `command` performed at the next turn, then confirmed by reading back; it expires, see Orders."""
-        if command.action in self.driver.controls:
+        if command.action in self.driver.controls and not self._listens:
             return self._orders.add(command, self._clock())
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         who = "its BMS is not found yet, so it" if self.driver is UNKNOWN else f"a {self.driver.name}"
+        who += " that is only listened to" * self._listens
         done.set_result(Outcome(False, False, f"{self.watch.name}: {who} cannot do {command.action!r}"))
         return done
 

@@ -195,6 +195,8 @@ class Detection:
     proof: Callable[[Values], str]  # returns what it found, for people; raises WrongDevice
     setups: tuple[Mapping[str, Any], ...] = ({},)  # settings to try in turn
     siblings: tuple[Mapping[str, Any], ...] = ()  # tried, too, once one of `setups` was found: others on the same bus
+    overheard: tuple[Mapping[str, Any], ...] = ()  # tried where somebody talks already: settings that only listen
+    cycle: float = 6.0  # s within which a master there has asked everybody once
     rank: int = 50  # the lower, the earlier it is tried: quick questions and unmistakable answers first
     wakes: bool = False  # the first question may only wake it, and is asked twice
     never_auto: bool = False  # `driver: auto` does not try it, somebody should look at what `scan` says
@@ -223,6 +225,7 @@ class Driver:
     daisy_chain: bool = False
     limits_from_bms: bool = False  # max_charge_current and max_discharge_current are limits, not protection values
     asked_with: Callable[[bytes], Values] = lambda request: {}  # the settings that a recorded request tells
+    listens: Callable[[Setup], bool] = lambda setup: False  # so set up it asks nothing: a master talks on its bus
 
     def setup(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Settings with defaults; names this driver does not have are left out."""

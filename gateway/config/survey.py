@@ -56,7 +56,10 @@ def look(
     drivers = {battery.name: catalogue.load(battery.driver) for battery in known.values() if battery.driver != AUTO}
     berths = tuple(_berths(known))
     for berth in berths:
-        mistakes += _wrong_port(berth, drivers, catalogue) or _wrong_company(berth, catalogue)
+        mistakes += _wrong_port(berth, drivers, catalogue) or [
+            *_wrong_company(berth, catalogue),
+            *_two_masters(berth, drivers),
+        ]
     for name, output in outputs.items():
         if not registry.missing_library(name):  # else nobody can tell, and the output says what is missing
             mistakes += [Mistake(("outputs", name, *key), text) for key, text in registry.problems(name, output)]
@@ -109,6 +112,8 @@ def _unreadable(battery: BatterySettings, driver: Driver | None, catalogue: Cata
     if kind == SIMULATED:
         known = catalogue.simulated()
         return "" if driver.name in known else f"{driver.name} has no simulator, there is one of {', '.join(known)}"
+    if kind == "tcp" and driver.listens(driver.setup(battery.setup)):
+        return f"{battery.port}: nobody can be overheard over Modbus TCP, expected a serial port"
     return unusable(battery.port, [driver])
 
 
@@ -142,6 +147,24 @@ def _wrong_company(berth: Berth, catalogue: Catalogue) -> list[Mistake]:
         if (first := taken.setdefault(address, battery)) is not battery:
             found.append(Mistake(("batteries", number, "port"), _shared(first, battery, address)))
     return found
+
+
+def _two_masters(berth: Berth, drivers: Mapping[str, Driver]) -> list[Mistake]:
+    """Batteries that would be asked where another is only listened to because a master talks there."""
+    listens = {
+        number: battery.name in drivers and drivers[battery.name].listens(drivers[battery.name].setup(battery.setup))
+        for number, battery in berth.batteries.items()
+    }
+    listener = next((berth.batteries[number].name for number in listens if listens[number]), "")
+    return [
+        Mistake(
+            ("batteries", number, "driver"),
+            f"{battery.name} would be asked on {berth.where}, where {listener} is only listened to because a master"
+            " talks there; expected one that listens, too, or another port",
+        )
+        for number, battery in berth.batteries.items()
+        if listener and not listens[number]
+    ]
 
 
 def _shared(first: BatterySettings, second: BatterySettings, address: object) -> str:
