@@ -332,6 +332,7 @@ DRIVER: Final = kit.Driver(
     assemble=kit.alone(finish),
     detection=kit.Detection(
         polls=("telemetry", "maker"), proof=proof, setups=({"address": 0}, {"address": 1}),
+        begins=0.6,  # the vendor's own reader gives up after 0.5 s; section 2
         siblings=tuple({"address": address} for address in range(2, 16)),
         overheard=tuple({"address": address, "listen": True} for address in range(16)),
     ),

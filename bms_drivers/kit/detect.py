@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bms_drivers.kit import registry, talkers
-from bms_drivers.kit.declare import Ask, Detection, Driver, Frame, Question, SerialLine
+from bms_drivers.kit.declare import Ask, Detection, Driver, Frame, Question, Registers, SerialLine
 from bms_drivers.kit.framing import Answer
 from bms_drivers.kit.session import Session
-from bms_drivers.links import Counters, Link, converse
+from bms_drivers.links import Counters, Link, converse, rtu
 from bms_drivers.links.factory import only_heard, open_link, port_kind, reaches
 from bms_drivers.links.port import OneTry, Port
 from gateway.model import ConfigError, DeviceRefused, FrameError, LinkTimeout
 
+SIGNS: Final = ("replies", "late", "torn", "checksum", "length", "noise", "foreign")  # counters of a link
 PROOFS: Final = 2  # readings in a row that must prove it
 PIECE: Final = 32  # bytes that are looked at in one go, less than a frame
 USUAL: Final = 2  # of a driver's settings, those that are tried at once; the rest take minutes
@@ -79,25 +80,108 @@ async def detect(
 async def recognised(
     link: Link, driver: Driver, *, talking: bool = False, thorough: bool = False
 ) -> AsyncIterator[Found]:
-    """Every device on an open link that `driver` recognises; where it has one there, others on the bus are tried.
+    """Every device on an open link that `driver` recognises, once; where one is there, others on the bus are tried.
 
     Where somebody is `talking` by itself nothing is asked: only settings with which it listens are tried.
     """
-    detection, there = driver.detection, False
+    detection, census = driver.detection, Census(driver)
     if talking:
         for setup, what in await _overheard(link, driver, detection.overheard):
             yield Found(driver, setup, what)
         return
     setups = detection.setups
     usual, rest = (setups, ()) if thorough else (setups[:USUAL], setups[USUAL:])
-    asked = link if detection.wakes or thorough else OneTry(link)
+    asked = link if thorough else Impatient(link if detection.wakes else OneTry(link), detection)
     for setup in usual:
-        if what := await _proven(asked, driver, setup):
-            there = True
-            yield Found(driver, setup, what)
-    for setup in (*rest, *detection.siblings) if there else detection.siblings if thorough else ():
-        if what := await _proven(OneTry(link), driver, setup):
-            yield Found(driver, setup, what)
+        if (found := await census.ask(asked, setup)) is not None:
+            yield found
+    others = (*rest, *detection.siblings) if census.any else detection.siblings if thorough else ()
+    for setup in others:
+        quick = OneTry(link) if thorough else Impatient(OneTry(link), detection)
+        if (found := await census.ask(quick, setup)) is not None:
+            yield found
+    if (found := census.left_over) is not None:
+        yield found
+
+
+class Census:
+    """The devices of one driver on a bus, each once: one that answers in several ways is one.
+
+    Settings that bear the same address mean the same device, which is not asked again; one that answers an address that
+    is anybody's counts only where no other was found.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._addresses: set[Any] = set()
+        self._anybody: Found | None = None
+
+    @property
+    def any(self) -> bool:
+        """Somebody was found."""
+        return bool(self._addresses) or self._anybody is not None
+
+    @property
+    def left_over(self) -> Found | None:
+        """Who answered an address that is anybody's, and no other."""
+        return None if self._addresses else self._anybody
+
+    async def ask(self, link: Link, setup: Mapping[str, Any]) -> Found | None:
+        """The device that these settings find, unless it is known already; then it is not even asked."""
+        address = self._driver.setup(setup).get("address")
+        if address in self._addresses:
+            return None
+        what = await _proven(link, self._driver, setup)
+        if not what:
+            return None
+        found = Found(self._driver, setup, what)
+        if address in self._driver.detection.anybody:
+            self._anybody = self._anybody or found
+            return None
+        self._addresses.add(address)
+        return found
+
+
+class Impatient:
+    """A link on which nobody was heard so far: it waits for an answer to begin, and asks nothing twice in vain.
+
+    As soon as one byte has answered, everybody gets all the time that its driver wants.
+    """
+
+    def __init__(self, link: Link, detection: Detection) -> None:
+        self._link, self._detection = link, detection
+        self._vain: set[bytes] = set()
+        self._heard = False
+        self.counters = link.counters
+
+    async def open(self) -> None:
+        """Open the link."""
+        await self._link.open()
+
+    async def close(self) -> None:
+        """Close the link."""
+        await self._link.close()
+
+    async def exchange(self, question: Question) -> Sequence[Frame]:
+        """As the link.  Raises LinkTimeout at once for a question that was asked in vain just now."""
+        asked = (rtu.question(question) if isinstance(question, Registers) else question).request
+        if not self._heard and not self._detection.wakes and asked in self._vain:
+            raise LinkTimeout("asked a moment ago, and not answered")
+        before = self._noticed()
+        try:
+            return await self._link.exchange(self._hasty(question))
+        except LinkTimeout:
+            self._vain.add(asked)
+            raise
+        finally:
+            self._heard = self._heard or self._noticed() > before
+
+    def _hasty(self, question: Question) -> Question:
+        return question if self._heard else replace(question, silent=self._detection.begins)
+
+    def _noticed(self) -> int:
+        """Signs of somebody: answers, and what was no good one."""
+        return sum(self._link.counters[name] for name in SIGNS)
 
 
 def in_order(names: Sequence[str] = ()) -> list[Driver]:

@@ -95,7 +95,8 @@ class SerialLink:
         Raises LinkTimeout, LinkClosed, and DeviceRefused for a Modbus exception.
         """
         if isinstance(question, Registers):
-            return rtu.checked(question, await self._ask(rtu.question(question), late=LATE_RTU))
+            late = 0.0 if question.silent else LATE_RTU  # a scan asks another unit next, or leaves
+            return rtu.checked(question, await self._ask(rtu.question(question), late=late))
         return await self._ask(question)
 
     async def hear(self, seconds: float) -> bytes:
@@ -199,19 +200,20 @@ class SerialLink:
         loop, expected, got = asyncio.get_running_loop(), self._expected(ask), 0
         sent = max(self._last_byte, loop.time())
         deadline = sent + ask.timeout + self._line_time(ask.size)
+        limit = min(deadline, sent + ask.silent) if ask.silent else deadline  # while not a byte has come
         need = expected
         patient_until = sent + self.turnaround + self._line_time(need) + PATIENCE if need > 1 else deadline
         until = patient_until
         while True:
-            chunk = await pipe.receive(need, min(until, deadline))
+            chunk = await pipe.receive(need, min(until, limit))
             now = loop.time()
             if chunk:
                 self._heard(chunk)
-                got += len(chunk)
+                got, limit = got + len(chunk), deadline
                 if answer.feed(chunk):
                     self._remember(ask, got)
                     return True
-            if now >= deadline:
+            if now >= limit:
                 return False
             if expected > 1 and now < patient_until:  # it came with noise, an echo, or in two parts: the rest
                 need = max(1, expected - answer.torn)
