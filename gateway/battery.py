@@ -21,6 +21,7 @@ from bms_drivers.kit.declare import ONCE, Driver, Poll
 from bms_drivers.kit.detect import UNKNOWN, Found
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
+from gateway.held import held
 from gateway.model import (
     BatteryState,
     Command,
@@ -110,6 +111,7 @@ class Battery:
         self._port, self._changed, self._clock, self._finder = port, changed, clock, finder
         self._supervisor = Supervisor(watch.name)
         self._packs: dict[str, _Pack] = {}
+        self._alarms: dict[str, Mapping[str, int]] = {}  # by pack, as last told since the link stands
         self._misses = 0
         self._good_in_a_row = 0
         self._tries = Tries()
@@ -214,6 +216,7 @@ class Battery:
         with self._trouble.counting(link.counters):
             if self._health is Health.LOST:  # now, and not while a round is under way: see Session.forget
                 self.session.forget()
+                self._alarms.clear()
             await self._send_commands(link)
             await self._ask_plan(link)
         self._take()
@@ -276,7 +279,9 @@ class Battery:
         if dated is None:
             raise LinkTimeout("nothing was told that limits could rest on")
         readings = {key: self.watch.correct(plausible(reading)) for key, reading in self.session.readings().items()}
-        for key, reading in readings.items():
+        for key, told in readings.items():
+            reading = held(told, self._alarms.get(key, {}))
+            self._alarms[key] = reading.alarms
             self._tell_rejected(key, reading)
             self._packs[key] = _Pack(reading, min(dated, now))
         self._misses = 0

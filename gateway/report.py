@@ -8,7 +8,7 @@ from gateway.explain import number, reason_lines
 from gateway.model import BankState, BatteryState, Cap, Decision, External, Extreme, Life, Reading, Snapshot
 
 Json = dict[str, Any]
-VALUES: Final = tuple(name for name in Reading.__dataclass_fields__ if name not in ("rejected", "untold"))
+VALUES: Final = tuple(name for name in Reading.__dataclass_fields__ if name not in ("rejected", "held", "untold"))
 """What a BMS says; what we make of it is told of the battery."""
 
 
