@@ -11,6 +11,7 @@ from typing import Any
 from bms_drivers.kit.declare import Driver
 from bms_drivers.links.factory import place, unusable
 from gateway.config.explain import hint
+from gateway.config.rounds import impossible
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed, port_kind
 from gateway.config.tree import Path
 from outputs import registry
@@ -60,10 +61,19 @@ def look(
             *_wrong_company(berth, catalogue),
             *_two_masters(berth, drivers),
         ]
+    if not mistakes:
+        mistakes += _overfull(known)
     for name, output in outputs.items():
         if not registry.missing_library(name):  # else nobody can tell, and the output says what is missing
             mistakes += [Mistake(("outputs", name, *key), text) for key, text in registry.problems(name, output)]
     return Survey(drivers, berths, tuple(mistakes))
+
+
+def _overfull(batteries: Mapping[int, BatterySettings]) -> Iterator[Mistake]:
+    """Ports with more batteries than can be read before each is lost."""
+    numbers = {battery.name: number for number, battery in batteries.items()}
+    for name, text in impossible(list(batteries.values())):
+        yield Mistake(("batteries", numbers[name], "port"), text)
 
 
 def _is_known(battery: BatterySettings, catalogue: Catalogue) -> bool:
