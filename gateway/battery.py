@@ -61,6 +61,9 @@ class Turns(Protocol):
     def delay(self, name: str, poll_interval: float, misses: int) -> float:
         """s until this battery's next try after `misses` unanswered ones in a row."""
 
+    def leave(self, name: str) -> None:
+        """This battery takes no more turns."""
+
 
 class Finder(Protocol):
     """Finds out what a battery whose driver is not known is."""
@@ -118,7 +121,7 @@ class Battery:
         self._trouble = Trouble()
         self._health = Health.STARTING
         self._searches = 0  # in a row, the port being there
-        self._orders = Orders(watch.name, watch.poll_interval)
+        self._orders = Orders(watch.name, lambda: self.watch.poll_interval)
 
     # ---- what is known
 
@@ -196,6 +199,10 @@ class Battery:
             pause = self._port.delay(self.watch.name, self.watch.poll_interval, self._misses)
             next_poll = max(next_poll + pause, self._clock())
             await asyncio.sleep(next_poll - self._clock())
+
+    def leave(self) -> None:
+        """It is not polled any more: others on its port need not make room for it."""
+        self._port.leave(self.watch.name)
 
     async def poll(self) -> None:
         """One round of the plan; a good one is published through `changed`, a bad one counted."""

@@ -114,6 +114,11 @@ class Port:
             self._silent.discard(name)
         return retry_delay(poll_interval, 0 if self.away else misses, shared=self.shared)
 
+    def leave(self, name: str) -> None:
+        """The battery `name` takes no more turns here."""
+        self._batteries.discard(name)
+        self._silent.discard(name)
+
     async def close(self) -> None:
         """Let go of the device for good."""
         self._closed = True

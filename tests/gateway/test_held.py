@@ -53,6 +53,8 @@ class Bench:
     def delay(self, name: str, poll_interval: float, misses: int) -> float:
         return poll_interval
 
+    def leave(self, name: str) -> None: ...
+
     def round(self, pause: float = 1.0) -> tuple[Reading, Decision]:
         """So many seconds later: the reading, and what follows from it."""
         self.now += pause
