@@ -166,9 +166,11 @@ def serial(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> 
 
 
 def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
-    """Both sides' alarms, both sensors, limits without their signs."""
+    """Both sides' alarms, both sensors, limits without their signs; while a side is missing the other's 0 ends none."""
     sides = [values[name] for name in ("_charge_alarms", "_discharge_alarms") if name in values]
     values["alarms"] = {name: max(side.get(name, 0) for side in sides) for side in sides for name in side}
+    if len(sides) < 2 and not values["alarms"].get(UNKNOWN_STATE[0]):
+        values["alarms"].pop(UNKNOWN_STATE[0], None)
     if "_temperature_1" in values or "_temperature_2" in values:
         values["temperatures"] = (values.get("_temperature_1"), values.get("_temperature_2"))
     for name in ("charge", "discharge"):

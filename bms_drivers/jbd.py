@@ -255,7 +255,7 @@ DRIVER: Final = kit.Driver(
         ),
     ),
     assemble=kit.alone(finish),
-    detection=kit.Detection(rank=20, wakes=True, polls=("basic", "model"), proof=proof),
+    detection=kit.Detection(rank=20, wakes=True, begins=0.4, polls=("basic", "model"), proof=proof),
     controls={
         "charge": switch(1, "charge_allowed"),
         "discharge": switch(2, "discharge_allowed"),

@@ -2,6 +2,8 @@
 
 Sheet: jk_pb.md.  Records are little endian, the Modbus frames around them big endian.  Current: + = charging.
 A function-10 write to 0x161C/1E/20 triggers a 300-byte record; the Modbus acknowledge behind it names who answered.
+On the bus of a master (address 0) nothing may be sent: what it broadcasts, and what the units that it polls answer, is
+overheard (sheet section 8).
 """
 
 from collections.abc import Iterator
@@ -184,27 +186,33 @@ def record(kind: int, setup: kit.Setup, tries: int = 2) -> kit.Ask:
     )
 
 
-LISTEN: Final = kit.Ask(  # to a master's own broadcast: it sends status and settings by itself, in a cycle of 4 to 15 s
-    request=b"",
-    split=split,
-    answers=lambda reply: reply.address == MASTER and reply.kind in (STATUS, SETTINGS),
-    complete=lambda replies: {reply.kind for reply in replies} == {STATUS, SETTINGS},
-    timeout=16.0,
-    partial=True,
-)
+CYCLE: Final = 16.0  # s; a master's own cycle is 4.4 s, 6 to 15 s in older reports
+SOON: Final = 8.0  # s; how long settings are waited for, lest the status gets old meanwhile
+
+
+def listens(setup: kit.Setup) -> bool:
+    """A master, and where one polls the unit: nothing is sent."""
+    return bool(setup["address"] == MASTER or setup.get("listen"))
+
+
+def overhear(kind: int, setup: kit.Setup, timeout: float) -> kit.Ask:
+    """Wait for one record of one unit: the master's own broadcast, or what another one answers it."""
+    address = setup["address"]
+    return kit.Ask(
+        request=b"",
+        split=split,
+        answers=lambda reply: reply.kind == kind and reply.address == address,
+        timeout=timeout,
+    )
 
 
 def status(setup: kit.Setup, known: kit.Values) -> kit.Talk:
-    """The status record; of a bus master what it broadcasts.  Raises WrongDevice for a broadcast without status."""
-    if setup["address"] != MASTER:
-        replies = yield record(STATUS, setup)
-        return decode_status(replies[-1].payload)
-    replies = yield LISTEN
-    found = {reply.kind: reply.payload for reply in replies}
-    if STATUS not in found:
-        raise WrongDevice("the master broadcast its settings only, no status")
-    settings = decode_settings(found[SETTINGS]) if SETTINGS in found else {}
-    return {**settings, **decode_status(found[STATUS]), "_master": True}
+    """The status record, asked for or overheard."""
+    if listens(setup):
+        replies = yield overhear(STATUS, setup, CYCLE)
+        return {**decode_status(replies[-1].payload), "_master": setup["address"] == MASTER}
+    replies = yield record(STATUS, setup)
+    return decode_status(replies[-1].payload)
 
 
 def decode_status(data: bytes) -> kit.Values:
@@ -237,9 +245,7 @@ def temperatures(values: kit.Values, firmware: str | None) -> tuple[float, ...]:
 
 def settings(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """The settings record: switch states and limits, now and then."""
-    if setup["address"] == MASTER:
-        return {}  # comes with the broadcast
-    replies = yield record(SETTINGS, setup)
+    replies = yield overhear(SETTINGS, setup, SOON) if listens(setup) else record(SETTINGS, setup)
     return decode_settings(replies[-1].payload)
 
 
@@ -251,8 +257,8 @@ def decode_settings(data: bytes) -> kit.Values:
 
 def about(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """Identity; firmware from 15.36 on does not always answer (sheet section 4)."""
-    if setup["address"] == MASTER:
-        return {}
+    if listens(setup):
+        return {}  # no master asks for it
     replies = yield record(ABOUT, setup, tries=1)
     data = replies[-1].payload
     values: kit.Values = {name: kit.text(data[at : at + length]) for name, (at, length) in TEXTS.items()}
@@ -264,6 +270,9 @@ def about(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     return values
 
 
+LIMITS: Final = ("max_charge_current", "max_discharge_current", "max_battery_voltage")  # of the settings record
+
+
 def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
     """What takes more than one record: the sensors there are, the capacity, and the voltage the board would ask for."""
     if "_t1" in values:
@@ -272,6 +281,8 @@ def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
     wished, cells = values.get("_requested_cell_voltage"), values.get("cell_voltages")
     if wished and cells:
         values["max_battery_voltage"] = round(wished * len(cells), 3)
+    if listens(setup):
+        values["untold"] = kit.not_told(values, LIMITS)
     return {"manufacturer": "JK", **values}
 
 
@@ -291,8 +302,8 @@ def switch(action: str) -> kit.Control:
 
     def talk(value: float, setup: kit.Setup, known: kit.Values) -> kit.Talk:
         address = setup["address"]
-        if address == MASTER:
-            raise DeviceRefused("address 0 is a bus master: it is only listened to, nothing may be sent")
+        if listens(setup):
+            raise DeviceRefused("a bus master talks here: it is only listened to, nothing may be sent")
         body = bytes((address, WRITE)) + register.to_bytes(2, "big") + b"\x00\x02\x04"
         replies = yield kit.Ask(
             request=with_crc(body + (1 if value else 0).to_bytes(4, "big")),
@@ -321,6 +332,7 @@ DRIVER: Final = kit.Driver(
     line=kit.SerialLine(baud=115200, quiet=0.1, turnaround=0.02),
     options=(
         kit.Option("address", 1, "DIP switches; 0 = a bus master: listens, with poll_interval: 5", least=0, most=15),
+        kit.Option("listen", False, "true = a master polls it: only listens, with poll_interval: 5", kind=bool),
     ),
     plan=(
         kit.Poll(
@@ -338,8 +350,10 @@ DRIVER: Final = kit.Driver(
     ),
     assemble=kit.alone(finish),
     detection=kit.Detection(
-        rank=11, polls=("status",), proof=proof, setups=tuple({"address": n} for n in (*range(1, 16), MASTER))
+        rank=11, polls=("status",), proof=proof, setups=tuple({"address": n} for n in range(1, 16)), cycle=CYCLE,
+        overheard=({"address": MASTER}, *({"address": n, "listen": True} for n in range(1, 16))),
     ),
+    listens=listens,
     controls={action: switch(action) for action in SWITCHES},
     daisy_chain=True,
     asked_with=kit.unit_asked,

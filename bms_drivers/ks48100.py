@@ -138,7 +138,7 @@ DRIVER: Final = kit.Driver(
     ),
     assemble=kit.alone(finish),
     detection=kit.Detection(
-        rank=85, polls=("serial", "realtime"), proof=proof, setups=({"address": 1},),
+        rank=85, begins=1.5, polls=("serial", "realtime"), proof=proof, setups=({"address": 1},),
         siblings=tuple({"address": address} for address in range(2, 16)),
     ),
     standing="from documentation only",

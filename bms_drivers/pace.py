@@ -429,7 +429,7 @@ DRIVER: Final = kit.Driver(
     ),
     assemble=assemble,
     detection=kit.Detection(
-        polls=("analog", "version", "count"), proof=proof,
+        polls=("analog", "version", "count"), proof=proof, anybody=(0,),
         setups=({"address": 1}, {"address": 0}, {"address": 1, "modbus": True}),
         siblings=tuple({"address": address} for address in range(2, 16)),
     ),

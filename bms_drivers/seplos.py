@@ -1,14 +1,15 @@
 """Seplos BMS 1.x and 2.x (boards EMU10xx, EMU11xx, "1101-..."; 8 to 16 cells) over RS485: frames of hex text.
 
 Sheet: seplos.md.  All integers big endian.  Current: + = charging.  The monitoring port runs at 19200 baud, the
-inverter's port at 9600.  A master polls its slaves on the same pair: frames of others and requests are skipped.
+inverter's port at 9600.  A master polls its slaves on the same pair: frames of others and requests are skipped.  With
+`listen` nothing is asked there: what the slaves answer the master is overheard, which need not be all (section 2).
 """
 
 from collections.abc import Callable, Generator, Sequence
 from typing import Final
 
 from bms_drivers import kit
-from gateway.model import WrongDevice
+from gateway.model import LinkTimeout, WrongDevice
 
 CID1: Final = 0x46
 TELEMETRY_COMMAND, STATE_COMMAND, SETTINGS_COMMAND, MAKER_COMMAND = 0x42, 0x44, 0x47, 0x51
@@ -54,6 +55,7 @@ STATE: Final = kit.Walk(  # reply 0x44; the codes a cell, sensor, ... bear no le
     kit.Next("_voltage_code", "u8"),
     kit.Next("_state", "u8", counted=True),
 )
+STATE_NAMES: Final = ("charge_allowed", "discharge_allowed", "heating", "cell_balancing", "balancing", "alarms")
 STATE_SIZE: Final = 20  # bytes of _state
 SWITCHES, BALANCE = 6, 7  # where they are in it
 SETTINGS: Final = kit.Walk(  # reply 0x47, followed by ten characters of model
@@ -149,8 +151,48 @@ def told(
     return kit.hex_info(frames, CODES), bare
 
 
+CYCLE: Final = 16.0  # s within which a master has polled its slaves; own choice, no sheet says
+SOON: Final = 1.0  # s; how long what follows is waited for: a poll is 0x42, then 0x44 (section 4)
+
+
+def listens(setup: kit.Setup) -> bool:
+    """Where a master polls it nothing is sent."""
+    return bool(setup.get("listen"))
+
+
+def overhear(setup: kit.Setup, timeout: float, *shapes: Shape) -> kit.Ask:
+    """Wait for a reply of one of these shapes that bears our address; requests have no return code 0."""
+    address = setup["address"]
+    return kit.Ask(
+        request=b"",
+        split=SPLIT,
+        answers=lambda reply: (
+            reply.kind & 0xFF == CID1
+            and reply.address == address
+            and reply.status == 0
+            and any(shape(reply.payload) for shape in shapes)
+        ),
+        timeout=timeout,
+    )
+
+
+def overheard(setup: kit.Setup) -> kit.Talk:
+    """Telemetry, and the state where the master asks for it, too; as old as the first of them."""
+    first = (yield overhear(setup, CYCLE, is_telemetry, is_state))[0].payload
+    if is_state(first):
+        told = (yield overhear(setup, CYCLE, is_telemetry))[0].payload
+        return {**measured(told), **switches(first)}
+    try:
+        following = (yield overhear(setup, SOON, is_state))[0].payload
+    except LinkTimeout:
+        return measured(first)
+    return {**measured(first), **switches(following)}
+
+
 def telemetry(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """0x42: everything that is measured.  Raises WrongDevice where no pack is."""
+    if listens(setup):
+        return (yield from overheard(setup))
     info, bare = yield from told(TELEMETRY_COMMAND, setup, known, is_telemetry, 168)
     return {**measured(info), "_bare": bare}
 
@@ -171,6 +213,8 @@ def measured(info: bytes) -> kit.Values:
 
 def state(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """0x44: switches, balancing and alarms."""
+    if listens(setup):
+        return {}  # comes with the telemetry, if at all
     info, bare = yield from told(STATE_COMMAND, setup, known, is_state, 116)
     return {**switches(info), "_bare": bare}
 
@@ -190,17 +234,21 @@ def switches(info: bytes) -> kit.Values:
     }
 
 
-def maker(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:
+def maker(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """0x51: model and software version."""
-    info = kit.hex_info(frames, CODES)
+    if listens(setup):
+        return {}
+    info = kit.hex_info((yield ask(MAKER_COMMAND, setup, is_maker)), CODES)
     if not is_maker(info):
         raise WrongDevice(f"0x51: {len(info)} bytes, expected {MAKER_SIZE}")
     return {"model": kit.text(info[:MODEL]), "firmware_version": f"{info[MODEL]}.{info[MODEL + 1]}"}
 
 
-def settings(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:
+def settings(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """0x47: where the BMS trips; 0 = that protection is off, so nothing is known (sheet section 5)."""
-    info = kit.hex_info(frames, CODES)
+    if listens(setup):
+        return {}
+    info = kit.hex_info((yield ask(SETTINGS_COMMAND, setup, is_settings)), CODES)
     if not is_settings(info):
         raise WrongDevice("0x47: not the settings of a Seplos")
     words = SETTINGS.read(info)["_words"]
@@ -220,6 +268,8 @@ def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
     """The model as 0x51 says it, else as the settings do."""
     if (model := values.get("model") or values.get("_settings_model")) is not None:
         values["model"] = model
+    if listens(setup):
+        values["untold"] = kit.not_told(values, STATE_NAMES)
     return {"manufacturer": "Seplos", **values}
 
 
@@ -254,6 +304,7 @@ DRIVER: Final = kit.Driver(
         kit.Option("address", 0, "DIP switches; 0 = a single pack, or the master of a set", least=0, most=15),
         kit.Option("version", 0x20, "VER of the requests; 38 (0x26) for Boqiang boards", least=0, most=255),
         kit.Option("group", None, "pack number in the requests; default the address", least=0, most=255),
+        kit.Option("listen", False, "true = a master polls it: only listens, with poll_interval: 5", kind=bool),
         kit.Option("bare", None, "true = requests without pack number (EMU1101-XO17); default: found out", kind=bool),
     ),
     plan=(
@@ -263,14 +314,14 @@ DRIVER: Final = kit.Driver(
         ),
         kit.Poll(
             "state", state, keep=0,  # unknown for this poll where it is missing; sheet section 4
-            gives=("charge_allowed", "discharge_allowed", "heating", "cell_balancing", "balancing", "alarms"),
+            gives=STATE_NAMES,
         ),
         kit.Poll(
-            "maker", kit.simple(lambda setup, known: ask(MAKER_COMMAND, setup, is_maker), maker),
+            "maker", maker,
             gives=("model", "firmware_version"), every=kit.ONCE,
         ),
         kit.Poll(
-            "settings", kit.simple(lambda setup, known: ask(SETTINGS_COMMAND, setup, is_settings), settings),
+            "settings", settings,
             gives=(
                 "cell_overvoltage_protection", "cell_undervoltage_protection", "max_battery_voltage",
                 "min_battery_voltage", "max_charge_current", "max_discharge_current",
@@ -281,8 +332,11 @@ DRIVER: Final = kit.Driver(
     assemble=kit.alone(finish),
     detection=kit.Detection(
         polls=("telemetry", "maker"), proof=proof, setups=({"address": 0}, {"address": 1}),
+        begins=0.6,  # the vendor's own reader gives up after 0.5 s; section 2
         siblings=tuple({"address": address} for address in range(2, 16)),
+        overheard=tuple({"address": address, "listen": True} for address in range(16)),
     ),
+    listens=listens,
     standing="decoded from captures",
     unseen=(
         "a protection (level 2)", "a temperature, current or SoC alarm", "a cell being balanced", "8, 13 or 15 cells",

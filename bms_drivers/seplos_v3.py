@@ -4,10 +4,11 @@ Sheet: seplos_v3.md.  Registers are big endian, 32-bit values low word first.  C
 registers, 01 bits; unit 0 is a unit like any other.  Alarms are taken from PIC (bits 0x1200 on), never from SFA
 (0x1400), whose bits tell which functions are enabled (section 6).  Through the BLE module identity is at unit 0 and
 the settings are at unit 0xE0 in two halves; where PIC is refused, the bank's EIC stands in for a single pack: so the
-captured vector has it (section 4).
+captured vector has it (section 4).  With `listen` nothing is asked: a master polls its slaves on the link port, and
+what of PIA, PIB and PIC it asks for is overheard (section 2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 from bms_drivers import kit
@@ -94,9 +95,56 @@ def data(frames: Sequence[kit.Frame], size: int) -> bytes:
     return frames[0].payload
 
 
+CYCLE: Final = 16.0  # s within which a master has polled its slaves; own choice, no sheet says
+SOON: Final = 1.0  # s; how long what follows PIA is waited for
+BLOCKS: Final = {PIA: 2 * PACK_SIZE, PIB: 2 * CELLS_SIZE, PIC: STATE_SIZE // 8}  # bytes that are needed of each
+
+
+def listens(setup: kit.Setup) -> bool:
+    """Where a master polls it nothing is sent."""
+    return bool(setup.get("listen"))
+
+
+def overhear(setup: kit.Setup, blocks: Container[int], timeout: float) -> kit.Ask:
+    """Wait for a reply of our unit to a request for one of `blocks`."""
+    unit = setup["address"]
+    return kit.Ask(
+        request=b"",
+        split=kit.modbus_pairs,
+        answers=lambda reply: (
+            reply.address == unit
+            and not reply.status
+            and reply.kind in blocks
+            and len(reply.payload) >= BLOCKS[reply.kind]
+        ),
+        timeout=timeout,
+    )
+
+
+def overheard(setup: kit.Setup) -> kit.Talk:
+    """PIA, and what else the master asks for; as old as the first of them."""
+    found: dict[int, bytes] = {}
+    while wanted := BLOCKS.keys() - found.keys():
+        try:
+            reply = (yield overhear(setup, wanted, SOON if PIA in found else CYCLE))[0]
+        except LinkTimeout:
+            if PIA not in found:
+                raise
+            break
+        found[reply.kind] = reply.payload[: BLOCKS[reply.kind]]
+    each = {PIA: measured, PIB: slots, PIC: states}
+    return {"_heard": True} | {name: value for block, raw in found.items() for name, value in each[block](raw).items()}
+
+
 def pack(setup: kit.Setup, known: kit.Values) -> kit.Talk:
-    """PIA: voltage, current as it is sent, capacities, limits.  Raises WrongDevice for zeros."""
-    raw = data((yield read(setup["address"], PIA, PACK_SIZE)), 2 * PACK_SIZE)
+    """PIA: voltage, current as it is sent, capacities, limits."""
+    if listens(setup):
+        return (yield from overheard(setup))
+    return measured(data((yield read(setup["address"], PIA, PACK_SIZE)), 2 * PACK_SIZE))
+
+
+def measured(raw: bytes) -> kit.Values:
+    """Values of PIA.  Raises WrongDevice for zeros."""
     values = PACK.read(raw)
     if not values["voltage"]:
         raise WrongDevice("PIA: a pack of 0 V, nothing is there")
@@ -104,8 +152,14 @@ def pack(setup: kit.Setup, known: kit.Values) -> kit.Talk:
 
 
 def cells(setup: kit.Setup, known: kit.Values) -> kit.Talk:
-    """PIB: 16 cell slots, four cell sensors, surroundings, power stage.  Raises WrongDevice for zeros."""
-    raw = data((yield read(setup["address"], PIB, CELLS_SIZE)), 2 * CELLS_SIZE)
+    """PIB: 16 cell slots, four cell sensors, surroundings, power stage."""
+    if listens(setup):
+        return {}  # comes with PIA, if at all
+    return slots(data((yield read(setup["address"], PIB, CELLS_SIZE)), 2 * CELLS_SIZE))
+
+
+def slots(raw: bytes) -> kit.Values:
+    """Values of PIB.  Raises WrongDevice for zeros."""
     volts = tuple(millivolts / 1000 for millivolts in kit.words(raw, 0, CELLS))
     if max(volts) < LEAST_CELL:
         raise WrongDevice("PIB: every cell is 0 V, no pack is there")
@@ -115,6 +169,8 @@ def cells(setup: kit.Setup, known: kit.Values) -> kit.Talk:
 
 def bank(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """EIA of the master: how many packs there are; a single one's current tells the unit of PIA's (section 9)."""
+    if listens(setup):
+        return {}
     values = WHOLE.read(data((yield read(BANK, EIA, WHOLE_SIZE, tries=1)), 2 * WHOLE_SIZE))
     amps = ((values["_bank_low"] ^ 0x8000) - 0x8000) * 0.1
     raw = known.get("_raw_current", 0)
@@ -127,6 +183,8 @@ def bank(setup: kit.Setup, known: kit.Values) -> kit.Talk:
 
 def state(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """PIC, or where that is not to be had the EIC of a bank that is this pack alone: switches, balancing, alarms."""
+    if listens(setup):
+        return {}
     alone = known.get("_packs") == 1
     if not (alone and known.get("_by_bank")):
         try:
@@ -135,10 +193,15 @@ def state(setup: kit.Setup, known: kit.Values) -> kit.Talk:
             if not alone:
                 raise
         else:
-            balance = int.from_bytes(raw[BALANCE : BALANCE + 2], "little")
-            return {**events(raw[EVENTS:]), "_balance": balance, "balancing": bool(balance)}
+            return states(raw)
     raw = data((yield read(BANK, EIC, WHOLE_STATE_SIZE, BITS)), WHOLE_STATE_SIZE // 8)
     return {**events(raw), "_by_bank": True}
+
+
+def states(raw: bytes) -> kit.Values:
+    """Values of PIC."""
+    balance = int.from_bytes(raw[BALANCE : BALANCE + 2], "little")
+    return {**events(raw[EVENTS:]), "_balance": balance, "balancing": bool(balance)}
 
 
 def events(block: bytes) -> kit.Values:
@@ -153,6 +216,8 @@ def events(block: bytes) -> kit.Values:
 
 def settings(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """SPA at the pack's unit, else at the display's in two halves; a protection of 0 is off: not known."""
+    if listens(setup):
+        return {}
     try:
         raw = data((yield read(setup["address"], SPA, SETTINGS_SIZE, tries=1)), 2 * SETTINGS_SIZE)
     except (LinkTimeout, DeviceRefused):
@@ -163,6 +228,8 @@ def settings(setup: kit.Setup, known: kit.Values) -> kit.Talk:
 
 def identity(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """VIA at the pack's unit, else at the bank's."""
+    if listens(setup):
+        return {}
     try:
         raw = data((yield read(setup["address"], VIA, IDENTITY_SIZE, tries=1)), 2 * IDENTITY_SIZE)
     except (LinkTimeout, DeviceRefused):
@@ -171,6 +238,10 @@ def identity(setup: kit.Setup, known: kit.Values) -> kit.Talk:
         raw = data((yield read(BANK, VIA, IDENTITY_SIZE, tries=1)), 2 * IDENTITY_SIZE)
     values: kit.Values = {name: kit.text(raw[at : at + size]) for name, (at, size) in TEXTS.items()}
     return {**values, "firmware_version": ".".join(values["_firmware"] or "") or None}
+
+
+CELLS_NAMES: Final = ("cell_voltages", "temperatures", "ambient_temperature", "mosfet_temperature")
+STATE_NAMES: Final = ("charge_allowed", "discharge_allowed", "heating", "balancing", "cell_balancing", "alarms")
 
 
 def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
@@ -185,12 +256,17 @@ def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
     values["cell_count"], values["cell_voltages"] = count or None, slots[:count]
     if "_balance" in values:
         values["cell_balancing"] = kit.flags(values["_balance"], count)
+    if listens(setup):
+        values["untold"] = kit.not_told(values, CELLS_NAMES, STATE_NAMES)
     return values
 
 
 def proof(values: kit.Values) -> str:
-    """The maker's name, and a pack at the address asked: identity alone may be another unit's (sheet section 8)."""
-    if MAKER not in (values.get("manufacturer") or ""):
+    """The maker's name, and a pack at the address asked: identity alone may be another unit's (sheet section 8).
+
+    Where it is only listened to nobody asks for the name; the blocks at these registers, twice, must do.
+    """
+    if "_heard" not in values and MAKER not in (values.get("manufacturer") or ""):
         raise WrongDevice(f"no Seplos 3.0: the maker is {values.get('manufacturer')!r}")
     slots, voltage = values.get("_slots", ()), values.get("voltage", 0.0)
     if not slots or abs(sum(slots) - voltage) > 0.05 * sum(slots):
@@ -211,6 +287,7 @@ DRIVER: Final = kit.Driver(
     line=kit.SerialLine(baud=19200, quiet=0.1, turnaround=0.03),
     options=(
         kit.Option("address", 0, "DIP switches; 0 = single pack or master; through BLE 1..16", least=0, most=127),
+        kit.Option("listen", False, "true = a master polls it: only listens, with poll_interval: 5", kind=bool),
         kit.Option(
             "current_unit", None, "A a count: 0.1 on 300 A boards, else 0.01; default: found out", kind=float,
             least=FINE, most=COARSE,
@@ -222,7 +299,7 @@ DRIVER: Final = kit.Driver(
         kit.Poll("bank", bank, every=300.0, keep=1_000_000),
         kit.Poll(
             "state", state, keep=0,  # unknown for this poll where it is missing; sheet section 4
-            gives=("charge_allowed", "discharge_allowed", "heating", "balancing", "cell_balancing", "alarms"),
+            gives=STATE_NAMES,
         ),
         kit.Poll("settings", settings, gives=SETTINGS.names, every=300.0, keep=1_000_000),
         kit.Poll(
@@ -233,7 +310,9 @@ DRIVER: Final = kit.Driver(
     detection=kit.Detection(
         polls=("identity", "pack", "cells"), proof=proof, setups=({"address": 0}, {"address": 1}),
         siblings=tuple({"address": unit} for unit in range(2, 17)),
+        overheard=tuple({"address": unit, "listen": True} for unit in range(17)),
     ),
+    listens=listens,
     standing="decoded from captures",
     unseen=("alarms", "balancing", "cell_balancing", "less than 16 cells", "a 300 A board"),
     limits_from_bms=True,

@@ -142,11 +142,13 @@ class Gateway:
 
     async def _unpoll(self, batteries: Iterable[Battery]) -> None:
         """Read these batteries no more."""
-        gone = [self._polling.pop(battery) for battery in batteries if battery in self._polling]
-        for task in gone:
+        gone = {battery: self._polling.pop(battery) for battery in batteries if battery in self._polling}
+        for task in gone.values():
             task.cancel()
         if gone:
-            await asyncio.wait(gone, timeout=PATIENCE)
+            await asyncio.wait(gone.values(), timeout=PATIENCE)
+        for battery in gone:
+            battery.leave()
 
     def _watch(self, watched: "Iterable[ExternalSensor | EssFloor]") -> None:
         for one in watched:

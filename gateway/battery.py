@@ -21,6 +21,7 @@ from bms_drivers.kit.declare import ONCE, Driver, Poll
 from bms_drivers.kit.detect import UNKNOWN, Found
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
+from gateway.held import held
 from gateway.model import (
     BatteryState,
     Command,
@@ -59,6 +60,9 @@ class Turns(Protocol):
 
     def delay(self, name: str, poll_interval: float, misses: int) -> float:
         """s until this battery's next try after `misses` unanswered ones in a row."""
+
+    def leave(self, name: str) -> None:
+        """This battery takes no more turns."""
 
 
 class Finder(Protocol):
@@ -110,6 +114,7 @@ class Battery:
         self._port, self._changed, self._clock, self._finder = port, changed, clock, finder
         self._supervisor = Supervisor(watch.name)
         self._packs: dict[str, _Pack] = {}
+        self._alarms: dict[str, Mapping[str, int]] = {}  # by pack, as last told since the link stands
         self._misses = 0
         self._good_in_a_row = 0
         self._forgot = False  # what was known before it was lost
@@ -117,7 +122,7 @@ class Battery:
         self._trouble = Trouble()
         self._health = Health.STARTING
         self._searches = 0  # in a row, the port being there
-        self._orders = Orders(watch.name, watch.poll_interval)
+        self._orders = Orders(watch.name, lambda: self.watch.poll_interval)
 
     # ---- what is known
 
@@ -148,11 +153,16 @@ class Battery:
             health=self.health_at(pack.dated if pack else None, now),
             good_in_a_row=self._good_in_a_row,
             flaky=self._tries.flaky(now),
-            remark="; ".join(filter(None, (self._trouble.remark, pack.reading.rejections if pack else ""))),
+            remark="; ".join(filter(None, (self._trouble.remark, pack.reading.remarks if pack else ""))),
             poll_interval=self.watch.poll_interval,
             counters=dict(self.counters),
-            controls=tuple(sorted(self.driver.controls)) if not key else (),
+            controls=tuple(sorted(self.driver.controls)) if not key and not self._listens else (),
         )
+
+    @property
+    def _listens(self) -> bool:
+        """Nothing is asked of it, so nothing can be written either."""
+        return self.driver.listens(self.session.setup)
 
     def _last_dated(self) -> float | None:
         """s, monotonic; None = it never answered."""
@@ -191,6 +201,10 @@ class Battery:
             next_poll = max(next_poll + pause, self._clock())
             await asyncio.sleep(next_poll - self._clock())
 
+    def leave(self) -> None:
+        """It is not polled any more: others on its port need not make room for it."""
+        self._port.leave(self.watch.name)
+
     async def poll(self) -> None:
         """One round of the plan; a good one is published through `changed`, a bad one counted."""
         self._look()
@@ -211,6 +225,7 @@ class Battery:
             if self._health is Health.LOST and not self._forgot:  # once, and not while a round is under way
                 self.session.forget()
                 self._forgot = True
+                self._alarms.clear()
             await self._send_commands(link)
             await self._ask_plan(link)
         self._take()
@@ -275,7 +290,9 @@ class Battery:
         if untried := self.session.untried():
             raise LinkTimeout(f"not all was told yet: {', '.join(untried)} will be asked again")
         readings = {key: self.watch.correct(plausible(reading)) for key, reading in self.session.readings().items()}
-        for key, reading in readings.items():
+        for key, told in readings.items():
+            reading = held(told, self._alarms.get(key, {}))
+            self._alarms[key] = reading.alarms
             self._tell_rejected(key, reading)
             self._packs[key] = _Pack(reading, min(dated, now))
         self._misses, self._forgot = 0, False
@@ -351,10 +368,11 @@ class Battery:
 
     def command(self, command: Command) -> "asyncio.Future[Outcome]":
         """Have `command` performed at the next turn, then confirmed by reading back; it expires, see Orders."""
-        if command.action in self.driver.controls:
+        if command.action in self.driver.controls and not self._listens:
             return self._orders.add(command, self._clock())
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         who = "its BMS is not found yet, so it" if self.driver is UNKNOWN else f"a {self.driver.name}"
+        who += " that is only listened to" * self._listens
         done.set_result(Outcome(False, False, f"{self.watch.name}: {who} cannot do {command.action!r}"))
         return done
 

@@ -10,6 +10,7 @@ So at most one waits per action, nobody waits for ever, and nothing is written h
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,11 +37,15 @@ class Order:
 class Orders:
     """What was asked of one battery and has no outcome yet."""
 
-    def __init__(self, name: str, poll_interval: float) -> None:
-        """`name` of the battery, for people; `poll_interval` in s."""
-        self._name = name
-        self._patience = max(EXPIRES_AFTER, POLLS * poll_interval)
+    def __init__(self, name: str, poll_interval: Callable[[], float]) -> None:
+        """`name` of the battery, for people; `poll_interval` [s] as it is configured now."""
+        self._name, self._poll_interval = name, poll_interval
         self._orders: list[Order] = []
+
+    @property
+    def _patience(self) -> float:
+        """s that a command may wait."""
+        return max(EXPIRES_AFTER, POLLS * self._poll_interval())
 
     def add(self, command: Command, now: float) -> "asyncio.Future[Outcome]":
         """Have `command` wait for its turn; an older one of its kind is settled as replaced."""

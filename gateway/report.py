@@ -8,7 +8,7 @@ from gateway.explain import inverter_lines, number, reason_lines
 from gateway.model import BankState, BatteryState, Cap, Decision, External, Extreme, Life, Reading, Snapshot
 
 Json = dict[str, Any]
-VALUES: Final = tuple(name for name in Reading.__dataclass_fields__ if name != "rejected")
+VALUES: Final = tuple(name for name in Reading.__dataclass_fields__ if name not in ("rejected", "held", "untold"))
 """What a BMS says; what we make of it is told of the battery."""
 
 
@@ -48,9 +48,10 @@ def battery_json(state: BatteryState) -> Json:
         if field.name not in ("reading", "counters")
     }
     if state.reading is None:
-        return {**link, "counters": dict(state.counters), "rejected": {}, "reading": None}
-    rejected, reading = dict(state.reading.rejected), reading_json(state.reading)
-    return {**link, "counters": dict(state.counters), "rejected": rejected, "reading": reading}
+        return {**link, "counters": dict(state.counters), "rejected": {}, "untold": [], "reading": None}
+    rejected, untold = dict(state.reading.rejected), list(state.reading.untold)
+    reading = reading_json(state.reading)
+    return {**link, "counters": dict(state.counters), "rejected": rejected, "untold": untold, "reading": reading}
 
 
 def decision_json(decision: Decision) -> Json:

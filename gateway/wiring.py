@@ -204,7 +204,9 @@ def _plug(
     drivers = [driver for driver, _ in known]
     if device is not None:
         return names, Plug(Port(where, device.link(*drivers)), search)
-    return names, Plug(open_port(where, drivers or (search.candidates[:1] if search else [])), search)
+    listening = any(driver.listens(driver.setup(setup)) for driver, setup in known)
+    lines = drivers or (search.candidates[:1] if search else [])
+    return names, Plug(open_port(where, lines, listening=listening), search)
 
 
 def _battery(battery: BatterySettings, plug: Plug, settings: Settings, calls: Calls, old: Parts) -> Battery:

@@ -38,6 +38,7 @@ from bms_drivers.kit.declare import (
 )
 from bms_drivers.kit.framing import crc8, crc16, sum8, sum16
 from bms_drivers.kit.hex_text import RETURN_CODES, hex_frame, hex_info, hex_splitter
+from bms_drivers.kit.overhear import modbus_pairs, not_told
 from bms_drivers.kit.payload import block, by_register, flags, reads, signed_words, unit_asked, words
 from bms_drivers.kit.walk import Next, Walk
 
@@ -79,6 +80,8 @@ __all__ = [
     "hex_frame",
     "hex_info",
     "hex_splitter",
+    "modbus_pairs",
+    "not_told",
     "one_frame",
     "reads",
     "shown_by",

@@ -59,6 +59,7 @@ class Ask:
     tries: int = 1  # how often it may be asked before the answer counts as missing
     partial: bool = False  # at the time-out, accept the frames that did come
     quiet: float = 0.0  # s of silence the bus needs before this request, when more than the port's own gap
+    silent: float = 0.0  # s without a single byte after which no answer will come; 0 = only after `timeout`
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Registers:
     timeout: float = 0.5
     tries: int = 1
     also: tuple[int, ...] = ()  # further units that may answer; the frame's address says which did
+    silent: float = 0.0  # as in Ask
 
 
 Question = Ask | Registers
@@ -195,6 +197,10 @@ class Detection:
     proof: Callable[[Values], str]  # returns what it found, for people; raises WrongDevice
     setups: tuple[Mapping[str, Any], ...] = ({},)  # settings to try in turn
     siblings: tuple[Mapping[str, Any], ...] = ()  # tried, too, once one of `setups` was found: others on the same bus
+    overheard: tuple[Mapping[str, Any], ...] = ()  # tried where somebody talks already: settings that only listen
+    anybody: tuple[int, ...] = ()  # addresses that a device answers beside its own: one is believed if no other is
+    begins: float = 0.8  # s within which the slowest device begins to answer; longest in any sheet: 0.6 s
+    cycle: float = 6.0  # s within which a master there has asked everybody once
     rank: int = 50  # the lower, the earlier it is tried: quick questions and unmistakable answers first
     wakes: bool = False  # the first question may only wake it, and is asked twice
     never_auto: bool = False  # `driver: auto` does not try it, somebody should look at what `scan` says
@@ -223,6 +229,7 @@ class Driver:
     daisy_chain: bool = False
     limits_from_bms: bool = False  # max_charge_current and max_discharge_current are limits, not protection values
     asked_with: Callable[[bytes], Values] = lambda request: {}  # the settings that a recorded request tells
+    listens: Callable[[Setup], bool] = lambda setup: False  # so set up it asks nothing: a master talks on its bus
 
     def setup(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Settings with defaults; names this driver does not have are left out."""

@@ -5,20 +5,24 @@ Then come the questions, the quick and harmless ones before the rest (Detection.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bms_drivers.kit import registry, talkers
-from bms_drivers.kit.declare import Ask, Detection, Driver, Frame, Question, SerialLine
+from bms_drivers.kit.declare import Ask, Detection, Driver, Frame, Question, Registers, SerialLine
+from bms_drivers.kit.framing import Answer
 from bms_drivers.kit.session import Session
-from bms_drivers.links import Link, converse
-from bms_drivers.links.factory import open_link, port_kind, reaches
+from bms_drivers.links import Counters, Link, converse, rtu
+from bms_drivers.links.factory import only_heard, open_link, port_kind, reaches
 from bms_drivers.links.port import OneTry, Port
 from gateway.model import ConfigError, DeviceRefused, FrameError, LinkTimeout
 
+SIGNS: Final = ("replies", "late", "torn", "checksum", "length", "noise", "foreign")  # counters of a link
 PROOFS: Final = 2  # readings in a row that must prove it
+PIECE: Final = 32  # bytes that are looked at in one go, less than a frame
 USUAL: Final = 2  # of a driver's settings, those that are tried at once; the rest take minutes
 
 UNKNOWN: Final = Driver(
@@ -76,21 +80,108 @@ async def detect(
 async def recognised(
     link: Link, driver: Driver, *, talking: bool = False, thorough: bool = False
 ) -> AsyncIterator[Found]:
-    """Every device on an open link that `driver` recognises; where it has one there, others on the bus are tried.
+    """Every device on an open link that `driver` recognises, once; where one is there, others on the bus are tried.
 
     Where somebody is `talking` by itself nothing is asked: only settings with which it listens are tried.
     """
-    detection, there = driver.detection, False
-    setups = [setup for setup in detection.setups if _listens(driver, setup) is talking]
+    detection, census = driver.detection, Census(driver)
+    if talking:
+        for setup, what in await _overheard(link, driver, detection.overheard):
+            yield Found(driver, setup, what)
+        return
+    setups = detection.setups
     usual, rest = (setups, ()) if thorough else (setups[:USUAL], setups[USUAL:])
-    asked = link if detection.wakes or thorough else OneTry(link)
+    asked = link if thorough else Impatient(link if detection.wakes else OneTry(link), detection)
     for setup in usual:
-        if what := await _proven(asked, driver, setup):
-            there = True
-            yield Found(driver, setup, what)
-    for setup in (*rest, *detection.siblings) if there else detection.siblings if thorough else ():
-        if what := await _proven(OneTry(link), driver, setup):
-            yield Found(driver, setup, what)
+        if (found := await census.ask(asked, setup)) is not None:
+            yield found
+    others = (*rest, *detection.siblings) if census.any else detection.siblings if thorough else ()
+    for setup in others:
+        quick = OneTry(link) if thorough else Impatient(OneTry(link), detection)
+        if (found := await census.ask(quick, setup)) is not None:
+            yield found
+    if (found := census.left_over) is not None:
+        yield found
+
+
+class Census:
+    """The devices of one driver on a bus, each once: one that answers in several ways is one.
+
+    Settings that bear the same address mean the same device, which is not asked again; one that answers an address that
+    is anybody's counts only where no other was found.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._addresses: set[Any] = set()
+        self._anybody: Found | None = None
+
+    @property
+    def any(self) -> bool:
+        """Somebody was found."""
+        return bool(self._addresses) or self._anybody is not None
+
+    @property
+    def left_over(self) -> Found | None:
+        """Who answered an address that is anybody's, and no other."""
+        return None if self._addresses else self._anybody
+
+    async def ask(self, link: Link, setup: Mapping[str, Any]) -> Found | None:
+        """The device that these settings find, unless it is known already; then it is not even asked."""
+        address = self._driver.setup(setup).get("address")
+        if address in self._addresses:
+            return None
+        what = await _proven(link, self._driver, setup)
+        if not what:
+            return None
+        found = Found(self._driver, setup, what)
+        if address in self._driver.detection.anybody:
+            self._anybody = self._anybody or found
+            return None
+        self._addresses.add(address)
+        return found
+
+
+class Impatient:
+    """A link on which nobody was heard so far: it waits for an answer to begin, and asks nothing twice in vain.
+
+    As soon as one byte has answered, everybody gets all the time that its driver wants.
+    """
+
+    def __init__(self, link: Link, detection: Detection) -> None:
+        self._link, self._detection = link, detection
+        self._vain: set[bytes] = set()
+        self._heard = False
+        self.counters = link.counters
+
+    async def open(self) -> None:
+        """Open the link."""
+        await self._link.open()
+
+    async def close(self) -> None:
+        """Close the link."""
+        await self._link.close()
+
+    async def exchange(self, question: Question) -> Sequence[Frame]:
+        """As the link.  Raises LinkTimeout at once for a question that was asked in vain just now."""
+        asked = (rtu.question(question) if isinstance(question, Registers) else question).request
+        if not self._heard and not self._detection.wakes and asked in self._vain:
+            raise LinkTimeout("asked a moment ago, and not answered")
+        before = self._noticed()
+        try:
+            return await self._link.exchange(self._hasty(question))
+        except LinkTimeout:
+            self._vain.add(asked)
+            raise
+        finally:
+            self._heard = self._heard or self._noticed() > before
+
+    def _hasty(self, question: Question) -> Question:
+        return question if self._heard else replace(question, silent=self._detection.begins)
+
+    def _noticed(self) -> int:
+        """Signs of somebody: answers, and what was no good one."""
+        return sum(self._link.counters[name] for name in SIGNS)
 
 
 def in_order(names: Sequence[str] = ()) -> list[Driver]:
@@ -127,6 +218,7 @@ class Search:
         self._known = [driver for driver, _ in known]
         self._taken = {_identity(driver, setup) for driver, setup in known}
         self._one_at_a_time = asyncio.Lock()
+        self._listener: Driver | None = None  # the driver with which a master's bus is listened to
         if not self.candidates:
             raise ConfigError(f"{where}: no driver finds out what is there; name the driver")
 
@@ -142,8 +234,10 @@ class Search:
         Raises LinkClosed, LinkBusy while the port cannot be used, TalksByItself where something else talks.
         """
         async with self._one_at_a_time:
-            heard = await self._listen(port, name)
-            for driver, setup in self._questions(given, talkers.too_much(heard)):
+            heard = b"" if self._listener else await self._listen(port, name)
+            if self._listener or talkers.too_much(heard):
+                return await self._overhear(port, name, given, heard)
+            for driver, setup in self._questions(given, talking=False):
                 if not self._known:
                     await port.adopt(open_link(self.where, driver))
                 async with port.turn(name) as link:
@@ -151,6 +245,24 @@ class Search:
                 if what:
                     await self._settle(port, driver, setup)
                     return Found(driver, setup, what)
+        return None
+
+    async def _overhear(self, port: Port, name: str, given: Mapping[str, Any], heard: bytes) -> Found | None:
+        """Who is told of where somebody talks already; nothing is asked, from then on for ever once one is found.
+
+        Raises TalksByItself where it is nobody's.
+        """
+        questions = self._questions(given, talking=True)
+        able = {driver.name: driver for driver, _ in questions}
+        for driver in able.values() if self._listener is None else [self._listener]:
+            if self._listener is None:
+                await port.adopt(only_heard(open_link(self.where, driver)))
+            async with port.turn(name) as link:
+                found = await _overheard(link, driver, [setup for other, setup in questions if other is driver])
+            if found:
+                self._listener = driver
+                self._taken.add(_identity(driver, found[0][0]))
+                return Found(driver, *found[0])
         talkers.refuse(self.where, heard)
         return None
 
@@ -172,15 +284,10 @@ class Search:
     def _questions(self, given: Mapping[str, Any], talking: bool) -> list[tuple[Driver, dict[str, Any]]]:
         """Each driver with its likeliest settings first, then the rest: an address that is rare must not keep others
         waiting.  Devices that are somebody's already are left out; where something talks, drivers that only listen."""
-        each = [(driver, _setups(driver, given)) for driver in self.candidates]
+        each = [(driver, _setups(driver, given, talking)) for driver in self.candidates]
         first = [(driver, setups[0]) for driver, setups in each if setups]
         rest = [(driver, setup) for driver, setups in each for setup in setups[1:]]
-        return [
-            question
-            for question in (*first, *rest)
-            if _identity(*question) not in self._taken
-            and (_listens(*question) if talking else bool(given) or not _listens(*question))
-        ]
+        return [question for question in (*first, *rest) if _identity(*question) not in self._taken]
 
     async def _settle(self, port: Port, driver: Driver, setup: Mapping[str, Any]) -> None:
         """From now on the port's line suits this driver, too."""
@@ -237,33 +344,62 @@ def _suits(where: str, driver: Driver, known: Sequence[Driver]) -> bool:
     return True
 
 
-def _setups(driver: Driver, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _setups(driver: Driver, given: Mapping[str, Any], talking: bool) -> list[dict[str, Any]]:
     """The driver's settings to try, each with what the user gave; none where that cannot be."""
     mine = {option.name: given[option.name] for option in driver.options if option.name in given}
     if not all(option.allows(mine[option.name]) for option in driver.options if option.name in mine):
         return []
     found: list[dict[str, Any]] = []
-    for setup in driver.detection.setups:
-        if (merged := {**setup, **mine}) not in found:
+    for setup in driver.detection.overheard if talking else driver.detection.setups:
+        if (merged := {**setup, **mine}) not in found and _listens(driver, merged) is talking:
             found.append(merged)
     return found
 
 
 def _listens(driver: Driver, setup: Mapping[str, Any]) -> bool:
     """With these settings the driver asks nothing, it waits for what is said."""
-    talk = driver.poll(driver.detection.polls[0]).talk(driver.setup(setup), {})
-    try:
-        question = next(talk)
-    except (StopIteration, LinkTimeout):
-        return False
-    finally:
-        talk.close()
-    return isinstance(question, Ask) and not question.request
+    return driver.listens(driver.setup(setup))
 
 
 def _identity(driver: Driver, setup: Mapping[str, Any]) -> tuple[str, Any]:
     """What tells one device on a port from another."""
     return driver.name, driver.setup(setup).get("address")
+
+
+class Heard:
+    """What was heard on a bus, as a link on which nothing more is said."""
+
+    def __init__(self, heard: bytes) -> None:
+        self._left = heard
+        self.counters: Counters = Counter()
+
+    async def open(self) -> None:
+        """There is nothing to open."""
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+    async def exchange(self, question: Question) -> Sequence[Frame]:
+        """The frames that a question without a request waits for.  Raises LinkTimeout."""
+        if isinstance(question, Ask) and not question.request:
+            answer = Answer(question)
+            while self._left:
+                piece, self._left = self._left[:PIECE], self._left[PIECE:]
+                if answer.feed(piece):
+                    return answer.frames
+        raise LinkTimeout("it was not heard")
+
+
+async def _overheard(
+    link: Link, driver: Driver, setups: Sequence[Mapping[str, Any]]
+) -> list[tuple[Mapping[str, Any], str]]:
+    """Those settings whose device is heard twice on a bus where somebody else asks, and what each is."""
+    found = [(setup, "") for setup in setups]
+    for _ in range(PROOFS):
+        heard = await talkers.listen(link, driver.detection.cycle) if found else b""
+        said = [(setup, await _asked(Heard(heard), Session(driver, setup), driver.detection)) for setup, _ in found]
+        found = [(setup, what) for setup, what in said if what]
+    return found
 
 
 async def _proven(link: Link, driver: Driver, setup: Mapping[str, Any]) -> str:

@@ -61,8 +61,11 @@ class Session:
     def learnt(self, poll: Poll, values: Values, at: float) -> None:
         """`poll` was answered at `at` [s, monotonic]."""
         step = self._steps[poll.name]
+        gone = not step.values.keys() <= values.keys()
         step.values, step.misses, step.at, step.tried = values, 0, at, True
         step.next_due = at + poll.every if poll.every else -math.inf
+        if gone:  # what it told last time and does not tell now is not known any more
+            self._relearn()
         self.known.update(values)
 
     def missed(self, poll: Poll, now: float) -> None:

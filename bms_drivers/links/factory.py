@@ -9,6 +9,7 @@ from typing import Final
 from bms_drivers.kit.declare import Driver, SerialLine, SpiLine
 from bms_drivers.links.absent import AbsentLink
 from bms_drivers.links.link import Link
+from bms_drivers.links.overhear import Hearing, Overhear
 from bms_drivers.links.port import Port
 from gateway.extras import missing, needed
 from gateway.model import ConfigError, MissingPart
@@ -36,12 +37,19 @@ WORDS: Final = {"serial": "a serial port", "tcp": "Modbus TCP", "can": "CAN", "s
 SPELT: Final = {"serial": " (socket://host:port for a serial port on the network)", "spi": " (spi:0.0: bus, chip)"}
 
 
-def open_port(where: str, drivers: Sequence[Driver]) -> Port:
+def open_port(where: str, drivers: Sequence[Driver], *, listening: bool = False) -> Port:
     """The port `where`, for the batteries whose drivers are given (one each); nothing is opened yet.
 
-    Raises ConfigError when a driver cannot use such a port, or the drivers cannot share it.
+    `listening`: a master talks there, and not one byte is ever sent.  Raises ConfigError when a driver
+    cannot use such a port, or the drivers cannot share it.
     """
-    return Port(where, open_link(where, *drivers))
+    link = open_link(where, *drivers)
+    return Port(where, only_heard(link) if listening else link)
+
+
+def only_heard(link: Link) -> Link:
+    """`link` as one that only listens; itself where that cannot be: then nothing is known of its batteries."""
+    return Overhear(link) if isinstance(link, Hearing) else link
 
 
 def open_link(where: str, *drivers: Driver) -> Link:

@@ -7,13 +7,14 @@ meanwhile turns fail at once, so nobody waits for a cable.  A silent battery on 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Final
 
 from bms_drivers.kit.declare import Frame, Question
 from bms_drivers.links.link import Counters, Link, Tapped
+from bms_drivers.links.overhear import Overhear
 from gateway.model import LinkBusy, LinkClosed, LinkError
 
 log = logging.getLogger("bms_gateway.port")
@@ -69,7 +70,7 @@ class Port:
 
     @asynccontextmanager
     async def turn(self, name: str) -> AsyncIterator[Link]:
-        """The open link, for the battery `name` alone.
+        """The open link, for the battery `name` alone; where all only listen, for as many as want to hear.
 
         Raises LinkClosed or LinkBusy: at once while the port waits to be tried again, else when opening fails.
         """
@@ -77,11 +78,22 @@ class Port:
         self._refuse_while_away()
         async with self._lock:
             await self._open()
-            try:
-                yield OneTry(self.link) if name in self._silent and self.shared else self.link
-            except (LinkClosed, LinkBusy) as problem:
-                self._lost(problem)
-                raise
+            link = self.link
+            if not isinstance(link, Overhear):
+                with self._noting():
+                    yield OneTry(link) if name in self._silent and self.shared else link
+                return
+        with self._noting():
+            yield link
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """A link that goes meanwhile is tried again later."""
+        try:
+            yield
+        except (LinkClosed, LinkBusy) as problem:
+            self._lost(problem)
+            raise
 
     async def adopt(self, link: Link) -> None:
         """Speak over `link` from the next turn on: another line for another kind of device.  The old one is closed."""
@@ -101,6 +113,11 @@ class Port:
         else:
             self._silent.discard(name)
         return retry_delay(poll_interval, 0 if self.away else misses, shared=self.shared)
+
+    def leave(self, name: str) -> None:
+        """The battery `name` takes no more turns here."""
+        self._batteries.discard(name)
+        self._silent.discard(name)
 
     async def close(self) -> None:
         """Let go of the device for good."""

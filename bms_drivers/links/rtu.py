@@ -41,6 +41,7 @@ def question(read: Registers) -> Ask:
         size=OVERHEAD + data_size(read),
         timeout=read.timeout,
         tries=read.tries,
+        silent=read.silent,
     )
 
 

@@ -12,7 +12,7 @@ import termios
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import serial
 
@@ -95,22 +95,49 @@ class SerialLink:
         Raises LinkTimeout, LinkClosed, and DeviceRefused for a Modbus exception.
         """
         if isinstance(question, Registers):
-            return rtu.checked(question, await self._ask(rtu.question(question), late=LATE_RTU))
+            late = 0.0 if question.silent else LATE_RTU  # a scan asks another unit next, or leaves
+            return rtu.checked(question, await self._ask(rtu.question(question), late=late))
         return await self._ask(question)
+
+    async def hear(self, seconds: float) -> bytes:
+        """What comes within so long, as soon as something does; b"" = nothing.  Sends nothing.  Raises LinkClosed."""
+        pipe = self._there()
+        try:
+            chunk = await pipe.receive(1, asyncio.get_running_loop().time() + seconds)
+        except OSError as problem:
+            await self._gone(problem)
+        if chunk:
+            self._heard(chunk)
+        return chunk
+
+    async def forget(self) -> None:
+        """Drop what has come so far.  Raises LinkClosed."""
+        pipe = self._there()
+        try:
+            pipe.drain()
+        except OSError as problem:
+            await self._gone(problem)
+
+    def _there(self) -> Pipe:
+        if self._pipe is None:
+            raise LinkClosed(f"{self.url}: not open")
+        return self._pipe
+
+    async def _gone(self, problem: OSError) -> NoReturn:
+        await self.close()
+        raise LinkClosed(f"{self.url}: gone ({problem.strerror or problem}); unplugged?") from None
 
     async def _ask(self, ask: Ask, late: float = 0.0) -> Sequence[Frame]:
         """Ask as often as allowed; after a time-out, keep the bus quiet for `late` s."""
-        if self._pipe is None:
-            raise LinkClosed(f"{self.url}: not open")
+        pipe = self._there()
         try:
             for _ in range(max(1, ask.tries)):
-                frames = await self._attempt(self._pipe, ask)
+                frames = await self._attempt(pipe, ask)
                 if frames is not None:
                     return frames
                 self._free_at = asyncio.get_running_loop().time() + late
         except OSError as problem:
-            await self.close()
-            raise LinkClosed(f"{self.url}: gone ({problem.strerror or problem}); unplugged?") from None
+            await self._gone(problem)
         what = f"no whole answer to {ask.request.hex()}" if ask.request else "nothing whole was heard"
         times = f", asked {ask.tries} times" if ask.tries > 1 else ""
         raise LinkTimeout(f"{self.url}: {what} within {ask.timeout:g} s{times}")
@@ -173,19 +200,20 @@ class SerialLink:
         loop, expected, got = asyncio.get_running_loop(), self._expected(ask), 0
         sent = max(self._last_byte, loop.time())
         deadline = sent + ask.timeout + self._line_time(ask.size)
+        limit = min(deadline, sent + ask.silent) if ask.silent else deadline  # while not a byte has come
         need = expected
         patient_until = sent + self.turnaround + self._line_time(need) + PATIENCE if need > 1 else deadline
         until = patient_until
         while True:
-            chunk = await pipe.receive(need, min(until, deadline))
+            chunk = await pipe.receive(need, min(until, limit))
             now = loop.time()
             if chunk:
                 self._heard(chunk)
-                got += len(chunk)
+                got, limit = got + len(chunk), deadline
                 if answer.feed(chunk):
                     self._remember(ask, got)
                     return True
-            if now >= deadline:
+            if now >= limit:
                 return False
             if expected > 1 and now < patient_until:  # it came with noise, an echo, or in two parts: the rest
                 need = max(1, expected - answer.torn)

@@ -74,4 +74,4 @@ def _json(port: Scanned) -> dict[str, Any]:
 
 def _yaml(port: str, device: Found, number: int) -> list[str]:
     lines = [f"  - name: battery-{number}    # {device.what}", f"    driver: {device.driver.name}", f"    port: {port}"]
-    return lines + [f"    {key}: {value}" for key, value in device.setup.items()]
+    return lines + [f"    {key}: {json.dumps(value)}" for key, value in device.setup.items()]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from gateway.config import rounds
 from gateway.config.parts import missing_parts
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed, port_kind
 from gateway.limits.checks import doubts as limit_doubts
@@ -22,6 +23,7 @@ def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
     catalogue = catalogue or installed()
     found = [*missing_parts(settings), *_outputs(settings), *_bank(settings), *_socket(settings)]
     found += [f"outputs.{name}.{text}" for name, own in settings.outputs.items() for text in registry.doubts(name, own)]
+    found += rounds.doubts(settings.batteries)
     found += limit_doubts(settings.limits)
     for battery in settings.batteries:
         found += [*_battery(battery, catalogue), *_soc(battery, settings, catalogue)]

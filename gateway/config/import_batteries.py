@@ -11,6 +11,7 @@ from gateway.config.draft import Draft
 from gateway.config.schema import AUTO, NAME, Catalogue
 
 PORT: Final = "/dev/ttyUSB0"
+CHIP: Final = "spi:0.0"  # bus and chip select, where a BMS is on the computer's own SPI bus
 INVERT: Final = "INVERT_CURRENT_MEASUREMENT"
 HELTEC: Final = "HeltecModbus"
 SAME: Final = {"jkbms": "jk", "lltjbd": "jbd", "lifepower": "eg4lifepower", "eg4eg4lifepower": "eg4lifepower"}
@@ -24,7 +25,7 @@ def batteries(draft: Draft, catalogue: Catalogue) -> None:
     types = draft.words("BMS_TYPE")
     driver = driver_name(types[0], catalogue) if len(types) == 1 else AUTO
     found = [*_bluetooth(draft, catalogue), *_can(draft, driver, catalogue), *_serial(draft, driver, types, catalogue)]
-    found = found or _named(draft, driver) or [{"driver": driver, "port": PORT}]
+    found = found or _named(draft, driver) or [{"driver": driver, "port": _guess(driver, catalogue)}]
     _invert(draft, found, catalogue)
     interval = draft.values.get("POLL_INTERVAL")
     for number, battery in enumerate(found):
@@ -34,6 +35,11 @@ def batteries(draft: Draft, catalogue: Catalogue) -> None:
     if "CUSTOM_BATTERY_NAMES" in draft.entries and draft.text("CUSTOM_BATTERY_NAMES"):
         draft.leave("CUSTOM_BATTERY_NAMES", "see `name` under batteries")
     _trace(draft, len(found))
+
+
+def _guess(driver: str, catalogue: Catalogue) -> str:
+    """Where such a BMS mostly is."""
+    return CHIP if catalogue.transports(driver) == ("spi",) else PORT
 
 
 def driver_name(old: str, catalogue: Catalogue) -> str:
@@ -51,7 +57,7 @@ def _explain(draft: Draft, battery: Battery, path: tuple[str, int], types: list[
         draft.remarks[(*path, "driver")] = f"{was}write your BMS, see `bms-gateway drivers`"
     if "host_address" in battery:
         draft.remarks[(*path, "host_address")] = f"{battery['host_address']:#x}"
-    if battery["port"] == PORT:
+    if battery["port"] in (PORT, CHIP):
         draft.remarks[(*path, "port")] = "config.ini does not say where it is: write your port"
 
 
@@ -116,7 +122,7 @@ def _serial(draft: Draft, driver: str, types: list[str], catalogue: Catalogue) -
     if not catalogue.has_addresses(driver):
         why = "name the driver of each" if driver == AUTO else f"{driver} has one BMS on a port"
         draft.leave(option, f"{why}, see `address` under batteries")
-        return [{"driver": driver, "port": PORT}]
+        return [{"driver": driver, "port": _guess(driver, catalogue)}]
     translate = ADDRESSES.get(driver, _plain)
     found = []
     for number in numbers:

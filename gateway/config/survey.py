@@ -11,6 +11,7 @@ from typing import Any
 from bms_drivers.kit.declare import Driver
 from bms_drivers.links.factory import place, unusable
 from gateway.config.explain import hint
+from gateway.config.rounds import impossible
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed, port_kind
 from gateway.config.tree import Path
 from outputs import registry
@@ -56,11 +57,23 @@ def look(
     drivers = {battery.name: catalogue.load(battery.driver) for battery in known.values() if battery.driver != AUTO}
     berths = tuple(_berths(known))
     for berth in berths:
-        mistakes += _wrong_port(berth, drivers, catalogue) or _wrong_company(berth, catalogue)
+        mistakes += _wrong_port(berth, drivers, catalogue) or [
+            *_wrong_company(berth, catalogue),
+            *_two_masters(berth, drivers),
+        ]
+    if not mistakes:
+        mistakes += _overfull(known)
     for name, output in outputs.items():
         if not registry.missing_library(name):  # else nobody can tell, and the output says what is missing
             mistakes += [Mistake(("outputs", name, *key), text) for key, text in registry.problems(name, output)]
     return Survey(drivers, berths, tuple(mistakes))
+
+
+def _overfull(batteries: Mapping[int, BatterySettings]) -> Iterator[Mistake]:
+    """Ports with more batteries than can be read before each is lost."""
+    numbers = {battery.name: number for number, battery in batteries.items()}
+    for name, text in impossible(list(batteries.values())):
+        yield Mistake(("batteries", numbers[name], "port"), text)
 
 
 def _is_known(battery: BatterySettings, catalogue: Catalogue) -> bool:
@@ -109,6 +122,8 @@ def _unreadable(battery: BatterySettings, driver: Driver | None, catalogue: Cata
     if kind == SIMULATED:
         known = catalogue.simulated()
         return "" if driver.name in known else f"{driver.name} has no simulator, there is one of {', '.join(known)}"
+    if kind == "tcp" and driver.listens(driver.setup(battery.setup)):
+        return f"{battery.port}: nobody can be overheard over Modbus TCP, expected a serial port"
     return unusable(battery.port, [driver])
 
 
@@ -142,6 +157,24 @@ def _wrong_company(berth: Berth, catalogue: Catalogue) -> list[Mistake]:
         if (first := taken.setdefault(address, battery)) is not battery:
             found.append(Mistake(("batteries", number, "port"), _shared(first, battery, address)))
     return found
+
+
+def _two_masters(berth: Berth, drivers: Mapping[str, Driver]) -> list[Mistake]:
+    """Batteries that would be asked where another is only listened to because a master talks there."""
+    listens = {
+        number: battery.name in drivers and drivers[battery.name].listens(drivers[battery.name].setup(battery.setup))
+        for number, battery in berth.batteries.items()
+    }
+    listener = next((berth.batteries[number].name for number in listens if listens[number]), "")
+    return [
+        Mistake(
+            ("batteries", number, "driver"),
+            f"{battery.name} would be asked on {berth.where}, where {listener} is only listened to because a master"
+            " talks there; expected one that listens, too, or another port",
+        )
+        for number, battery in berth.batteries.items()
+        if listener and not listens[number]
+    ]
 
 
 def _shared(first: BatterySettings, second: BatterySettings, address: object) -> str:

@@ -1,7 +1,8 @@
 """What the current rules look at, and what was last known of it.  Sheet: limits.md 4.5.
 
 "The BMS never has this" (the input is absent) is not the same as "it has it, but not now" (the input is missing).
-A cell or sensor that has left its list is missing like one that is None there, and so is a value that was rejected.
+A cell or sensor that has left its list is missing like one that is None there, and so is a value that was rejected, or
+one that nobody tells because the BMS is only listened to.
 What is missing counts as it was last known, for a while, and then stops the current.  What is known of the rest goes
 on counting: while one sensor is broken another may get hot.
 """
@@ -39,7 +40,7 @@ def observe(reading: Reading, soc: float | None, sensors: tuple[int, ...], memor
         value = getattr(reading, name)
         if value is not None and value == value:  # NaN is no number
             inputs[name] = Input(value)
-        elif name in reading.rejected:
+        elif name in reading.rejected or name in reading.untold:
             inputs[name] = Input(None, WORDS[name])
     for name in memory.seen:
         if name not in inputs:
@@ -51,7 +52,8 @@ def _cells(reading: Reading, memory: BatteryMemory) -> dict[str, Input]:
     """Highest and lowest cell; {} for a BMS that never speaks of cells."""
     cells, low, high = reading.cell_voltages, reading.min_cell, reading.max_cell
     extremes = ("lowest_cell_voltage", "highest_cell_voltage")
-    if not (reading.cells or high is not None or any(name in reading.rejected for name in extremes)):
+    refused = any(name in reading.rejected for name in extremes) or "cell_voltages" in reading.untold
+    if not (reading.cells or high is not None or refused):
         return {}
     gone = range((reading.cells or 0) + 1, (memory.cells or 0) + 1) if reading.cells else ()
     gap = _unknown("cell", [*(n for n, volts in enumerate(cells, 1) if volts is None), *gone])
@@ -64,6 +66,8 @@ def _cells(reading: Reading, memory: BatteryMemory) -> dict[str, Input]:
 def _sensors(reading: Reading, sensors: tuple[int, ...], memory: BatteryMemory) -> dict[str, Input]:
     """Hottest and coldest of the cell sensors that count; {} for a BMS without any, unless some are asked for."""
     temperatures = reading.temperatures
+    if "temperatures" in reading.untold and not memory.sensors:
+        return {name: Input(None, WORDS[name]) for name in ("hottest", "coldest")}
     there = max(len(temperatures), memory.sensors)
     counting = [n for n in sensors if n <= there or sensors != ALL_SENSORS]
     if not counting:

@@ -53,6 +53,8 @@ class Reading:
     production_date: str | None = None  # YYYY-MM-DD
     custom_name: str | None = None
     rejected: Mapping[str, str] = field(default_factory=dict)  # value that cannot be -> why; see gateway.plausible
+    held: tuple[str, ...] = ()  # alarms as they were told last: nothing is said of them now; see gateway.held
+    untold: tuple[str, ...] = ()  # values that its BMS has, but nobody tells: it is only listened to
 
     @property
     def power(self) -> float | None:
@@ -65,6 +67,13 @@ class Reading:
     def rejections(self) -> str:
         """Why what of it was rejected, in a line; "" when nothing was."""
         return "; ".join(dict.fromkeys(self.rejected.values()))
+
+    @property
+    def remarks(self) -> str:
+        """What of it is not known now although its BMS has it, in a line; "" when nothing."""
+        untold = f"only listened to, not told: {', '.join(self.untold)}" if self.untold else ""
+        held = f"alarms as last told, not answered now: {', '.join(self.held)}" if self.held else ""
+        return "; ".join(filter(None, (self.rejections, held, untold)))
 
     @property
     def strings(self) -> int:

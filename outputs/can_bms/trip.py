@@ -129,29 +129,37 @@ def close(bus: can.BusABC) -> None:
 
 def drain(bus: can.BusABC) -> None:
     """Wait until a serial adapter has taken all that was written; what it did with it, nobody knows."""
-    _of_terminal(bus, termios.tcdrain)
+    _of_terminal(_descriptor(bus), termios.tcdrain)
 
 
 def discard(bus: can.BusABC) -> None:
     """Throw away what a serial adapter has not taken."""
-    _of_terminal(bus, lambda descriptor: termios.tcflush(descriptor, termios.TCOFLUSH))
+    _of_terminal(_descriptor(bus), _flush)
 
 
-def _of_terminal(bus: can.BusABC, do: Callable[[int], object]) -> None:
-    descriptor = _descriptor(bus)
+def _flush(descriptor: int) -> None:
+    termios.tcflush(descriptor, termios.TCOFLUSH)
+
+
+def _of_terminal(descriptor: int | None, do: Callable[[int], object]) -> None:
     if descriptor is not None and os.isatty(descriptor):
         with suppress(termios.error):  # it was unplugged just now
             do(descriptor)
 
 
 def cut_off(bus: can.BusABC) -> None:
-    """Whatever a thread that hangs in this bus still writes is lost; not so where the driver has no descriptor."""
-    discard(bus)
+    """Whatever a thread that hangs in this bus still writes is lost; not so where the driver has no descriptor.
+
+    In this order: what is thrown away makes room, and the thread goes on writing at once.
+    """
     descriptor = _descriptor(bus)
     if descriptor is not None:
+        adapter = os.dup(descriptor)
         nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         os.dup2(nowhere, descriptor, inheritable=False)
         os.close(nowhere)
+        _of_terminal(adapter, _flush)
+        os.close(adapter)
 
 
 def _descriptor(bus: can.BusABC) -> int | None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bms_drivers import jk_pb
-from bms_drivers.kit.declare import Ask, Dropped, Frame, Question, Splitter, Values
+from bms_drivers.kit.declare import Ask, Dropped, Frame, Question, Splitter, Talk, Values
 from bms_drivers.kit.framing import Answer
 from bms_drivers.kit.session import Session
 from bms_drivers.links import converse
@@ -314,7 +314,7 @@ def test_address_0_sends_nothing() -> None:
             session.learnt(poll, await converse(bus, poll.talk(session.setup, session.known)), 0.0)
 
     asyncio.run(run())
-    assert bus.asked == [b""]
+    assert set(bus.asked) == {b""}
     for control in jk_pb.DRIVER.controls.values():
         with pytest.raises(DeviceRefused):
             next(control.talk(0, {"address": 0}, {}))
@@ -323,9 +323,31 @@ def test_address_0_sends_nothing() -> None:
 def test_a_master_is_heard_with_status_and_settings() -> None:
     reading = reading_of(record(STATUS, PACK), record(SETTINGS, LIMITS), address=0)
     assert (reading.current, reading.capacity, reading.max_charge_current) == (-7.98, 280.0, 60.0)
-    assert reading_of(record(STATUS, PACK), address=0).capacity == 270.0
-    with pytest.raises(WrongDevice):
-        reading_of(None, record(SETTINGS, LIMITS), address=0)
+    assert reading.untold == ()
+    partial = reading_of(record(STATUS, PACK), address=0)
+    assert partial.capacity == 270.0
+    assert set(partial.untold) == {"max_charge_current", "max_discharge_current", "max_battery_voltage"}
+    assert reading_of(record(STATUS, PACK)).untold == (), "one that is asked may lack them for good"
+
+
+def test_a_master_that_tells_its_settings_alone_is_not_heard() -> None:
+    with pytest.raises(LinkTimeout):
+        asyncio.run(converse(Bus({SETTINGS: record(SETTINGS, LIMITS)}, 0), status_talk({"address": 0})))
+
+
+def test_a_unit_that_a_master_polls_is_overheard_and_never_asked() -> None:
+    bus = Bus({STATUS: record(STATUS, PACK), SETTINGS: record(SETTINGS, LIMITS)}, 3)
+    heard = {"address": 3, "listen": True}
+    with pytest.raises(LinkTimeout):
+        asyncio.run(converse(bus, status_talk(heard)))
+    assert bus.asked == [b""], "and this unit says nothing unless it is asked"
+    answer = Answer(next(status_talk(heard)))  # type: ignore[arg-type]
+    assert answer.feed(reply(STATUS, record(STATUS, PACK), 0)) is False, "the master's own"
+    assert answer.feed(bytes.fromhex("031016200001020000CF91") + reply(STATUS, record(STATUS, PACK), 3)) is True
+
+
+def status_talk(setup: dict[str, Any]) -> Talk:
+    return jk_pb.DRIVER.poll("status").talk(setup, {})
 
 
 def test_only_the_masters_own_records_are_taken_from_its_bus() -> None:
@@ -334,10 +356,10 @@ def test_only_the_masters_own_records_are_taken_from_its_bus() -> None:
     answer = Answer(asked)
     assert answer.feed(bytes.fromhex("031016200001020000CF91")) is False
     assert answer.feed(reply(STATUS, other, 3)) is False
-    assert answer.feed(reply(STATUS, record(STATUS, PACK), 0)) is False
-    assert answer.feed(reply(SETTINGS, record(SETTINGS, LIMITS), 0)) is True
-    assert [item.payload[173] for item in answer.frames] == [55, 0]
-    assert answer.foreign == 1
+    assert answer.feed(reply(SETTINGS, record(SETTINGS, LIMITS), 0)) is False
+    assert answer.feed(reply(STATUS, record(STATUS, PACK), 0)) is True
+    assert [item.payload[173] for item in answer.frames] == [55]
+    assert answer.foreign == 2
 
 
 # ---- detection
@@ -353,7 +375,8 @@ def test_detection_wants_3_to_32_cells() -> None:
 
 
 def test_detection_tries_every_address() -> None:
-    assert [setup["address"] for setup in jk_pb.DRIVER.detection.setups] == [*range(1, 16), 0]
+    assert [setup["address"] for setup in jk_pb.DRIVER.detection.setups] == [*range(1, 16)]
+    assert [setup["address"] for setup in jk_pb.DRIVER.detection.overheard] == [*range(16)]
 
 
 # ---- framing

@@ -111,10 +111,19 @@ def driver(poll: kit.Poll, *options: kit.Option) -> kit.Driver:
         name="some",
         title="some",
         plan=(poll,),
-        assemble=lambda values, setup: {"": Reading()},
+        assemble=kit.alone(),
         detection=kit.Detection(("own",), lambda values: ""),
         options=options,
     )
+
+
+def test_what_an_answer_no_longer_tells_is_not_known_any_more() -> None:
+    """A sensor that is not there now must not live on as it was, with the date of the new answer."""
+    session = Session(driver(step()))
+    poll = session.driver.plan[0]
+    session.learnt(poll, {"voltage": 50.0, "mosfet_temperature": 20.0}, 0.0)
+    session.learnt(poll, {"voltage": 51.0}, 1.0)
+    assert session.readings()[""] == Reading(voltage=51.0)
 
 
 def test_what_is_never_answered_is_asked_once_an_hour() -> None:

@@ -29,8 +29,8 @@ def heard(name: str) -> Iterator[tuple[str, bytes]]:
 
 def converse_with(talk: Talk, stream: bytes) -> Values:
     """Lead a talk with a device that says the same whatever it is asked."""
-    question = next(talk)
     try:
+        question = next(talk)
         while True:
             try:
                 frames = answered(question, stream)
@@ -71,7 +71,8 @@ def taken_for(driver: Driver, setup: Values, stream: bytes) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recording_of_another_bms_is_refused(name: str) -> None:
     driver = registry.load(name)
-    setups = [driver.setup(setup) for setup in (*driver.detection.setups, *driver.detection.siblings)]
+    detection = driver.detection
+    setups = [driver.setup(setup) for setup in (*detection.setups, *detection.siblings, *detection.overheard)]
     others = [(other, *case) for other in NAMES if other != name for case in heard(other)]
     taken = [(other, case) for other, case, stream in others if any(taken_for(driver, s, stream) for s in setups)]
     print(f"{name}: refuses {len(others) - len(taken)} of {len(others)} streams, at {len(setups)} addresses each")

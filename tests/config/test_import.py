@@ -226,6 +226,13 @@ def test_bluetooth_batteries_are_written_and_noted_as_what_cannot_be_read_yet() 
     assert [line.split(": ")[1] for line in noted(text)] == ["batteries[0].port", "batteries[1].port"]
 
 
+def test_a_chip_on_the_computers_own_bus_is_not_looked_for_on_a_serial_port() -> None:
+    written = convert("BMS_TYPE = MNB\n", "config.ini").yaml
+    (battery,) = parse(written).batteries
+    assert (battery.driver, battery.port) == ("mnb", "spi:0.0")
+    assert "config.ini does not say where it is: write your port" in written
+
+
 def test_daisy_chain_and_can_batteries() -> None:
     found = imported("BMS_TYPE = Chain\nBATTERY_ADDRESSES = 0x01, 0x0A\nPOLL_INTERVAL = 2")
     assert [(b.name, b.driver, b.port, b.address, b.poll_interval) for b in found.batteries] == [

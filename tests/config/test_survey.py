@@ -80,6 +80,31 @@ def test_auto_may_share_a_port_and_finds_what_is_nobody_elses() -> None:
     assert not wrong("driver: chain, port: /dev/ttyUSB0", "driver: auto, port: /dev/ttyUSB0")
 
 
+def installed_wrong(*batteries: str) -> list[str]:
+    """What is wrong with batteries of real drivers on one port."""
+    lines = [f"  - {{name: {chr(97 + n)}, {battery}}}" for n, battery in enumerate(batteries)]
+    try:
+        parse("\n".join(["batteries:", *lines, "outputs: {venus_dbus: {}}", ""]))
+    except ConfigError as error:
+        return list(error.problems)
+    return []
+
+
+@pytest.mark.parametrize(
+    "other", ["driver: seplos, port: /dev/x, address: 2", "driver: auto, port: /dev/x", "driver: pace, port: /dev/x"]
+)
+def test_nobody_is_asked_where_another_listens_to_a_master(other: str) -> None:
+    listener = "driver: seplos, port: /dev/x, address: 1, listen: true"
+    asked = installed_wrong(listener, other) + installed_wrong(listener, other.replace("pace", "daren_485"))
+    assert any("b would be asked on /dev/x, where a is only" in text or "baud rate" in text for text in asked)
+    assert installed_wrong(listener, "driver: seplos, port: /dev/x, address: 2, listen: true") == []
+    assert installed_wrong("driver: jk_pb, port: /dev/x, address: 0", "driver: jk_pb, port: /dev/x, address: 1")
+
+
+def test_nobody_is_overheard_over_tcp() -> None:
+    assert "nobody can be overheard" in installed_wrong("driver: seplos_v3, port: 'tcp:host', listen: true")[0]
+
+
 def test_one_device_under_two_names_is_one_port(tmp_path: Path) -> None:
     (tmp_path / "by-id").symlink_to(tmp_path / "ttyUSB0")
     (found,) = wrong(f"driver: chain, port: {tmp_path}/ttyUSB0", f"driver: chain, port: {tmp_path}/by-id")

@@ -97,6 +97,9 @@ class Device:
     def delay(self, name: str, poll_interval: float, misses: int) -> float:
         return poll_interval
 
+    def leave(self, name: str) -> None:
+        pass
+
     # ---- a link
 
     async def open(self) -> None:

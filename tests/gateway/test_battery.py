@@ -43,6 +43,8 @@ class Bench:
             raise LinkClosed("/dev/ttyUSB0: no such device")
         yield self.device if self.awake else Silence()
 
+    def leave(self, name: str) -> None: ...
+
     def delay(self, name: str, poll_interval: float, misses: int) -> float:
         return poll_interval
 

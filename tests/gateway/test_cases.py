@@ -43,6 +43,8 @@ class Shelf:
             raise LinkClosed("no such device")
         yield self.device
 
+    def leave(self, name: str) -> None: ...
+
     def delay(self, name: str, poll_interval: float, misses: int) -> float:
         return poll_interval
 

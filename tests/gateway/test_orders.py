@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,6 +80,18 @@ def test_a_battery_that_is_asked_seldom_has_three_polls_to_take_a_command() -> N
         assert done.result().note == "pack: soc 100 % expired before it could be sent (60 s)"
 
     told(work, poll_interval=20.0)
+
+
+def test_a_poll_interval_that_is_changed_while_it_runs_counts_for_commands_too() -> None:
+    async def work(battery: Battery, device: Device) -> None:
+        battery.watch = replace(battery.watch, poll_interval=20.0)
+        done = battery.command(Command("soc", 100.0))
+        await go_on(battery, device, 59, poll=False)
+        assert not done.done()
+        await go_on(battery, device, 2, poll=False)
+        assert done.done()
+
+    told(work)
 
 
 def test_a_newer_command_of_its_kind_replaces_the_one_that_waits() -> None:

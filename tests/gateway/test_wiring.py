@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bms_drivers.links.port import Port
+from bms_drivers.sims.host import simulated
 from gateway.app import Gateway
 from gateway.battery import LOST_AFTER
 from gateway.config.load import parse
@@ -161,6 +163,32 @@ def test_what_stays_the_same_is_taken_over_and_what_differs_is_made_anew(tmp_pat
         assert snapshot.bank.complete and snapshot.decision.ccl <= 22.0
 
     during(tmp_path, look)
+
+
+def test_a_battery_that_is_removed_leaves_its_port_to_the_others(tmp_path: Path) -> None:
+    two = (
+        "batteries:\n  - {name: one, driver: jk_pb, port: PORT, address: 1}\n"
+        "  - {name: two, driver: jk_pb, port: PORT, address: 2}\noutputs: {}\n"
+    )
+
+    async def look() -> None:
+        device = await simulated("jk_pb", {}, seed=1, addresses=[1, 2])
+        text = two.replace("PORT", str(device.path))
+        gateway, stop = await build(parse(text), store=Store(tmp_path)), asyncio.Event()
+        running = asyncio.create_task(gateway.run(stop))
+        async with asyncio.timeout(10):
+            while [state.reading is not None for state in gateway.states] != [True, True]:
+                await asyncio.sleep(0.05)
+        port = gateway.plan.batteries[0]._port
+        assert isinstance(port, Port) and port.shared
+        alone = "\n".join(line for line in text.splitlines() if "name: two" not in line)
+        await gateway.adopt(await rebuild(gateway, parse(alone)))
+        assert gateway.plan.batteries[0]._port is port and not port.shared
+        stop.set()
+        await running
+        await device.close()
+
+    asyncio.run(look())
 
 
 def test_a_changed_limit_holds_for_a_battery_that_runs_on(tmp_path: Path) -> None:

@@ -179,6 +179,21 @@ def test_partial_answers_are_accepted_where_the_question_says_so() -> None:
     with_device(jbd, test)
 
 
+@pytest.mark.parametrize("size", [0, len(BASIC_REPLY)])
+def test_who_has_not_begun_to_answer_is_given_up_who_has_gets_all_his_time(size: int) -> None:
+    pieces = iter([[(0.05, BASIC_REPLY[:4]), (0.4, BASIC_REPLY[4:])], [(0.4, BASIC_REPLY)]])
+    hasty = replace(BASIC, timeout=1.0, silent=0.2, size=size, tries=1)
+
+    async def test(link: SerialLink, device: PtyDevice) -> None:
+        assert (await link.exchange(hasty))[0].raw == BASIC_REPLY
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(LinkTimeout):
+            await link.exchange(hasty)
+        assert asyncio.get_running_loop().time() - begun < 0.39
+
+    with_device(lambda request: next(pieces), test)
+
+
 def test_listening_sends_nothing() -> None:
     listen = replace(BASIC, request=b"", timeout=0.3)
 

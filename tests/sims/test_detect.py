@@ -1,19 +1,23 @@
 """Detection against simulated devices on real ptys."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from bms_drivers.kit import registry
+from bms_drivers import kit
+from bms_drivers.kit import registry, talkers
 from bms_drivers.kit.detect import Found, detect, in_order, recognised
+from bms_drivers.links import rtu
 from bms_drivers.sims import sim
 from bms_drivers.sims.eg4_ll import build
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.modbus import ModbusDevice
 from bms_drivers.sims.pack import Pack
 from bms_drivers.sims.sim import cells_of
-from gateway.model import ConfigError
+from gateway.model import ConfigError, LinkTimeout
 from tests.sims.wire import Wire
 
 
@@ -88,3 +92,81 @@ def test_no_driver_takes_another_simulator_for_its_own(driver: str) -> None:
     others = [name for name in registry.simulated() if name != driver]
     assert [name for name in others if asyncio.run(found(name))] == []
     assert asyncio.run(found(driver)), "and its own it does"
+
+
+# ---- one device, one finding
+
+
+@pytest.mark.parametrize("thorough", [False, True])
+@pytest.mark.parametrize("name", [name for name in DETECTABLE if name in registry.simulated()])
+def test_a_device_is_found_once_whatever_ways_there_are_to_ask_it(name: str, thorough: bool) -> None:
+    driver = registry.load(name)
+    setups = [{}, *driver.detection.setups, *(driver.detection.siblings[:1] if thorough else ())]
+
+    async def found(setup: Mapping[str, Any]) -> list[Any]:
+        simulator = sim.build(name, Pack.of(3, cells=cells_of(name)), dict(setup))
+        return [one.setup async for one in recognised(Wire(simulator), driver, thorough=thorough)]
+
+    for setup in setups:
+        devices = asyncio.run(found(setup))
+        assert len(devices) <= 1, setup
+        assert devices or not (thorough or setup == {})
+        if devices and "address" in setup:
+            assert driver.setup(devices[0])["address"] == setup["address"], "its own address, not one that is anybody's"
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"), [("jk_pb", 1, 2), ("seplos", 0, 1), ("pace", 1, 2), ("daren_485", 1, 2)]
+)
+def test_two_devices_on_one_line_stay_two(name: str, first: int, second: int) -> None:
+    async def run() -> list[int]:
+        device = await simulated(name, {}, seed=2, addresses=[first, second])
+        addresses = []
+        try:
+            async for one in detect(str(device.path), (name,)):
+                addresses.append(one.driver.setup(one.setup)["address"])
+                if len(addresses) == 2:
+                    return addresses
+            return addresses
+        finally:
+            await device.close()
+
+    assert asyncio.run(run()) == [first, second]
+
+
+# ---- how long a port takes on which nobody is
+
+
+class Nobody:
+    """A line on which nobody is; adds up what asking there costs."""
+
+    def __init__(self, driver: kit.Driver) -> None:
+        self.line = driver.line or kit.SerialLine(9600)
+        self.counters: Counter[str] = Counter()
+        self.seconds = 0.0
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+    async def exchange(self, question: kit.Question) -> list[kit.Frame]:
+        ask = rtu.question(question) if isinstance(question, kit.Registers) else question
+        waited = min(ask.silent, ask.timeout + ask.size * 10 / self.line.baud) if ask.silent else ask.timeout
+        self.seconds += max(1, ask.tries) * (len(ask.request) * 10 / self.line.baud + max(ask.quiet, waited))
+        raise LinkTimeout("nobody")
+
+
+def test_a_silent_port_is_done_within_24_s() -> None:
+    """Measured 22.8 s on a pty beside other work; 32 s before each question waited for an answer to begin only."""
+    costs = {}
+    for driver in in_order():
+        nobody = Nobody(driver)
+
+        async def ask(link: Nobody = nobody, of: kit.Driver = driver) -> list[Found]:
+            return [one async for one in recognised(link, of)]
+
+        assert asyncio.run(ask()) == []
+        costs[driver.name] = nobody.seconds
+    opening = 0.02 * len(costs)
+    print(costs)
+    assert talkers.LISTEN + sum(costs.values()) + opening <= 24.0
+    assert min(costs.values()) > 0.09, "everybody is asked"

@@ -81,6 +81,8 @@ class Wire:
             raise LinkClosed("/dev/ttyUSB0: no such device")
         yield self
 
+    def leave(self, name: str) -> None: ...
+
     def delay(self, name: str, poll_interval: float, misses: int) -> float:
         """Nobody else is on this port."""
         return poll_interval
