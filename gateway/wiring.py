@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,6 +46,7 @@ class Parts:
     outputs: Mapping[str, tuple[Any, Output]]  # by name: settings and output
     external: tuple[Any, Any] = (None, None)  # settings and sensor
     floor: tuple[Any, Any] = (None, None)  # settings and floor
+    places: Mapping[str, str] = field(default_factory=dict)  # of ports, by their names as written
 
 
 NOTHING: Final = Parts({}, {}, {}, {}, {})
@@ -127,7 +128,8 @@ async def _plan(settings: Settings, calls: Calls, old: Parts) -> Plan:
     given = {battery.name: battery for battery in settings.batteries}
     async with AsyncExitStack() as undo:
         devices = await _devices(settings, old, undo)
-        plugs, by_battery = _plugs(settings, devices, old)
+        places = _places(settings, devices, old.places)
+        plugs, by_battery = _plugs(settings, devices, places, old)
         polled = {name: _battery(battery, by_battery[name], settings, calls, old) for name, battery in given.items()}
         outputs = await _outputs(settings, calls, old)
         undo.pop_all()
@@ -147,7 +149,7 @@ async def _plan(settings: Settings, calls: Calls, old: Parts) -> Plan:
         external=external[1],
         floor=floor[1],
         closing=[*closing, *(plug.port.close for _, plug in plugs.values())],
-        parts=Parts(given, devices, plugs, polled, outputs, external, floor),
+        parts=Parts(given, devices, plugs, polled, outputs, external, floor, places),
     )
 
 
@@ -173,14 +175,28 @@ def _same_device(one: BatterySettings, other: BatterySettings) -> bool:
     return all(getattr(one, name) == getattr(other, name) for name in ("driver", "port", "address", "setup"))
 
 
+def _where(battery: BatterySettings, devices: Mapping[str, "Device"]) -> str:
+    """The battery's port, that of its simulator where it has one."""
+    return str(devices[battery.name].path) if battery.name in devices else battery.port
+
+
+def _places(settings: Settings, devices: Mapping[str, "Device"], old: Mapping[str, str]) -> dict[str, str]:
+    """Where each port is, by its name; one that was there before stays what it was.
+
+    A by-id name leads nowhere while its adapter is unplugged, and elsewhere when it is back: it is the same port, and
+    its battery must not be forgotten for that.  Not so where another name means that very place now.
+    """
+    found = {where: place(where) for where in (_where(battery, devices) for battery in settings.batteries)}
+    return {where: at if old.get(where, at) in found.values() else old[where] for where, at in found.items()}
+
+
 def _plugs(
-    settings: Settings, devices: Mapping[str, "Device"], old: Parts
+    settings: Settings, devices: Mapping[str, "Device"], places: Mapping[str, str], old: Parts
 ) -> tuple[dict[str, tuple[set[str], Plug]], dict[str, Plug]]:
     """The plugs by place and by battery; batteries on one port share it.  Raises ConfigError where they cannot."""
     sharing: dict[str, list[BatterySettings]] = defaultdict(list)
     for battery in settings.batteries:
-        where = str(devices[battery.name].path) if battery.name in devices else battery.port
-        sharing[place(where)].append(battery)
+        sharing[places[_where(battery, devices)]].append(battery)
     plugs = {at: _plug(at, batteries, devices, old) for at, batteries in sharing.items()}
     return plugs, {battery.name: plugs[at][1] for at, batteries in sharing.items() for battery in batteries}
 
@@ -197,8 +213,7 @@ def _plug(
     if before is not None and before[0] == names:
         return before
     first = batteries[0]
-    device = devices.get(first.name)
-    where = first.port if device is None else str(device.path)
+    device, where = devices.get(first.name), _where(first, devices)
     known = [(_driver(battery), battery.setup) for battery in batteries if battery.driver != AUTO]
     search = Search(where, known) if len(known) < len(batteries) else None
     drivers = [driver for driver, _ in known]

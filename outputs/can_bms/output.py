@@ -33,6 +33,7 @@ from gateway.supervise import Supervisor, words
 from outputs.can_bms.brand import ANY, Brand
 from outputs.can_bms.bus import Bus
 from outputs.can_bms.dialect import Dialect, Frame
+from outputs.can_bms.encoded import Encoded
 from outputs.can_bms.inverter import Inverter
 from outputs.can_bms.keys import REQUIRED, Value
 from outputs.can_bms.others import Others
@@ -68,6 +69,7 @@ class CanOutput:
         self._inverter = inverter or Inverter(bus.name, brand, dialect.keep_alive)
         self._shaper = Shaper(brand.quirks, dialect.keys)
         bus.heard, bus.sent, bus.freed = self._heard, self._went, self._restart_beats
+        self._encode = Encoded(dialect).encode
         self._supervisor = Supervisor(bus.name)
         self._snapshot: Snapshot | None = None
         self._known: dict[str, tuple[float, Value]] = {}  # what inverters must be told: when last known [s], and what
@@ -241,9 +243,8 @@ class CanOutput:
         self._explain_stand_ins(values)
         clamped: list[str] = []
         try:
-            frames = self._dialect.encode(
-                values, self._settings.dlc or self._brand.dlc, beat=self._beat, clamped=clamped
-            )
+            dlc = self._settings.dlc or self._brand.dlc
+            frames = self._encode(values, dlc, beat=self._beat, clamped=clamped)
         except GatewayError as problem:  # a value that is no number: it must not reach anybody
             return self._nothing(f"what cannot be said: {problem}")
         if tuple(clamped) != self._clamped:

@@ -191,6 +191,36 @@ def test_a_battery_that_is_removed_leaves_its_port_to_the_others(tmp_path: Path)
     asyncio.run(look())
 
 
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_battery_whose_adapter_is_unplugged_is_not_forgotten_when_the_file_is_read_again(
+    tmp_path: Path, comes_back: bool
+) -> None:
+    """A by-id name leads nowhere then, and perhaps elsewhere when it is back."""
+    by_id, other = tmp_path / "by-id", tmp_path / "ttyUSB7"
+
+    async def look() -> None:
+        device = await simulated("jbd", {}, seed=1)
+        by_id.symlink_to(device.path)
+        text = f"batteries:\n  - {{name: one, driver: jbd, port: {by_id}}}\noutputs: {{}}\n"
+        gateway, stop = await build(parse(text), store=Store(tmp_path)), asyncio.Event()
+        running = asyncio.create_task(gateway.run(stop))
+        async with asyncio.timeout(10):
+            while [state.reading is not None for state in gateway.states] != [True]:
+                await asyncio.sleep(0.05)
+        before = gateway.plan.batteries[0]
+        by_id.unlink()
+        if comes_back:
+            other.touch()
+            by_id.symlink_to(other)
+        await gateway.adopt(await rebuild(gateway, parse(text)))
+        assert gateway.plan.batteries == [before] and gateway.decide().bank.complete
+        stop.set()
+        await running
+        await device.close()
+
+    asyncio.run(look())
+
+
 def test_a_changed_limit_holds_for_a_battery_that_runs_on(tmp_path: Path) -> None:
     async def look(gateway: Gateway) -> None:
         special = gateway.plan.batteries[1]
