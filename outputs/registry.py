@@ -51,7 +51,8 @@ def problems(name: str, settings: Any) -> Iterable[tuple[tuple[str, ...], str]]:
 def doubts(name: str, settings: Any) -> Iterable[str]:
     """What of one output's settings is perhaps not meant: "key: sentence", below the output."""
     module = f"{PACKAGES[kind(name)]}.doubts"
-    found: Iterable[str] = import_module(module).doubts(settings) if find_spec(module) else ()
+    there = find_spec(module) and not missing_library(name)  # else nobody can tell, and what is missing is said
+    found: Iterable[str] = import_module(module).doubts(settings) if there else ()
     return found
 
 

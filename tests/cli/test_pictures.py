@@ -11,6 +11,7 @@ from rich.text import Text
 
 from gateway.cli import explain, limits
 from gateway.demo.view import cells
+from gateway.limits import LimitSettings
 
 BATTERIES = """
 batteries:
@@ -58,7 +59,9 @@ def test_every_point_of_a_table_is_marked(tmp_path: Path) -> None:
     one = "batteries: [{name: a, driver: jbd, port: /dev/ttyUSB0}]\n"
     plain = markers(curves(tmp_path, one))
     table = "{points: [3.3, 3.35, 3.4, 3.42, 3.44, 3.46, 3.48], fractions: [1, 0.9, 0.8, 0.5, 0.3, 0.1, 0]}"
-    assert markers(curves(tmp_path, f"{one}limits: {{by_cell_voltage: {{charge: {table}}}}}\n")) == plain + 2
+    assert markers(curves(tmp_path, f"{one}limits: {{by_cell_voltage: {{charge: {table}}}}}\n")) == (
+        plain + 7 - len(LimitSettings().by_cell_voltage.charge.points)
+    )
 
 
 def test_the_same_curves_are_the_same_file(tmp_path: Path) -> None:
