@@ -149,6 +149,30 @@ def test_one_output_that_fails_neither_starves_nor_skips_the_others(
     assert sum("output b: a defect" in record.message for record in caplog.records) == 1, "said once"
 
 
+def test_outputs_that_run_on_are_fed_while_others_take_long_to_stop(caplog: pytest.LogCaptureFixture) -> None:
+    order: list[str] = []
+    leaving, new, staying = Witness("leaving", order), Witness("new", order), Witness("staying", order)
+
+    async def look(gateway: Gateway) -> tuple[list[str], Any]:
+        async def slowly() -> None:
+            gateway.decide()
+            order.append("decided")
+            found.update(gateway.state()["outputs"])
+            await asyncio.sleep(0)
+
+        found: dict[str, Any] = {}
+        leaving.stop = slowly  # type: ignore[method-assign]
+        fed = len(staying.snapshots)
+        await gateway.adopt(replace(gateway.plan, outputs={"new": new, "staying": staying}))
+        return [snapshot.bank.health.value for snapshot in staying.snapshots[fed:]], found
+
+    fed, status = lived(plan(outputs={"leaving": leaving, "staying": staying}), look=look)
+    assert fed, "nothing was told to it while another one stopped"
+    assert status["staying"] == {"connected": True, "problem": ""}
+    assert order.index("decided") < order.index("new start")
+    assert "a defect" not in caplog.text
+
+
 def test_an_output_that_says_why_it_cannot_start_is_quoted_and_the_others_run(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
