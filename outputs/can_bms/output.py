@@ -96,8 +96,14 @@ class CanOutput:
         self._restart_beats()
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Keep the newest Snapshot; the first complete one is sent at once."""
+        """Keep the newest Snapshot; the first complete one is sent at once.
+
+        One that is not complete is of other batteries than before: what was known of those counts no more.
+        """
         self._snapshot = snapshot
+        if not snapshot.bank.complete:
+            self._known, self._old_since = {}, None
+            self._shaper.forget()
         if self._silent == WAITING and snapshot.bank.complete and self._timer is not None:
             self._silent = ""
             self._restart_beats()
