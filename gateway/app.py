@@ -127,7 +127,9 @@ class Gateway:
         """Go on with another Plan; batteries and outputs that are in both run on without a gap."""
         old, self.plan = self.plan, plan
         self._doubted, self._compared = set(), set()
-        if not self._polling.keys() & set(plan.batteries):  # nothing that is known can be gone on with
+        if any(battery.watch.control for battery in plan.batteries if battery in self._polling):
+            _succeed(old.batteries, plan.batteries)
+        else:  # nothing that is known can be gone on with
             self._started, self._complete = self._clock(), False
         await self._unpoll([battery for battery in old.batteries if battery not in plan.batteries])
         await self._close(close for close in old.closing if close not in plan.closing)
@@ -388,6 +390,15 @@ class Gateway:
             silent = [s.name for s in self.states if s.control and s.reading is None]
             state["waiting"] = f"nothing is emitted yet: waiting for {', '.join(silent)}"
         return {**state, "outputs": outputs}
+
+
+def _succeed(old: Sequence[Battery], new: Sequence[Battery]) -> None:
+    """Batteries that were made anew take the place of those of their names: one that is connected is not left out."""
+    former = {battery.watch.name: battery for battery in old}
+    for battery in new:
+        before = former.get(battery.watch.name, battery)
+        if before is not battery:
+            battery.succeed(before)
 
 
 def _takes_full(battery: Battery) -> bool:

@@ -116,7 +116,8 @@ class Battery:
         self._packs: dict[str, _Pack] = {}
         self._alarms: dict[str, Mapping[str, int]] = {}  # by pack, as last told since the link stands
         self._misses = 0
-        self._good_in_a_row = 0
+        self._good: Counter[str] = Counter()  # by pack, good reads in a row
+        self._former = False  # what is known was told by another one of this name
         self._forgot = False  # what was known before it was lost
         self._tries = Tries()
         self._trouble = Trouble()
@@ -151,7 +152,7 @@ class Battery:
             reading=pack.reading if pack else None,
             age=max(0.0, now - pack.dated) if pack else None,
             health=self.health_at(pack.dated if pack else None, now),
-            good_in_a_row=self._good_in_a_row,
+            good_in_a_row=self._good[key],
             flaky=self._tries.flaky(now),
             remark="; ".join(filter(None, (self._trouble.remark, pack.reading.remarks if pack else ""))),
             poll_interval=self.watch.poll_interval,
@@ -200,6 +201,15 @@ class Battery:
             pause = self._port.delay(self.watch.name, self.watch.poll_interval, self._misses)
             next_poll = max(next_poll + pause, self._clock())
             await asyncio.sleep(next_poll - self._clock())
+
+    def succeed(self, former: "Battery") -> None:
+        """Stand in the place of one of this name that is polled no more, whose settings were others.
+
+        It may still be connected, so what it told last counts as lost until this one has told its own.
+        """
+        lost = self._clock() - LOST_AFTER
+        self._packs = {key: _Pack(pack.reading, min(pack.dated, lost)) for key, pack in former._packs.items()}
+        self._former = True
 
     def leave(self) -> None:
         """It is not polled any more: others on its port need not make room for it."""
@@ -290,13 +300,15 @@ class Battery:
         if untried := self.session.untried():
             raise LinkTimeout(f"not all was told yet: {', '.join(untried)} will be asked again")
         readings = {key: self.watch.correct(plausible(reading)) for key, reading in self.session.readings().items()}
+        if self._former:
+            self._packs, self._former = {}, False
         for key, told in readings.items():
             reading = held(told, self._alarms.get(key, {}))
             self._alarms[key] = reading.alarms
             self._tell_rejected(key, reading)
             self._packs[key] = _Pack(reading, min(dated, now))
         self._misses, self._forgot = 0, False
-        self._good_in_a_row += 1
+        self._good = Counter({key: self._good[key] + 1 for key in readings})  # a pack that was left out begins anew
         self._trouble.over()
         if self._health is Health.ONLINE:
             self._tries.good(now)
@@ -319,7 +331,7 @@ class Battery:
     def _failed(self, problem: Exception) -> None:
         """A round, or a search, that gave nothing."""
         self._misses += 1
-        self._good_in_a_row = 0
+        self._good.clear()
         self._trouble.failed(problem)
         self.counters["failures"] += 1
         if self._health is Health.ONLINE:

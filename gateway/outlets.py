@@ -35,10 +35,10 @@ class Outlets:
         """Feed these from now on: what is gone is stopped, then what is new is started; the rest never notices."""
         before, self._outputs = self._outputs, outputs
         gone = {name: output for name, output in before.items() if outputs.get(name) is not output}
+        new = {name: output for name, output in outputs.items() if before.get(name) is not output}
+        self._supervisors |= _supervisors(new)  # at once: all are fed while those that are gone take long to stop
         await self._all("stop", lambda output: output.stop(), gone)
         self._faults = {key: fault for key, fault in self._faults.items() if key[0] not in gone}
-        new = {name: output for name, output in outputs.items() if before.get(name) is not output}
-        self._supervisors |= _supervisors(new)
         await self._all("start", lambda output: output.start(), new)
 
     def publish(self, snapshot: Snapshot) -> None:

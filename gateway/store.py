@@ -38,7 +38,7 @@ DRIFTING: Final[Mapping[str, float]] = {
     "date": math.inf,
     "max_voltage_start_time": 2.0,  # s
     "max_voltage_first_time": 2.0,  # s
-    "high_soc_at": 3600.0,  # s
+    "high_soc_at": 3600.0,  # s, of days; it moves on all the time that the battery is full
     "charge": math.inf,  # limits, of which a restart only wants to know where hold and ramp begin
     "discharge": math.inf,
     "limited_voltage": math.inf,

@@ -90,7 +90,10 @@ def set_point(packs: Sequence[Pack], reset: bool) -> SetPoint | None:
     known = [(pack, cells) for pack in packs if (cells := pack.cells)]
     if not known:
         return None
-    cap = tightest([_highest(pack, cells, reset) for pack, cells in known])
+    caps = [_highest(pack, cells, reset) for pack, cells in known]
+    empty = min(pack.rules.settings.cell_voltage.min * cells for pack, cells in known)
+    uncounted = [_asked(pack, empty, reset) for pack in packs if not pack.cells]
+    cap = tightest([*caps, *(cap for cap in uncounted if cap is not None)])
     u_float = min(round(pack.rules.settings.cell_voltage.float_ * cells, 2) for pack, cells in known)
     return SetPoint(cap.value, min(u_float, cap.value), cap, min(cells for _, cells in known))
 
@@ -102,11 +105,17 @@ def _highest(pack: Pack, cells: int, reset: bool) -> Cap:
     if reset:
         volts, key = max(volts, settings.soc_reset.cell_voltage), "limits.soc_reset.cell_voltage"
     own = Cap(round(volts * cells, 2), "soc_reset" if reset else "config", f"{volts:g} V x {cells} cells", key, name)
+    asked = _asked(pack, settings.cell_voltage.min * cells, reset)
+    return own if asked is None or asked.value >= own.value else asked
+
+
+def _asked(pack: Pack, empty: float, reset: bool) -> Cap | None:
+    """What the BMS asks for; `empty` [V] at the least: 0 V would make an inverter drain the battery."""
     asked = pack.asked("max_battery_voltage")
-    if not settings.use_bms_values or asked is None or reset or not asked < own.value:
-        return own
-    floor = round(settings.cell_voltage.min * cells, 2)  # 0 V would make an inverter drain the battery
-    return Cap(max(asked, floor), "bms_limit", f"the BMS asks for {asked:.2f} V", "limits.use_bms_values", name)
+    if not pack.rules.settings.use_bms_values or asked is None or reset:
+        return None
+    why = f"the BMS asks for {asked:.2f} V"
+    return Cap(max(asked, round(empty, 2)), "bms_limit", why, "limits.use_bms_values", pack.state.name)
 
 
 def lowest(packs: Sequence[Pack]) -> float | None:

@@ -13,7 +13,7 @@ from cantools.database.can import Message, Signal
 from gateway.model import GatewayError
 from outputs.can_bms.coder import TINY
 from outputs.can_bms.dbc_attributes import ATTRIBUTES, OF_TOOLS, value_of, wrong_values
-from outputs.can_bms.keys import KINDS, LEVELS, suggest
+from outputs.can_bms.keys import BOUNDS, ENABLES, KINDS, LEVELS, LIMITS, REQUIRED, suggest
 
 INVERTER: Final = "Inverter"
 NEEDED: Final = ("charge_voltage_limit", "charge_current_limit", "discharge_current_limit")
@@ -125,7 +125,7 @@ class Checker:
         coding = coding_of(self.database, signal)
         if signal.name not in KINDS and not group and coding != "constant":
             yield f"no value of that name; {suggest(signal.name, KINDS)}"
-        if signal.is_float or not signal.scale:
+        if signal.is_float or not signal.scale > 0:
             yield "expected whole numbers, each worth more than 0"
         if coding in ("text", "hex_version") and (signal.length % 8 or start_bit(signal) % 8):
             yield "expected texts of whole bytes"
@@ -133,8 +133,25 @@ class Checker:
             yield "expected a version of two bytes"
         yield from wrong_values(self.database, signal)
         yield from self._raws(signal)
+        yield from self._more_than_decided(signal, coding)
         if group and not _is_group(group):
             yield f"FlagGroup is {group!r}, expected as flags_35a.alarm.contactor, or .warning."
+
+    def _more_than_decided(self, signal: Signal, coding: str) -> Iterator[str]:
+        """What would have an inverter told what nobody decided."""
+        rounding = value_of(self.database, signal, "Rounding", "down")
+        if signal.name in BOUNDS and rounding in ("nearest", "up"):
+            yield f"Rounding is {rounding!r}, expected down: the inverter would be told more than was decided"
+        if signal.name in (*BOUNDS, *ENABLES) and coding != CODINGS[KINDS[signal.name]]:
+            yield f"Coding is {coding!r}, expected by_name: the gateway decides it"
+        for name in ("Default", "Fallback") if signal.name in (*REQUIRED, *LIMITS, *ENABLES) else ():
+            if value := value_of(self.database, signal, name, ""):
+                yield f"{name} is {value!r}, expected none: the gateway knows it, or says so"
+        start = value_of(self.database, signal, "GenSigStartValue", 0)
+        if signal.name in LIMITS and isinstance(start, int | float) and (amps := start * signal.scale) > 0:
+            yield f"GenSigStartValue is {amps + signal.offset:g} A, expected 0: what nobody knows allows nothing"
+        if coding == "flag" and start == value_of(self.database, signal, "Raised", 1):
+            yield f"{start} says both that it is raised and that it is not (Raised, GenSigStartValue)"
 
     def _raws(self, signal: Signal) -> Iterator[str]:
         low, high = raw_bounds(signal)

@@ -22,12 +22,14 @@ on a signal
                          `withhold`: the frame is not sent
                          A number of which the file says neither this nor a start value: `withhold`; except limits and
                          what is always known (start value 0), and `keys.STAND_INS`
-    Rounding             `nearest`, `down` (limits that must not be exceeded) or `up`
+    Rounding             `nearest`, `down` or `up`; limits, which must not be exceeded, only `down`, also where the file
+                         says nothing
     Coding               `by_name`, or number, flag, text, hex_version (two bytes read as hex digits, "1.17" = 01 17),
                          constant (always the start value)
     Raised               raw value of a raised flag; default 1.  Not raised is the start value
     TextPad, TextOffset  fill byte of a text, and which character the signal begins with (texts over several frames)
-    Default              value that the gateway uses when it has none of its own
+    Default              value that the gateway uses when it has none of its own; never of limits, of enable bits, and
+                         of what must be known
     Fallback             name of the value that is taken when this one is not given; a flag is raised by either
     FlagGroup            "flags_35a.alarm.contactor": the entry of a group of flags that raises this one too
 
@@ -49,9 +51,11 @@ from outputs.can_bms.coder import Coder
 from outputs.can_bms.dbc_attributes import value_of
 from outputs.can_bms.dbc_check import INVERTER, Checker, Unusable, coding_of, raw_bounds, raw_range
 from outputs.can_bms.dialect import About, Dialect, Layout
-from outputs.can_bms.keys import KINDS, LIMITS, REQUIRED, STAND_INS, Value, suggest
+from outputs.can_bms.keys import BOUNDS, KINDS, LIMITS, REQUIRED, STAND_INS, Value, suggest
 
 PURPOSE: Final = "inverter dialect"
+ROUNDING: Final = {**dict.fromkeys(BOUNDS, "down"), "discharge_voltage_limit": "up"}
+"""Where the file does not say it: never to the loose side."""
 ENCODING: Final = "cp1252"  # of DBC files
 
 
@@ -120,7 +124,7 @@ class _Reader:
         low, high = raw_range(signal)
         return Coder(
             signal.name, coding, float(signal.scale), float(signal.offset), _decimals(signal.scale, signal.offset), low,
-            high, str(self.of(signal, "Rounding", "nearest")), self.start(signal),
+            high, str(self.of(signal, "Rounding", ROUNDING.get(signal.name, "nearest"))), self.start(signal),
             str(self.of(signal, "WhenUnknown", self.when_unknown(signal, coding))), int(self.of(signal, "Raised", 1)),
             signal.length // 8,
             signal.byte_order == "little_endian", int(self.of(signal, "TextPad", 0)),

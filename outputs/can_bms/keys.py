@@ -21,6 +21,7 @@ REQUIRED: Final = ("charge_voltage_limit", "soc", "soc_high_resolution", "voltag
 LIMITS: Final = ("charge_current_limit", "discharge_current_limit")
 BOUNDS: Final = ("charge_voltage_limit", *LIMITS)
 """What the inverter must not exceed."""
+ENABLES: Final = ("charge_enable", "discharge_enable")
 STAND_INS: Final[Mapping[str, float]] = {"soh": 100.0, "temperature": 25.0, "modules": 1.0}
 """What is sent for a value that is not known, where the file does not say: %, °C, a count.
 

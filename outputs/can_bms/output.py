@@ -11,7 +11,8 @@
     silent     safe for longer than `silence_after`               nothing: the inverter raises its own alarm
 
 What must be sent (`keys.REQUIRED`) is repeated as last known for a minute while a BMS answers, then the state is safe:
-live limits beside a SoC of yesterday mislead.  While no BMS answers, limits.md 8.2 bounds how long the limits stand.
+live limits beside a SoC of yesterday mislead.  While no BMS answers, limits.md 8.2 bounds how long the limits stand;
+what was stopped before is not let go by that silence.
 For an inverter that is not heard the safe state lasts: some answer only what they hear.
 What goes out, in every state, is shaped by the quirks of the brand (`quirks`).
 Beats are absolute deadlines, so the period does not drift; a beat that was missed is not made up for.
@@ -95,8 +96,14 @@ class CanOutput:
         self._restart_beats()
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Keep the newest Snapshot; the first complete one is sent at once."""
+        """Keep the newest Snapshot; the first complete one is sent at once.
+
+        One that is not complete is of other batteries than before: what was known of those counts no more.
+        """
         self._snapshot = snapshot
+        if not snapshot.bank.complete:
+            self._known, self._old_since = {}, None
+            self._shaper.forget()
         if self._silent == WAITING and snapshot.bank.complete and self._timer is not None:
             self._silent = ""
             self._restart_beats()
@@ -230,13 +237,13 @@ class CanOutput:
 
     def _outdated(self, snapshot: Snapshot) -> tuple[float | None, str]:
         """Since when something that must be sent is too old to stand beside live limits [s], and what it is."""
-        if snapshot.bank.health is not Health.ONLINE:
-            return None, ""  # nobody answers: limits.md 8.2 says how long the limits stand
         old = [key for key, (at, _) in self._known.items() if snapshot.at - at > LAST_KNOWN]
         if not old:
             self._old_since = None
+        elif self._old_since is None and snapshot.bank.health is Health.ONLINE:
+            self._old_since = snapshot.at
+        if self._old_since is None:  # or nobody answers any more: limits.md 8.2 says how long the limits stand
             return None, ""
-        self._old_since = snapshot.at if self._old_since is None else self._old_since
         return self._old_since, f"not known for more than {LAST_KNOWN:g} s: {', '.join(old)}"
 
     def _encoded(self, values: Mapping[str, Value]) -> list[Frame]:

@@ -120,6 +120,10 @@ class Shaper:
                 self._change(shaped, at_least(values, key, least), "this inverter ignores less")
         return shaped
 
+    def forget(self) -> None:
+        """Another battery: what was sent for the last one counts no more."""
+        self._memory = Memory()
+
     def _full(self, snapshot: Snapshot) -> bool:
         decision = snapshot.decision
         return is_full(decision.charge_mode, snapshot.bank.soc if decision.soc is None else decision.soc)

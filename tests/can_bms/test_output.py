@@ -88,6 +88,47 @@ def test_while_no_bms_answers_the_last_flow_stands_as_long_as_the_limits_do(tmp_
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("health", [Health.STALE, Health.LOST, Health.STARTING])
+def test_limits_that_were_stopped_for_old_values_do_not_come_back_because_the_bms_falls_silent(
+    health: Health, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with feeding(tmp_path, silence_after=30.0) as inverter:
+            inverter.publish()
+            await inverter.hears()
+            inverter.now += 61.0
+            inverter.publish(**without("soc"))
+            assert (await inverter.hears())["charge_current_limit"] == 0.0
+            inverter.now += 20.0
+            inverter.publish(bank=make.bank(soc=None, health=health), decision=make.decision(soc=None))
+            assert [(await inverter.hears())[limit] for limit in LIMITS] == [0.0, 0.0]
+            inverter.now += 10.0
+            inverter.publish(bank=make.bank(soc=None, health=health), decision=make.decision(soc=None))
+            assert await inverter.hears() == {}, "the silence does not begin anew"
+            inverter.publish()
+            assert (await inverter.hears())["charge_current_limit"] == 50.0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("key", UNKNOWN)
+def test_what_was_known_of_batteries_that_are_no_more_is_not_told_of_those_that_come(key: str, tmp_path: Path) -> None:
+    """After the configuration was read again every battery may be another one, and this output runs on."""
+
+    async def scenario() -> None:
+        async with feeding(tmp_path) as inverter:
+            inverter.publish()
+            assert (await inverter.hears())["charge_current_limit"] == 50.0
+            inverter.publish(bank=make.bank(complete=False))
+            inverter.publish(**without(key))  # before the next beat
+            assert await inverter.hears() == {}
+            assert inverter.status["silent_reason"] == f"nothing is sent while not known: {key}"
+            inverter.publish()
+            assert (await inverter.hears())["charge_current_limit"] == 50.0
+
+    asyncio.run(scenario())
+
+
 def test_nothing_is_sent_before_all_that_must_be_told_was_known(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with feeding(tmp_path) as inverter:

@@ -14,6 +14,7 @@ from outputs.can_bms.dbc_check import Unusable
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.dialect import Dialect
 from outputs.can_bms.doubts import doubts
+from outputs.can_bms.keys import BOUNDS
 from outputs.can_bms.settings import Settings
 from outputs.can_bms.values import safe, values_of
 from tests import make
@@ -121,6 +122,52 @@ def test_what_was_perhaps_not_meant_is_doubted(tmp_path: Path, old: str, new: st
 def test_what_an_editor_of_dbc_files_adds_is_not_doubted(tmp_path: Path) -> None:
     added = 'BA_DEF_ "BusType" STRING ;\nBA_DEF_ BO_ "GenMsgSendType" ENUM "Cyclic","Event";\n'
     assert remarks(tmp_path, GOOD.replace('BA_DEF_ SG_ "Rounding"', f'{added}BA_DEF_ SG_ "Rounding"')) == []
+
+
+BA_DEFS = 'BA_DEF_ SG_ "Default" STRING ;\nBA_DEF_ SG_ "Fallback" STRING ;\nBA_DEF_ SG_ "Raised" INT 0 1;\n' + (
+    'BA_DEF_ SG_ "Coding" ENUM "by_name","number","flag","text","hex_version","constant";\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('BA_ "Rounding" SG_ 256 charge_voltage_limit 0;', "Rounding is 'nearest', expected down"),
+        ('BA_ "Rounding" SG_ 256 charge_current_limit 2;', "Rounding is 'up', expected down"),
+        ('BA_ "Default" SG_ 256 charge_voltage_limit "56.0";', "Default is '56.0', expected none"),
+        ('BA_ "Default" SG_ 256 charge_current_limit "300";', "Default is '300', expected none"),
+        ('BA_ "Default" SG_ 257 soc "50";', "Default is '50', expected none"),
+        ('BA_ "Fallback" SG_ 256 charge_current_limit "charge_voltage_limit";', "Fallback is 'charge_voltage_limit'"),
+        ('BA_ "Fallback" SG_ 256 discharge_enable "charge_enable";', "Fallback is 'charge_enable'"),
+        ('BA_ "Coding" SG_ 256 discharge_current_limit 5;', "Coding is 'constant', expected by_name"),
+        ('BA_ "Coding" SG_ 256 charge_enable 5;', "Coding is 'constant', expected by_name"),
+        ('BA_ "GenSigStartValue" SG_ 256 charge_current_limit 3000;', "GenSigStartValue is 300 A"),
+        ('BA_ "Raised" SG_ 256 charge_enable 0;', "0 says both that it is raised and that it is not"),
+        ('BA_ "GenSigStartValue" SG_ 256 charge_enable 1;', "1 says both that it is raised and that it is not"),
+    ],
+)
+def test_a_file_that_would_tell_an_inverter_more_than_was_decided_is_refused(
+    tmp_path: Path, line: str, says: str
+) -> None:
+    key = line.split()[4]
+    kept = [own for own in GOOD.splitlines() if not own.startswith(" ".join(line.split()[:5]))]
+    assert key in GOOD
+    text = "\n".join(kept).replace("BA_DEF_ BO_", BA_DEFS + "BA_DEF_ BO_", 1) + f"\n{line}\n"
+    (fault,) = faults(tmp_path, text)
+    assert f"signal {key}: {says}" in fault
+
+
+def test_a_limit_whose_file_says_nothing_of_rounding_is_rounded_down(tmp_path: Path) -> None:
+    silent = "\n".join(line for line in GOOD.splitlines() if not line.startswith('BA_ "Rounding"'))
+    dialect = load("", written(tmp_path, silent))
+    values = values_of(make.snapshot(decision=make.decision(cvl=55.29, ccl=49.99, dcl=59.99)), dialect.keys)
+    told = dialect.decode(dialect.encode(values))
+    assert [told[key] for key in BOUNDS] == [55.2, 49.9, 59.9]
+
+
+def test_a_scale_that_turns_a_limit_round_is_refused(tmp_path: Path) -> None:
+    turned = GOOD.replace("(0.1,0) [0|60]", "(-0.1,0) [0|60]").replace("7|16@0+", "7|16@0-", 1)
+    assert "each worth more than 0" in faults(tmp_path, turned)[0]
 
 
 def test_a_name_that_the_dialect_refuses_is_a_mistake_of_the_manufacturer() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.app import Gateway, Plan
-from gateway.battery import Battery
+from gateway.battery import Battery, Watch
 from gateway.control import ControlServer
 from gateway.full import FullCharge
 from gateway.guard import Bounds
@@ -118,6 +118,69 @@ def test_the_currents_that_inverters_report_reach_the_limits() -> None:
     assert outputs["d"].snapshots[-1].bank.inverter_currents == (12.5,)
 
 
+# ---- another configuration, while the rest runs on
+
+
+def weak_and_strong(device: Device, name: str, **watch: Any) -> Battery:
+    """A battery of this name on this device; see `mixed`."""
+    return Battery(Watch(name, **watch), driver(), device, lambda: None, device.clock)
+
+
+def mixed(*batteries: Battery) -> Plan:
+    """A bank in which "weak" may be charged with 5 A only."""
+    weak = LimitSettings.model_validate({"charge_current": {"max": 5}})
+    return plan(*batteries, site=Site(limits=LimitSettings(), per_battery={"weak": weak}))
+
+
+def test_a_battery_whose_settings_change_goes_on_bounding_the_bank_until_it_has_proven_itself() -> None:
+    device, other = Device(), Device()
+    strong, weak, again = (weak_and_strong(d, n) for d, n in ((device, "strong"), (device, "weak"), (other, "weak")))
+    other.silent = {"*"}
+
+    async def look(gateway: Gateway) -> list[float]:
+        found = []
+
+        async def decided(*polled: Battery) -> None:
+            for battery in polled:
+                await battery.poll()
+            decision = gateway.decide().decision
+            found.append(decision.ccl)
+            assert gateway.snapshot is not None and gateway.snapshot.guard == ""
+
+        for _ in range(4):
+            await decided(strong, weak)
+        await gateway.adopt(replace(gateway.plan, batteries=[strong, again]))
+        other.now = device.now
+        await decided(strong)
+        await decided(strong, again)
+        assert gateway.snapshot is not None and gateway.snapshot.decision.alarms["bms_cable"] == 1
+        other.silent = set()
+        for _ in range(4):
+            await decided(strong, again)
+        assert gateway.states[1].health is Health.ONLINE
+        return found
+
+    found = lived(mixed(strong, weak), look=look)
+    assert max(found) <= 5.0 and found[-1] == 5.0
+
+
+def test_a_bank_whose_only_battery_is_made_anew_is_waited_for_although_a_watched_one_runs_on() -> None:
+    device, other = Device(), Device()
+    watched, own, again = (
+        weak_and_strong(device, "watched", control=False),
+        weak_and_strong(device, "own"),
+        weak_and_strong(other, "own"),
+    )
+    other.silent = {"*"}
+
+    async def look(gateway: Gateway) -> list[bool]:
+        before = gateway.decide().bank.complete
+        await gateway.adopt(replace(gateway.plan, batteries=[watched, again]))
+        return [before, gateway.decide().bank.complete]
+
+    assert lived(plan(watched, own), look=look) == [True, False]
+
+
 # ---- one output's defect is its own
 
 
@@ -147,6 +210,30 @@ def test_one_output_that_fails_neither_starves_nor_skips_the_others(
     if fails != "stop":
         assert status["b"]["problem"] == f"a defect ({fails}): division by zero"
     assert sum("output b: a defect" in record.message for record in caplog.records) == 1, "said once"
+
+
+def test_outputs_that_run_on_are_fed_while_others_take_long_to_stop(caplog: pytest.LogCaptureFixture) -> None:
+    order: list[str] = []
+    leaving, new, staying = Witness("leaving", order), Witness("new", order), Witness("staying", order)
+
+    async def look(gateway: Gateway) -> tuple[list[str], Any]:
+        async def slowly() -> None:
+            gateway.decide()
+            order.append("decided")
+            found.update(gateway.state()["outputs"])
+            await asyncio.sleep(0)
+
+        found: dict[str, Any] = {}
+        leaving.stop = slowly  # type: ignore[method-assign]
+        fed = len(staying.snapshots)
+        await gateway.adopt(replace(gateway.plan, outputs={"new": new, "staying": staying}))
+        return [snapshot.bank.health.value for snapshot in staying.snapshots[fed:]], found
+
+    fed, status = lived(plan(outputs={"leaving": leaving, "staying": staying}), look=look)
+    assert fed, "nothing was told to it while another one stopped"
+    assert status["staying"] == {"connected": True, "problem": ""}
+    assert order.index("decided") < order.index("new start")
+    assert "a defect" not in caplog.text
 
 
 def test_an_output_that_says_why_it_cannot_start_is_quoted_and_the_others_run(

@@ -22,7 +22,7 @@ from bms_drivers.links.replay import ReplayLink
 from gateway.bank import aggregate
 from gateway.battery import Battery, Watch
 from gateway.limits import LimitSettings, Memory, Site, evaluate
-from gateway.model import BadChecksum, BatteryState, Command, DeviceRefused, Health, LinkClosed, LinkTimeout
+from gateway.model import BadChecksum, BatteryState, Command, DeviceRefused, Health, LinkClosed, LinkTimeout, Reading
 from tests.gateway.device import ANSWER, PLAN, Device, driver, step
 from tests.gateway.device import battery as on
 
@@ -265,6 +265,32 @@ def test_nothing_of_the_device_that_was_lost_is_told_of_the_one_that_comes(tries
     after = battery.states()[0].reading
     assert after is not None and after.voltage is not None
     assert (after.max_battery_voltage, after.custom_name) == (None, None)
+
+
+def test_a_pack_behind_a_master_proves_itself_by_its_own_reads_not_by_those_of_the_others() -> None:
+    """The master answers all the time; one of its packs is left out for a while."""
+    device, there = Device(), [1, 2]
+    master = replace(
+        driver(step("volts", "voltage")),
+        assemble=lambda values, setup: {str(number): Reading(voltage=values["voltage"]) for number in there},
+    )
+    battery = on(device, master)
+
+    def reads() -> list[tuple[Health, int]]:
+        asyncio.run(battery.poll())
+        return [(state.health, state.good_in_a_row) for state in battery.states()]
+
+    for _ in range(10):
+        reads()
+    there.remove(2)
+    for _ in range(7):
+        device.now += 10.0
+        away = reads()
+    assert away == [(Health.ONLINE, 17), (Health.LOST, 0)]
+    there.append(2)
+    assert [reads()[1] for _ in range(3)] == [(Health.ONLINE, 1), (Health.ONLINE, 2), (Health.ONLINE, 3)]
+    device.silent = {"*"}
+    assert [good for _, good in reads()] == [0, 0]
 
 
 def test_what_is_asked_once_comes_one_a_round_and_after_the_reading() -> None:

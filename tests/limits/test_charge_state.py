@@ -394,6 +394,16 @@ def test_a_bms_that_asks_for_0_volts_does_not_drain_the_battery() -> None:
     assert Play(settings(use_bms_values=True), {"a": reading(max_battery_voltage=0.0)}).look().cvl == 46.40
 
 
+@pytest.mark.parametrize("asked", [52.0, 0.0])
+def test_a_bms_that_does_not_count_its_cells_is_listened_to_as_well(asked: float) -> None:
+    extremes = {"cell_voltages": (), "lowest_cell_voltage": 3.30, "highest_cell_voltage": 3.32}
+    for uncounted in (extremes, {"cell_voltages": ()}):
+        pair = {"a": reading(), "b": reading(max_battery_voltage=asked, **uncounted)}
+        found = Play(settings(use_bms_values=True), pair).look().cvl
+        assert found == max(asked, 46.40), "no less than the empty bank"
+        assert Play(settings(), pair).look().cvl > 52.0, "not listened to"
+
+
 # ---- 3.8
 
 
