@@ -102,18 +102,21 @@ def _integral(
 
 
 def apply(
-    wished: float, u_max: float, before: Voltage, setting: ChargeVoltage, now: float, cells: int = 0
+    wished: float, u_max: float, before: Voltage, setting: ChargeVoltage, now: float, cells: int = 0, least: float = 0.0
 ) -> tuple[Voltage, str]:
     """Down at once, hold, slowly up (3.4); returns the new state and none, limiting, holding or recovering.
 
-    A step up of a pack with few cells lifts none of them by more than it had to fall before.
+    Down a step more than wished, but not below `least` [V], for a cell that rises goes on rising: one change then, not
+    one for each mV.  A step up of a pack with few cells lifts none of them by more than it had to fall before.
     """
     volts, limited = before.volts, before.limited_at
+    step = min(setting.step, setting.release * cells or setting.step)
     free = wished >= u_max - 1e-9
     if free and (limited is None or volts is None or u_max - volts <= 2 * SAME):
         return Voltage(volts=u_max, at=now), "none"
     if volts is None or wished <= volts + SAME:
-        lowered = min(wished, u_max, wished if volts is None else volts)
+        more = 0.0 if volts is None or wished > volts - SAME else step
+        lowered = min(u_max, wished if volts is None else volts, max(wished - more, min(wished, least)))
         return Voltage(volts=lowered, limited_at=now, base=lowered, at=now), "limiting"
     if limited is None:  # U_max itself rose
         return Voltage(volts=wished, at=now), "none"
@@ -121,7 +124,6 @@ def apply(
     if waited < 0:
         return replace(before, at=now, base=volts), "holding"
     raised = wished if setting.rate == 0 else min(wished, before.base + setting.rate * waited)
-    step = min(setting.step, setting.release * cells or setting.step)
     if raised >= u_max - 1e-9:
         return Voltage(volts=u_max, at=now), "none"
     if raised < wished and (raised - volts < step or u_max - raised < step / 2):  # not each mV is worth telling

@@ -181,7 +181,7 @@ def _held_back(
     packs: Sequence[Pack], memory: Memory, volts: float, settings: LimitSettings, now: float
 ) -> tuple[Voltage, str, str]:
     """`volts`, lowered by whatever single cell is, or last was, too high; also none, limiting, ... and why."""
-    wishes, high = [], False
+    wishes, bottoms, high = [], [], False
     for pack in packs:
         if not (pack.counts or pack.whole):
             continue
@@ -190,11 +190,12 @@ def _held_back(
         if memory.phase == TRANSITION and cells:  # on the way down from the higher voltage
             limit = max(limit, volts / cells)
         u_min, old = own.cell_voltage.min * cells, not pack.online
+        bottoms.append(u_min)
         least = (own.cell_voltage.float_ + limit) / 2 * cells  # no charger measures worse than that
         high = high or (not old and cvl.over(pack.reading.max_cell, own.charge_voltage, limit))
         wishes.append(cvl.target(pack.reading, own, limit, u_min, volts, memory.voltage, now, old, least))
     wished, why = min(wishes)
-    voltage, ovp = cvl.apply(wished, volts, memory.voltage, settings.charge_voltage, now, _fewest(packs))
+    voltage, ovp = cvl.apply(wished, volts, memory.voltage, settings.charge_voltage, now, _fewest(packs), min(bottoms))
     voltage = cvl.noting(voltage, memory.voltage, high, now)
     return voltage, ovp, why if why and ovp == "limiting" else f"{ovp} after a cell was too high"
 
