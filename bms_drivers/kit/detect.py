@@ -61,7 +61,10 @@ async def detect(
     every address, as is done for drivers that are named.  Raises LinkClosed, LinkBusy when the port cannot be used,
     TalksByItself when something else talks there, ConfigError for what is no port.
     """
-    drivers = [driver for driver in in_order(names) if names or reaches(port_kind(where), driver)]
+    drivers = [
+        driver for driver in in_order(names)
+        if names or (reaches(port_kind(where), driver) and not driver.detection.only_named)
+    ]  # fmt: skip
     progress("listening", 0, len(drivers))
     heard = await _listened(where) if port_kind(where) == "serial" else b""
     talking = talkers.too_much(heard)
@@ -225,7 +228,7 @@ class Search:
     @property
     def candidates(self) -> list[Driver]:
         """Drivers that can be there, those with the quickest questions first."""
-        able = [driver for driver in in_order() if not driver.detection.never_auto]
+        able = [driver for driver in in_order() if not (driver.detection.never_auto or driver.detection.only_named)]
         return [driver for driver in able if _suits(self.where, driver, self._known)]
 
     async def find(self, port: Port, name: str, given: Mapping[str, Any]) -> Found | None:

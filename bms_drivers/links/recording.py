@@ -12,6 +12,7 @@ from typing import Any, Final
 from gateway.model import ConfigError
 
 OBJECTS: Final = ("config", "expected", "registers")
+CAN_MOST: Final = 8  # bytes of data in a frame
 OTHERS: Final = (  # a key, and what a file that has it is
     ("rows", "a limits scenario, expected a recording; run it with: bms-gateway limits"),
     ("dialect", "a case of an inverter's side, expected a recording of a BMS"),
@@ -44,7 +45,9 @@ def wrong(data: Any) -> str:
         return other
     if not data.keys() & {"exchanges", "registers", "frames"}:
         return 'holds no "exchanges" (nor "registers" or "frames"), expected [{"tx": hex, "rx": [hex]}]'
-    return _wrong_exchanges(data.get("exchanges", [])) or _wrong_registers(data.get("registers", {}))
+    return _wrong_exchanges(data.get("exchanges", [])) or (
+        _wrong_registers(data.get("registers", {})) or _wrong_frames(data.get("frames", []))
+    )
 
 
 def _wrong_exchanges(exchanges: Any) -> str:
@@ -75,6 +78,24 @@ def _wrong_registers(units: Mapping[str, Any]) -> str:
             if not register.isdecimal() or type(value) is not int or not 0 <= value <= 0xFFFF:
                 return f"registers: unit {unit}: register {register[:20]!r} is {_kind(value)}, expected 0..65535"
     return ""
+
+
+def _wrong_frames(frames: Any) -> str:
+    if not isinstance(frames, list):
+        return f'"frames" is {_kind(frames)}, expected a list'
+    for number, frame in enumerate(frames, 1):
+        if not isinstance(frame, dict) or not _is_id(frame.get("id")) or not _is_hex(frame.get("data")):
+            return f'frame {number}: expected {{"id": "0x2F4", "ext": false, "data": hex}}'
+        if len(bytes.fromhex(frame["data"])) > CAN_MOST:
+            return f"frame {number}: {len(bytes.fromhex(frame['data']))} bytes, a CAN frame has {CAN_MOST} at most"
+    return ""
+
+
+def _is_id(id_: Any) -> bool:
+    try:
+        return 0 <= int(str(id_), 0) < 1 << 29
+    except ValueError:
+        return False
 
 
 def _kind(value: Any) -> str:

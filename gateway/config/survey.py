@@ -14,6 +14,7 @@ from gateway.config.explain import hint
 from gateway.config.rounds import impossible
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed, port_kind
 from gateway.config.tree import Path
+from gateway.model import ConfigError
 from outputs import registry
 
 
@@ -54,7 +55,14 @@ def look(
     catalogue = catalogue or installed()
     mistakes = list(_unknown(batteries, catalogue))
     known = {number: battery for number, battery in batteries.items() if _is_known(battery, catalogue)}
-    drivers = {battery.name: catalogue.load(battery.driver) for battery in known.values() if battery.driver != AUTO}
+    drivers = {}
+    for number, battery in known.items():
+        if battery.driver != AUTO:
+            driver = drivers[battery.name] = catalogue.load(battery.driver)
+            try:
+                drivers[battery.name] = driver.made_for(battery.setup)
+            except ConfigError as problem:
+                mistakes += [Mistake(("batteries", number), text) for text in problem.problems]
     berths = tuple(_berths(known))
     for berth in berths:
         mistakes += _wrong_port(berth, drivers, catalogue) or [

@@ -52,7 +52,7 @@ def gives(name: str) -> set[str]:
     return {given for step in registry.load(name).plan for given in step.gives}
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", registry.simulated())
 def test_a_driver_reads_what_the_pack_has(name: str) -> None:
     async def work(device: Device, session: Session, link: Any) -> None:
         got, pack = await poll(session, link), device.simulator.pack
@@ -72,7 +72,7 @@ def test_a_driver_reads_what_the_pack_has(name: str) -> None:
     plugged(name, work, current=-12.5, capacity=280.0)
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names() if "charge" in registry.load(name).controls])
+@pytest.mark.parametrize("name", [name for name in registry.simulated() if "charge" in registry.load(name).controls])
 def test_switches_are_written_and_read_back(name: str) -> None:
     async def work(device: Device, session: Session, link: Any) -> None:
         await poll(session, link, once=False)
@@ -94,7 +94,7 @@ TWO_ALARMS = {  # of BMSs that have no alarm for a cell
 }
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names() if "alarms" in gives(name)])
+@pytest.mark.parametrize("name", [name for name in registry.simulated() if "alarms" in gives(name)])
 def test_alarms_arrive(name: str) -> None:
     async def work(device: Device, session: Session, link: Any) -> None:
         assert not any((await poll(session, link, once=False)).alarms.values())
@@ -107,7 +107,7 @@ def test_alarms_arrive(name: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["silent", "torn", "checksum"])
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", registry.simulated())
 def test_a_spoilt_answer_is_no_answer(name: str, fault: str) -> None:
     async def work(device: Device, session: Session, link: Any) -> None:
         device.faults.set(fault)
@@ -120,7 +120,7 @@ def test_a_spoilt_answer_is_no_answer(name: str, fault: str) -> None:
     plugged(name, work)
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", registry.simulated())
 def test_noise_round_an_answer_does_no_harm(name: str) -> None:
     async def work(device: Device, session: Session, link: Any) -> None:
         device.faults.set("noise")
@@ -133,7 +133,7 @@ def test_noise_round_an_answer_does_no_harm(name: str) -> None:
     plugged(name, work)
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names() if registry.load(name).daisy_chain])
+@pytest.mark.parametrize("name", [name for name in registry.simulated() if registry.load(name).daisy_chain])
 def test_only_the_address_asked_answers(name: str) -> None:
     async def work(device: Device, session: Session, link: Any) -> None:
         assert (await poll(session, link, once=False)).voltage
