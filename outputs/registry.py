@@ -51,6 +51,8 @@ def problems(name: str, settings: Any) -> Iterable[tuple[tuple[str, ...], str]]:
 def doubts(name: str, settings: Any) -> Iterable[str]:
     """What of one output's settings is perhaps not meant: "key: sentence", below the output."""
     module = f"{PACKAGES[kind(name)]}.doubts"
+    if missing_library(name):
+        return ()
     found: Iterable[str] = import_module(module).doubts(settings) if find_spec(module) else ()
     return found
 
