@@ -14,17 +14,17 @@ another than the multiplexed part.  A cell that shows exactly 0 does not exist.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from bms_drivers.kit.declare import EXTENDED, CanAsk, CanId, Frame, Poll, Setup, Talk, Values, alone, text
+from bms_drivers.kit.declare import EXTENDED, CanAsk, CanId, Driver, Frame, Poll, Setup, Talk, Values, alone, text
 from gateway.extras import needed
-from gateway.model import ALARMS, BadLength, Implausible, Reading, worst
+from gateway.model import ALARMS, BadLength, GatewayError, Implausible, Reading, worst
 
-PURPOSE: Final = "battery"  # of a DBC file that says what a BMS sends; the others are dialects towards inverters
 ENCODING: Final = "cp1252"  # of DBC files
 MISSED: Final = 3  # frames in a row that may be missing before a value is not known
 SHORTEST: Final = 1.0  # s that a value lives at least
@@ -186,6 +186,17 @@ def gathered(values: Values, signals: Sequence[str]) -> Values:
     if alarms := worst(filter(None, raised)):
         values["alarms"] = worst((values.get("alarms", {}), alarms))
     return values
+
+
+def identifiers(driver: Driver, setup: Setup) -> list[CanId]:
+    """All that a driver listens to and sends on its bus, as far as its plan tells beforehand."""
+    found: list[CanId] = []
+    for poll in driver.plan:
+        with suppress(GatewayError):  # it waits for what an earlier answer tells
+            question = next(poll.talk(setup, {}), None)
+            if isinstance(question, CanAsk):
+                found += (*question.hears, *(wanted for wanted, _ in question.sends))
+    return found
 
 
 def _listed(parts: list[Any], name: str) -> tuple[Any, ...]:

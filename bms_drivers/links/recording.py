@@ -5,6 +5,7 @@
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,13 @@ from typing import Any, Final
 from gateway.model import ConfigError
 
 OBJECTS: Final = ("config", "expected", "registers")
+LOGGED: Final = re.compile(  # "(1700000000.123456) can0 351#1402C012", as candump -L writes it
+    r"\(\d+\.\d+\)\s+\S+\s+(?P<id>[0-9A-F]{3}|[0-9A-F]{8})#(?P<data>([0-9A-F]{2}){0,8})(\s+[RT])?$", re.I
+)
+PRINTED: Final = re.compile(  # "can0  351   [8]  14 02 C0 12", as candump shows it
+    r"(\(\S+( \S+)?\)\s+)?\S+\s+([RT]X\s+\S+\s+\S+\s+)?(?P<id>[0-9A-F]{3}|[0-9A-F]{8})"
+    r"\s+\[\d\]\s*(?P<data>(\s[0-9A-F]{2}){0,8})(\s+'.*')?$", re.I
+)  # fmt: skip
 CAN_MOST: Final = 8  # bytes of data in a frame
 OTHERS: Final = (  # a key, and what a file that has it is
     ("rows", "a limits scenario, expected a recording; run it with: bms-gateway limits"),
@@ -23,7 +31,10 @@ OTHERS: Final = (  # a key, and what a file that has it is
 def load(file: Path) -> dict[str, Any]:
     """The recording in `file`.  Raises ConfigError with one line that says what is wrong, and where."""
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        if frames := candump(text):
+            return {"transport": "can", "kind": "captured", "origin": str(file), "frames": frames}
+        data = json.loads(text)
     except OSError as problem:
         raise ConfigError(f"{file}: {problem.strerror}") from None
     except (ValueError, RecursionError) as problem:
@@ -32,6 +43,16 @@ def load(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: {what}")
     recording: dict[str, Any] = data
     return recording
+
+
+def candump(text: str) -> list[dict[str, Any]]:
+    """The frames of a log of candump in either of its forms; [] = it is none, other lines are left out."""
+    found = [LOGGED.match(line.strip()) or PRINTED.match(line.strip()) for line in text.splitlines()]
+    return [
+        {"id": f"0x{frame['id']}", "ext": len(frame["id"]) == 8, "data": "".join(frame["data"].split()).lower()}
+        for frame in found
+        if frame and not (len(frame["id"]) == 8 and int(frame["id"], 16) > 0x1FFFFFFF)  # an error frame
+    ]
 
 
 def wrong(data: Any) -> str:
