@@ -126,6 +126,7 @@ class CanAsk:
     partial: bool = False  # what was heard by then is the answer
     sends: tuple[tuple[CanId, bytes], ...] = ()  # requests
     awaits: bool = True  # only what comes after `sends` answers them
+    anew: bool = False  # only what comes from now on counts
     tries: int = 1
     silent: float = 0.0  # as in Ask
 

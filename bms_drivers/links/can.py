@@ -120,7 +120,7 @@ class CanLink:
             raise TypeError(f"{self.channel}: a {type(question).__name__} cannot be asked on a CAN bus")
         self._listen_to(question.hears)
         since, until = -float("inf"), max(self._since[wanted] for wanted in question.hears) + question.settle
-        if question.sends and question.awaits:
+        if question.anew or (question.sends and question.awaits):
             since = self._clock()
             until = since + question.settle
         for wanted, data in question.sends:

@@ -109,6 +109,8 @@ class CanDevice:
         lived = loop.time()
         while True:
             now = loop.time()
+            with suppress(LinkClosed):  # an interface that went is waited for
+                await self._link.open()
             for number, simulator in enumerate(self._speaking):
                 simulator.pack.advance(now - lived)
                 for frame in simulator.frames():
@@ -120,16 +122,19 @@ class CanDevice:
             await asyncio.sleep(TICK)
 
     async def _answer_all(self) -> None:
-        async for heard in self._link.frames():
-            for simulator in self._speaking:
-                for frame in simulator.asked(CanId(heard.id, heard.extended), heard.data):
-                    await self._say(frame)
+        while True:
+            with suppress(LinkClosed):
+                async for heard in self._link.frames():
+                    for simulator in self._speaking:
+                        for frame in simulator.asked(CanId(heard.id, heard.extended), heard.data):
+                            await self._say(frame)
+            await asyncio.sleep(TICK)
 
     async def _say(self, frame: Sent) -> None:
         """What is spoilt on the way is no frame: each has a checksum."""
-        if "noise" in self.faults.on:
-            await self._link.send(NOISE)
         with suppress(LinkClosed):
+            if "noise" in self.faults.on:
+                await self._link.send(NOISE)
             if not self.faults.on.keys() & {"silent", "torn", "checksum", "address"}:
                 await asyncio.sleep(self.faults.on.get("late", 0.0) or 0.0)
                 await self._link.send(CanFrame(frame.id, frame.data, frame.extended))
