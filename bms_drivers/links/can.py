@@ -93,7 +93,13 @@ class CanLink:
 
     def _open_bus(self) -> can.BusABC:
         rate: dict[str, Any] = {} if self.bitrate is None else {"bitrate": self.bitrate}
-        return can.Bus(channel=self.channel, interface=self.interface, can_filters=self._filters(), **rate)
+        bus = can.Bus(channel=self.channel, interface=self.interface, can_filters=self._filters(), **rate)
+        try:
+            bus.recv(0)  # one that is down can be opened, and says so only then
+        except (can.CanError, OSError):
+            bus.shutdown()
+            raise
+        return bus
 
     def _filters(self) -> can.typechecking.CanFilters | None:
         return None if self._all else [_filter(wanted) for wanted in self._since or (NOTHING,)]

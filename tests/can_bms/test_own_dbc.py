@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 import dbc
 from gateway.model import GatewayError
-from outputs.can_bms.check import doubts, problems
+from outputs.can_bms.check import problems
 from outputs.can_bms.dbc_check import Unusable
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.dialect import Dialect
+from outputs.can_bms.doubts import doubts
 from outputs.can_bms.settings import Settings
 from outputs.can_bms.values import safe, values_of
 from tests import make
@@ -39,7 +40,7 @@ def remarks(folder: Path, text: str) -> list[str]:
     """What `check` doubts about a file of this text, without its path."""
     chosen = Settings(dbc=written(folder, text))
     assert list(problems(chosen)) == []
-    return [doubt.removeprefix(f"{folder}/my_inverter.dbc") for _, doubt in doubts(chosen)]
+    return [doubt.removeprefix(f"dbc: {folder}/my_inverter.dbc") for doubt in doubts(chosen)]
 
 
 def test_the_guides_example_is_without_fault_or_doubt(tmp_path: Path) -> None:
