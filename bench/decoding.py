@@ -2,16 +2,17 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bms_drivers.kit import registry
-from bms_drivers.kit.declare import ONCE, Ask, Driver, Frame, Poll, Registers
+from bms_drivers.kit.declare import ONCE, CanAsk, Driver, Frame, Poll, Question
 from bms_drivers.kit.decode import recorded_settings
 from bms_drivers.kit.framing import Answer
 from bms_drivers.kit.session import Session
 from bms_drivers.links import rtu
+from bms_drivers.links.replay import ReplayLink
 from gateway.model import GatewayError
 
 Row = tuple[str, str, str]
@@ -33,13 +34,14 @@ def decoding(folder: Path, seconds: float) -> Iterator[Row]:
 def measured(driver: Driver, case: Mapping[str, Any]) -> tuple[float, int]:
     """s for one poll of this recording, and how many answers it took."""
     session = Session(driver, recorded_settings(driver, case))
+    bus = ReplayLink(case)
     replies = {exchange["tx"]: bytes.fromhex("".join(exchange["rx"])) for exchange in case.get("exchanges", ())}
     steps = [poll for poll in driver.plan if poll.every != ONCE]
-    answered = sum(led(session, poll, replies) for poll in steps)
+    answered = sum(led(session, poll, replies, bus) for poll in steps)
     began = time.process_time()
     for _ in range(ROUNDS):
         for poll in steps:
-            led(session, poll, replies)
+            led(session, poll, replies, bus)
         try:
             session.readings()
         except GatewayError:
@@ -47,12 +49,12 @@ def measured(driver: Driver, case: Mapping[str, Any]) -> tuple[float, int]:
     return (time.process_time() - began) / ROUNDS, answered
 
 
-def led(session: Session, poll: Poll, replies: Mapping[str, bytes]) -> int:
+def led(session: Session, poll: Poll, replies: Mapping[str, bytes], bus: ReplayLink) -> int:
     """Lead one step over the recorded replies; how many there were."""
     talk, count = poll.talk(session.setup, session.known), 0
     try:
         question = next(talk)
-        while (frames := heard(question, replies)) is not None:
+        while (frames := heard(question, replies, bus)) is not None:
             count += 1
             question = talk.send(frames)
     except StopIteration as end:
@@ -62,9 +64,11 @@ def led(session: Session, poll: Poll, replies: Mapping[str, bytes]) -> int:
     return count
 
 
-def heard(question: Ask | Registers, replies: Mapping[str, bytes]) -> list[Frame] | None:
+def heard(question: Question, replies: Mapping[str, bytes], bus: ReplayLink) -> Sequence[Frame] | None:
     """The frames of the recorded answer."""
-    ask = rtu.question(question) if isinstance(question, Registers) else question
+    if isinstance(question, CanAsk):
+        return bus.heard(question)
+    ask = rtu.on_line(question)
     answer = Answer(ask)
     whole = answer.feed(replies.get(ask.request.hex(), b""))
     return answer.frames if whole or (ask.partial and answer.frames) else None

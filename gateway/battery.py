@@ -11,13 +11,13 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
-from bms_drivers.kit.declare import ONCE, Driver, Poll
+from bms_drivers.kit.declare import ONCE, Driver, Frame, Poll
 from bms_drivers.kit.detect import UNKNOWN, Found
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
@@ -108,8 +108,9 @@ class Battery:
         finder: Finder | None = None,
     ) -> None:
         """`finder` where the driver is UNKNOWN."""
-        self.watch, self.driver = watch, driver
+        self.watch = watch
         self.session = Session(driver, watch.settings)
+        self.driver = self.session.driver
         self.counters: Counter[str] = Counter()
         self._port, self._changed, self._clock, self._finder = port, changed, clock, finder
         self._supervisor = Supervisor(watch.name)
@@ -274,8 +275,8 @@ class Battery:
         with self._supervisor.trying(problems.append, passing=(LinkClosed,)):
             try:
                 talk = poll.talk(self.session.setup, self.session.known)
-                values = await converse(link, talk, lambda: answers.append(self._clock()))
-                self.session.learnt(poll, values, answers[0] if answers else self._clock())
+                values = await converse(link, talk, lambda frames: answers.append(self._came(frames)))
+                self.session.learnt(poll, values, min(answers, default=self._clock()))
                 return None
             except LinkClosed:
                 raise
@@ -288,6 +289,11 @@ class Battery:
             return problem
         self.counters["defect"] += 1
         return GatewayError(f"a defect: {poll.name}: {words(problem)}")
+
+    def _came(self, frames: Sequence[Frame]) -> float:
+        """When the oldest frame of an answer came [s, monotonic]: now, unless it was there before it was asked for."""
+        now = self._clock()
+        return min((frame.at for frame in frames if frame.at is not None), default=now)
 
     def _take(self) -> None:
         """Turn what was learnt into readings.  Raises FrameError for what cannot be, LinkTimeout for nothing."""

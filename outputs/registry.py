@@ -48,6 +48,18 @@ def problems(name: str, settings: Any) -> Iterable[tuple[tuple[str, ...], str]]:
     return found
 
 
+def can_frames(name: str, settings: Any) -> tuple[str, frozenset[tuple[int, bool]]]:
+    """The SocketCAN interface that an output speaks on, and (id, 29 bits) of what it sends and what it is answered.
+
+    Nothing for an output on no such bus, or one whose settings do not tell.
+    """
+    module = f"{PACKAGES[kind(name)]}.check"
+    if missing_library(name) or not find_spec(module):
+        return "", frozenset()
+    found: tuple[str, frozenset[tuple[int, bool]]] = import_module(module).can_frames(settings)
+    return found
+
+
 def doubts(name: str, settings: Any) -> Iterable[str]:
     """What of one output's settings is perhaps not meant: "key: sentence", below the output."""
     module = f"{PACKAGES[kind(name)]}.doubts"

@@ -27,6 +27,7 @@ class Frame:
     address: int | None = None  # who sent it, where the bus has addresses
     status: int = 0  # the device's own result code; 0 = fine
     raw: bytes = b""
+    at: float | None = None  # s, monotonic; when it came, where it may have come before it was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,80 @@ class Registers:
     silent: float = 0.0  # as in Ask
 
 
-Question = Ask | Registers
+EXTENDED: Final = 1 << 31  # added to a 29-bit identifier in Frame.kind, as DBC files do
+
+
+@dataclass(frozen=True, slots=True)
+class CanId:
+    """CAN identifiers: one, or all that agree with it in the bits of `mask`."""
+
+    id: int
+    extended: bool = False
+    mask: int | None = None  # None = this very one
+    selects: int = 0  # bits of the data, byte 0 lowest, that tell frames of this identifier apart: the multiplexor
+
+    @property
+    def bits(self) -> int:
+        """The bits of the identifier that matter."""
+        every = 0x1FFFFFFF if self.extended else 0x7FF
+        return every if self.mask is None else self.mask & every
+
+    def fits(self, kind: int) -> bool:
+        """Is it this one's?  `kind` as Frame.kind."""
+        return bool(kind & EXTENDED) is self.extended and not (kind ^ self.id) & self.bits
+
+    def which(self, data: bytes) -> int:
+        """Which of the frames of this identifier this one is."""
+        return int.from_bytes(data, "little") & self.selects
+
+    def __str__(self) -> str:
+        return f"{self.id:08X}" if self.extended else f"{self.id:03X}"
+
+
+def each_heard(frames: Sequence[Frame], hears: Sequence[CanId]) -> bool:
+    """The usual end of listening on a CAN bus: a frame of each identifier."""
+    return all(any(wanted.fits(frame.kind) for frame in frames) for wanted in hears)
+
+
+@dataclass(frozen=True, slots=True)
+class CanAsk:
+    """What is to be heard on a CAN bus: the newest frame of each identifier, and what is sent so that they come.
+
+    Nobody waits for frames that are not there: what was not heard within `settle` is missing.
+    """
+
+    hears: tuple[CanId, ...]
+    life: float = 5.0  # s; an older frame is none
+    settle: float = 2.0  # s from listening, or from `sends`, until all frames that there are have come
+    complete: Callable[[Sequence[Frame]], bool] | None = None  # are these all?  None = one of each identifier
+    partial: bool = False  # what was heard by then is the answer
+    sends: tuple[tuple[CanId, bytes], ...] = ()  # requests
+    awaits: bool = True  # only what comes after `sends` answers them
+    anew: bool = False  # only what comes from now on counts
+    tries: int = 1
+    silent: float = 0.0  # as in Ask
+
+    @property
+    def timeout(self) -> float:
+        """s until it is certain that no answer comes."""
+        return self.settle
+
+    @property
+    def request(self) -> bytes:
+        """What tells this question from others."""
+        return b"".join(
+            id_.id.to_bytes(4, "big") + data for id_, data in self.sends or ((id_, b"") for id_ in self.hears)
+        )
+
+    def whole(self, frames: Sequence[Frame]) -> bool:
+        """Are these frames the whole answer?"""
+        return each_heard(frames, self.hears) if self.complete is None else self.complete(frames)
+
+    def __str__(self) -> str:
+        return "CAN " + " ".join(map(str, self.hears))
+
+
+Question = Ask | Registers | CanAsk
 Talk = Generator[Question, Sequence[Frame], Values]
 
 
@@ -91,6 +165,7 @@ class Poll:
     essential: bool = False  # a live poll has failed without it
     keep: int = 1  # how many missed answers its values outlive
     give_up: int = 0  # after so many missed answers in a row it is asked once an hour only; 0 = never
+    slow: float = 0.0  # s that what it tells may be old without counting as such: the BMS sends it so seldom
 
 
 ONCE: Final = math.inf
@@ -204,6 +279,7 @@ class Detection:
     rank: int = 50  # the lower, the earlier it is tried: quick questions and unmistakable answers first
     wakes: bool = False  # the first question may only wake it, and is asked twice
     never_auto: bool = False  # `driver: auto` does not try it, somebody should look at what `scan` says
+    only_named: bool = False  # nor does `scan`, unless it is named: its questions may disturb others on the bus
 
 
 UNDETECTABLE: Final = Detection(polls=(), proof=lambda values: "", setups=())
@@ -230,11 +306,16 @@ class Driver:
     limits_from_bms: bool = False  # max_charge_current and max_discharge_current are limits, not protection values
     asked_with: Callable[[bytes], Values] = lambda request: {}  # the settings that a recorded request tells
     listens: Callable[[Setup], bool] = lambda setup: False  # so set up it asks nothing: a master talks on its bus
+    made_of: "Callable[[Setup], Driver] | None" = None  # where a setting decides what the BMS is: the driver for it
 
     def setup(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Settings with defaults; names this driver does not have are left out."""
         given = given or {}
         return {option.name: given.get(option.name, option.default) for option in self.options}
+
+    def made_for(self, given: Mapping[str, Any] | None = None) -> "Driver":
+        """The driver for these settings: itself, mostly.  Raises ConfigError for settings that make none."""
+        return self if self.made_of is None else self.made_of(self.setup(given))
 
     def poll(self, name: str) -> Poll:
         """A step of the plan by its name.  Raises KeyError."""

@@ -12,18 +12,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bms_drivers.kit import registry, talkers
-from bms_drivers.kit.declare import Ask, Detection, Driver, Frame, Question, Registers, SerialLine
+from bms_drivers.kit.declare import Ask, CanAsk, Detection, Driver, Frame, Question, Registers, SerialLine
 from bms_drivers.kit.framing import Answer
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Counters, Link, converse, rtu
 from bms_drivers.links.factory import only_heard, open_link, port_kind, reaches
 from bms_drivers.links.port import OneTry, Port
-from gateway.model import ConfigError, DeviceRefused, FrameError, LinkTimeout
+from gateway.model import ConfigError, DeviceRefused, FrameError, LinkTimeout, TalksByItself
 
 SIGNS: Final = ("replies", "late", "torn", "checksum", "length", "noise", "foreign")  # counters of a link
 PROOFS: Final = 2  # readings in a row that must prove it
 PIECE: Final = 32  # bytes that are looked at in one go, less than a frame
 USUAL: Final = 2  # of a driver's settings, those that are tried at once; the rest take minutes
+
+LISTEN_CAN: Final = 1.5  # s
+SHOWN_MOST: Final = 16  # identifiers
 
 UNKNOWN: Final = Driver(
     name="auto",
@@ -61,7 +64,10 @@ async def detect(
     every address, as is done for drivers that are named.  Raises LinkClosed, LinkBusy when the port cannot be used,
     TalksByItself when something else talks there, ConfigError for what is no port.
     """
-    drivers = [driver for driver in in_order(names) if names or reaches(port_kind(where), driver)]
+    drivers = [
+        driver for driver in in_order(names)
+        if names or (reaches(port_kind(where), driver) and not driver.detection.only_named)
+    ]  # fmt: skip
     progress("listening", 0, len(drivers))
     heard = await _listened(where) if port_kind(where) == "serial" else b""
     talking = talkers.too_much(heard)
@@ -75,6 +81,25 @@ async def detect(
         if there and not thorough:
             return
     talkers.refuse(where, heard)
+    if port_kind(where) == "can":
+        await _refuse_identifiers(where)
+
+
+async def _refuse_identifiers(where: str) -> None:
+    """Raises TalksByItself where frames are heard, none of which proved a BMS."""
+    from bms_drivers.links.can import CanLink  # only where a bus is looked at
+
+    bus = CanLink(where)
+    await bus.open()
+    await asyncio.sleep(LISTEN_CAN)
+    ids = sorted(f"{id_:08X}" if extended else f"{id_:03X}" for id_, extended in bus.newest)
+    await bus.close()
+    if ids:
+        shown = " ".join(ids[:SHOWN_MOST]) + " ..." * (len(ids) > SHOWN_MOST)
+        raise TalksByItself(
+            f"{where}: {len(ids)} identifiers are heard ({shown}) and prove no BMS that is known; expected the driver's"
+            " name (--driver), or a DBC file of your own (driver: dbc)"
+        )
 
 
 async def recognised(
@@ -225,7 +250,7 @@ class Search:
     @property
     def candidates(self) -> list[Driver]:
         """Drivers that can be there, those with the quickest questions first."""
-        able = [driver for driver in in_order() if not driver.detection.never_auto]
+        able = [driver for driver in in_order() if not (driver.detection.never_auto or driver.detection.only_named)]
         return [driver for driver in able if _suits(self.where, driver, self._known)]
 
     async def find(self, port: Port, name: str, given: Mapping[str, Any]) -> Found | None:
@@ -366,6 +391,14 @@ def _identity(driver: Driver, setup: Mapping[str, Any]) -> tuple[str, Any]:
     return driver.name, driver.setup(setup).get("address")
 
 
+class Anew(OneTry):
+    """A link on which what was heard before proves nothing; questions are repeated as ever."""
+
+    async def exchange(self, question: Question) -> Sequence[Frame]:
+        """As the link, but of a CAN bus only frames that come from now on."""
+        return await self._link.exchange(replace(question, anew=True) if isinstance(question, CanAsk) else question)
+
+
 class Heard:
     """What was heard on a bus, as a link on which nothing more is said."""
 
@@ -406,7 +439,7 @@ async def _proven(link: Link, driver: Driver, setup: Mapping[str, Any]) -> str:
     """What the device says it is, when it says so twice; "" otherwise."""
     what = ""
     for _ in range(PROOFS):
-        what = await _asked(link, Session(driver, setup), driver.detection)
+        what = await _asked(Anew(link), Session(driver, setup), driver.detection)
         if not what:
             return ""
     return what

@@ -32,7 +32,7 @@ class _Step:
 
         What is asked slowly on purpose is not old before its period, and the misses that its driver allows, are over.
         """
-        return self.at + self.poll.every * (1 + self.poll.keep)
+        return self.at + max(self.poll.every * (1 + self.poll.keep), self.poll.slow)
 
     @property
     def controls(self) -> bool:
@@ -48,7 +48,7 @@ class Session:
     )
 
     def __init__(self, driver: Driver, settings: Mapping[str, Any] | None = None) -> None:
-        self.driver = driver
+        self.driver = driver = driver.made_for(settings)
         self.setup = driver.setup(settings)
         self._steps = {poll.name: _Step(poll, tells=_tells(poll)) for poll in driver.plan}
         self.known: Values = {}

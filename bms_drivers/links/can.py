@@ -1,4 +1,8 @@
-"""CAN buses, by python-can: frames that BMSs send unasked, and those they are asked with."""
+"""CAN buses, by python-can: frames that BMSs send unasked, and those they are asked with.
+
+The bus is filtered in the kernel: what nobody listens to never wakes the gateway.  Whoever asks to hear an identifier
+listens to it from then on.
+"""
 
 import asyncio
 import errno
@@ -7,14 +11,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import can
 
-from bms_drivers.kit.declare import Frame, Question
+from bms_drivers.kit.declare import EXTENDED, CanAsk, CanId, Frame, Question
 from bms_drivers.links.link import Counters
-from gateway.model import LinkClosed
+from gateway.model import LinkClosed, LinkTimeout
 from gateway.supervise import Supervisor
 
 log = logging.getLogger("bms_gateway.can")
@@ -22,6 +27,8 @@ log = logging.getLogger("bms_gateway.can")
 WAITING_MOST: Final = 1000  # frames kept for a reader that is slow; then the oldest go
 AT_ONCE: Final = 64  # frames read in one go, so that a full bus does not keep the rest of the gateway waiting
 LOOK: Final = 0.2  # s; how long the thread of a bus without a file descriptor sleeps at most
+NOTHING: Final = CanId(0, extended=True)  # in the filter while nobody listens: an empty one lets all through
+KEPT_MOST: Final = 4096  # frames of different identifiers that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +40,14 @@ class CanFrame:
     extended: bool = False
     at: float = 0.0  # s, monotonic; when it was read
 
+    @property
+    def kind(self) -> int:
+        """The identifier as in `Frame.kind`."""
+        return self.id | EXTENDED if self.extended else self.id
+
 
 class CanLink:
-    """One CAN bus.  Keeps the newest frame of each id."""
+    """One CAN bus.  Keeps the newest frame of each id, and of each thing that one id takes turns to tell."""
 
     def __init__(
         self,
@@ -46,16 +58,20 @@ class CanLink:
         ids: Iterable[tuple[int, bool]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`ids` are the (id, extended) to be received, filtered in the kernel where it can; None = all.
+        """`ids` are the (id, extended) to be received from the start, filtered in the kernel where it can; None = all.
 
         `bitrate` [bit/s] matters to interfaces other than SocketCAN, whose rate the system sets.
         """
         self.channel, self.interface, self.bitrate = channel, interface, bitrate
         self.counters: Counters = Counter()
         self.newest: dict[tuple[int, bool], CanFrame] = {}
-        self._filters = None if ids is None else [_filter(id_, extended) for id_, extended in ids]
+        self._all = ids is None
+        self._since = {CanId(id_, extended): 0.0 for id_, extended in ids or ()}  # listened to: from when on
+        self._parts: dict[tuple[CanId, int, int], CanFrame] = {}  # by listener's id, the frame's own, and which it is
         self._clock = clock
         self._bus: can.BusABC | None = None
+        self._why = f"{channel}: the CAN bus is not open"
+        self._news = asyncio.Event()
         self._readers: set[asyncio.Queue[CanFrame | None]] = set()
         self._opened = 0
         self._supervisor = Supervisor(f"reader of {channel}")
@@ -70,11 +86,23 @@ class CanLink:
             raise LinkClosed(self._refused(problem)) from None
         self.counters["reopened"] += bool(self._opened)
         self._opened += 1
+        self.newest.clear()
+        self._parts.clear()
+        self._since = {wanted: self._clock() for wanted in self._since}
         self._watch(self._bus, asyncio.get_running_loop())
 
     def _open_bus(self) -> can.BusABC:
         rate: dict[str, Any] = {} if self.bitrate is None else {"bitrate": self.bitrate}
-        return can.Bus(channel=self.channel, interface=self.interface, can_filters=self._filters, **rate)
+        bus = can.Bus(channel=self.channel, interface=self.interface, can_filters=self._filters(), **rate)
+        try:
+            bus.recv(0)  # one that is down can be opened, and says so only then
+        except (can.CanError, OSError):
+            bus.shutdown()
+            raise
+        return bus
+
+    def _filters(self) -> can.typechecking.CanFilters | None:
+        return None if self._all else [_filter(wanted) for wanted in self._since or (NOTHING,)]
 
     async def close(self) -> None:
         """Let go of the bus; ends all `frames`; may be called at any time."""
@@ -88,12 +116,63 @@ class CanLink:
         if descriptor is not None:
             asyncio.get_running_loop().remove_reader(descriptor)
         bus.shutdown()
+        self._news.set()
         for reader in self._readers:
             _put(reader, None)
 
     async def exchange(self, question: Question) -> Sequence[Frame]:
-        """A CAN bus takes no byte-stream questions."""
-        raise TypeError(f"{self.channel}: a {type(question).__name__} cannot be asked on a CAN bus")
+        """What was heard, at once if it is there already.  Raises LinkTimeout, LinkClosed."""
+        if not isinstance(question, CanAsk):
+            raise TypeError(f"{self.channel}: a {type(question).__name__} cannot be asked on a CAN bus")
+        self._listen_to(question.hears)
+        since, until = -float("inf"), max(self._since[wanted] for wanted in question.hears) + question.settle
+        if question.anew or (question.sends and question.awaits):
+            since = self._clock()
+            until = since + question.settle
+        for wanted, data in question.sends:
+            await self.send(CanFrame(wanted.id, data, wanted.extended))
+        frames = await self._heard(question, since, until)
+        if not frames or not (question.partial or question.whole(frames)):
+            self.counters["timeout"] += 1
+            raise LinkTimeout(f"{self.channel}: {question} not heard")
+        return frames
+
+    async def _heard(self, question: CanAsk, since: float, until: float) -> list[Frame]:
+        """The frames, as soon as they are all, at the latest by `until`.  Raises LinkClosed."""
+        while True:
+            self._news.clear()
+            if self._bus is None:
+                self._gone()
+            frames = self._fresh(question, since)
+            if question.whole(frames) or (left := until - self._clock()) <= 0:
+                return frames
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._news.wait()
+
+    def _fresh(self, question: CanAsk, since: float) -> list[Frame]:
+        """The newest frame of each kind that the question is about, none of them too old."""
+        since = max(since, self._clock() - question.life)
+        return [
+            Frame(frame.kind, frame.data, raw=frame.data, at=frame.at)
+            for wanted in question.hears
+            for (heard, _, _), frame in self._parts.items()
+            if heard == wanted and frame.at >= since
+        ]
+
+    def _listen_to(self, hears: Iterable[CanId]) -> None:
+        """From now on these are received, too.  Raises LinkClosed."""
+        new = [wanted for wanted in hears if wanted not in self._since]
+        if not new:
+            return
+        self._since.update(dict.fromkeys(new, self._clock()))
+        if self._bus is None:
+            self._gone()
+        try:
+            self._bus.set_filters(self._filters())
+        except (can.CanError, OSError) as problem:
+            self._close()
+            raise LinkClosed(self._refused(problem)) from None
 
     async def frames(self) -> AsyncIterator[CanFrame]:
         """All frames from now on.  Raises LinkClosed when the bus is not or no longer there."""
@@ -142,7 +221,8 @@ class CanLink:
                     if message is None:
                         return
                     self._take(message)
-            except (can.CanError, OSError):
+            except (can.CanError, OSError) as problem:
+                self._why = self._refused(problem)
                 self._close()
 
     def _read_in_thread(self, bus: can.BusABC, loop: asyncio.AbstractEventLoop) -> None:
@@ -158,7 +238,8 @@ class CanLink:
                     message = bus.recv(LOOK)
                     if message is not None:
                         tell(self._take, message)
-            except (can.CanError, OSError):
+            except (can.CanError, OSError) as problem:
+                self._why = self._refused(problem)
                 tell(self._close_if, bus)
 
     def _close_if(self, bus: can.BusABC) -> None:
@@ -168,15 +249,26 @@ class CanLink:
 
     def _take(self, message: can.Message) -> None:
         if message.is_error_frame or message.is_remote_frame:
-            self.counters["noise"] += 1
+            self.counters["error_frames" if message.is_error_frame else "noise"] += 1
             return
         frame = CanFrame(message.arbitration_id, bytes(message.data), message.is_extended_id, self._clock())
         self.counters["replies"] += 1
         self._show("rx", frame)
-        self.newest[frame.id, frame.extended] = frame
+        self._keep(frame)
+        self._news.set()
         for reader in self._readers:
             if _put(reader, frame):
                 self.counters["overrun"] += 1
+
+    def _keep(self, frame: CanFrame) -> None:
+        """As the newest of its kind, for everybody who listens to it."""
+        if len(self.newest) < KEPT_MOST or (frame.id, frame.extended) in self.newest:
+            self.newest[frame.id, frame.extended] = frame
+        for wanted in self._since:
+            if wanted.fits(frame.kind):
+                key = wanted, frame.id, wanted.which(frame.data)
+                if len(self._parts) < KEPT_MOST or key in self._parts:
+                    self._parts[key] = frame
 
     def _show(self, way: str, frame: CanFrame) -> None:
         """What goes over the bus, for `run --log debug`."""
@@ -186,7 +278,7 @@ class CanLink:
     # ---- errors
 
     def _gone(self) -> NoReturn:
-        raise LinkClosed(f"{self.channel}: the CAN bus is not open")
+        raise LinkClosed(self._why)
 
     def _refused(self, problem: Exception) -> str:
         code = getattr(problem, "error_code", None) or getattr(problem, "errno", None)
@@ -198,8 +290,8 @@ class CanLink:
         return f"{self.channel}: {str(problem).splitlines()[0] if str(problem) else type(problem).__name__}"
 
 
-def _filter(id_: int, extended: bool) -> can.typechecking.CanFilter:
-    return {"can_id": id_, "can_mask": 0x1FFFFFFF if extended else 0x7FF, "extended": extended}
+def _filter(wanted: CanId) -> can.typechecking.CanFilter:
+    return {"can_id": wanted.id, "can_mask": wanted.bits, "extended": wanted.extended}
 
 
 def _descriptor(bus: can.BusABC) -> int | None:

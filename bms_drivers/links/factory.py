@@ -78,7 +78,7 @@ def _usable_link(where: str, drivers: Sequence[Driver]) -> Link:
     if kind == "can":
         from bms_drivers.links.can import CanLink
 
-        return CanLink(where)
+        return CanLink(where, ids=())
     if kind == "spi":
         from bms_drivers.links.spi import SpiLink
         from bms_drivers.links.spi_bus import open_bus

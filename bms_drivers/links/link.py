@@ -42,8 +42,8 @@ class Tapped(Protocol):
     tap: Tap | None
 
 
-async def converse(link: Link, talk: Talk, answered: Callable[[], None] = lambda: None) -> Values:
-    """Lead `talk` over `link` to its end and return what it learnt; `answered` is called at each answer.
+async def converse(link: Link, talk: Talk, answered: Callable[[Sequence[Frame]], None] = lambda frames: None) -> Values:
+    """Lead `talk` over `link` to its end and return what it learnt; `answered` is told each answer.
 
     A time-out, an unusable frame or a refusal is raised inside the talk, which may do without that answer.
     Raises LinkError, FrameError, DeviceRefused when the talk does not handle them.
@@ -56,7 +56,7 @@ async def converse(link: Link, talk: Talk, answered: Callable[[], None] = lambda
             except (LinkTimeout, FrameError, DeviceRefused) as problem:
                 question = talk.throw(problem)
             else:
-                answered()
+                answered(frames)
                 question = talk.send(frames)
     except StopIteration as end:
         learnt: Values = end.value

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from bms_drivers.kit.declare import Frame, Question, Registers
+from bms_drivers.kit.declare import EXTENDED, CanAsk, Frame, Question
 from bms_drivers.links import rtu
 from bms_drivers.links.link import Counters, Link, Tapped
 
@@ -26,6 +26,7 @@ class RecordLink:
         self._link, self._joined = link, joined
         self._driver, self._transport = driver, transport
         self._exchanges: deque[dict[str, Any]] = deque(maxlen=limit)
+        self._frames: deque[dict[str, Any]] = deque(maxlen=limit)
         self._listening: dict[str, Any] | None = None  # the exchange that what is heard belongs to
         self._tapped = isinstance(link, Tapped)
         if isinstance(link, Tapped):
@@ -51,7 +52,9 @@ class RecordLink:
 
     async def exchange(self, question: Question) -> Sequence[Frame]:
         """As the recorded link; an exchange without an answer is written down with an empty one."""
-        asked = rtu.question(question).request if isinstance(question, Registers) else question.request
+        if isinstance(question, CanAsk):
+            return self._keep(await self._link.exchange(question))
+        asked = rtu.on_line(question).request
         if not self._tapped or not asked:
             self._begin(asked)
         frames = await self._link.exchange(question)
@@ -60,13 +63,22 @@ class RecordLink:
                 self._heard("rx", frame.raw)
         return frames
 
+    def _keep(self, heard: Sequence[Frame]) -> Sequence[Frame]:
+        """The frames of a CAN bus, each once; what is repeated with the same contents tells nothing new."""
+        for frame in heard:
+            id_, extended = frame.kind & ~EXTENDED, bool(frame.kind & EXTENDED)
+            written = {"id": f"0x{id_:X}", "ext": extended, "data": frame.payload.hex()}
+            if written not in self._frames:
+                self._frames.append(written)
+        return heard
+
     def case(self, **more: Any) -> dict[str, Any]:
         """The recording so far as one case of the vector format."""
         return {
             "driver": self._driver,
             "transport": self._transport,
             "kind": "captured",
-            "exchanges": self.exchanges,
+            **({"frames": list(self._frames)} if self._transport == "can" else {"exchanges": self.exchanges}),
             "expected": {},
             **more,
         }

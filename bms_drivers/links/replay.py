@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bms_drivers.kit.declare import Ask, Frame, Question, Registers
+from bms_drivers.kit.declare import EXTENDED, Ask, CanAsk, Frame, Question, Registers
 from bms_drivers.kit.framing import Answer
 from bms_drivers.links import rtu
 from bms_drivers.links.link import Counters
@@ -57,6 +57,7 @@ class ReplayLink:
             recorded = self._byte_answers.setdefault(bytes.fromhex(exchange["tx"]), _Recorded())
             recorded.answers.append([bytes.fromhex(part) for part in exchange["rx"]])
         self._image = _image(recording, self._byte_answers)
+        self._frames = [can_frame(frame) for frame in recording.get("frames", ())]
 
     async def open(self) -> None:
         """A recording is always there."""
@@ -70,7 +71,10 @@ class ReplayLink:
         Raises LinkTimeout when the recording has no whole one, DeviceRefused when it holds a Modbus exception.
         """
         self.counters["requests"] += 1
-        frames = self._read(question) if isinstance(question, Registers) else self._play(question, _words(question))
+        if isinstance(question, CanAsk):
+            frames = self.heard(question)
+        else:
+            frames = self._read(question) if isinstance(question, Registers) else self._play(question, _words(question))
         if frames is None:
             raise self._missing(_words(question))
         self.counters["replies"] += 1
@@ -107,6 +111,15 @@ class ReplayLink:
         payload = rtu.data_of(read, [value for value in values if value is not None])
         return [Frame(kind=read.address, payload=payload, address=read.unit)]
 
+    def heard(self, ask: CanAsk) -> Sequence[Frame] | None:
+        """The last frame of each kind, as on a bus that was listened to as long as the recording is."""
+        newest = {
+            (wanted, frame.kind, wanted.which(frame.payload)): frame
+            for wanted in ask.hears for frame in self._frames if wanted.fits(frame.kind)
+        }  # fmt: skip
+        frames = list(newest.values())
+        return frames if frames and (ask.partial or ask.whole(frames)) else None
+
     def _missing(self, what: str) -> LinkTimeout:
         self.counters["timeout"] += 1
         if what in self.torn:
@@ -118,7 +131,15 @@ class ReplayLink:
 
 def _words(question: Question) -> str:
     """A request as it is reported: its bytes, or for Modbus the registers."""
+    if isinstance(question, CanAsk):
+        return str(question)
     return rtu.described(question) if isinstance(question, Registers) else question.request.hex()
+
+
+def can_frame(recorded: Mapping[str, Any]) -> Frame:
+    """A frame of the vector format: {"id": "0x2F4", "ext": false, "data": hex}."""
+    number, data = int(str(recorded["id"]), 0), bytes.fromhex(recorded["data"])
+    return Frame(number | EXTENDED if recorded.get("ext") else number, data, raw=data)
 
 
 Image = dict[tuple[int, int, int], int]  # (unit, function, register or bit) -> value

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from bms_drivers.kit.declare import Ask, Dropped, Frame, Registers, Splitter
+from bms_drivers.kit.declare import Ask, CanAsk, Dropped, Frame, Question, Registers, Splitter
 from bms_drivers.kit.framing import crc16
 from gateway.model import DeviceRefused, GatewayError, LinkTimeout
 
@@ -28,6 +28,13 @@ MEANINGS: Final = {
     8: "memory parity error",
 }
 SILENT: Final = {10: "the gateway has no path to the unit", 11: "the unit behind the gateway does not answer"}
+
+
+def on_line(asked: Question) -> Ask:
+    """Any question as it goes over a serial line.  Raises TypeError for one that is for a CAN bus."""
+    if isinstance(asked, CanAsk):
+        raise TypeError(f"{asked}: cannot be asked on a serial line")
+    return question(asked) if isinstance(asked, Registers) else asked
 
 
 @functools.lru_cache(maxsize=512)

@@ -97,7 +97,7 @@ class SerialLink:
         if isinstance(question, Registers):
             late = 0.0 if question.silent else LATE_RTU  # a scan asks another unit next, or leaves
             return rtu.checked(question, await self._ask(rtu.question(question), late=late))
-        return await self._ask(question)
+        return await self._ask(rtu.on_line(question))
 
     async def hear(self, seconds: float) -> bytes:
         """What comes within so long, as soon as something does; b"" = nothing.  Sends nothing.  Raises LinkClosed."""

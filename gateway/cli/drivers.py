@@ -171,8 +171,9 @@ def _word(unseen: str) -> str:
 
 
 def _link(entry: dict[str, Any]) -> str:
-    rate = f"{entry['baud']} baud" if entry["hertz"] is None else f"{entry['hertz'] // 1000} kHz"
-    return ", ".join((*entry["transports"], rate))
+    known = [f"{entry['baud']} baud"] if entry["baud"] else []
+    known += [f"{entry['hertz'] // 1000} kHz"] if entry["hertz"] else []
+    return ", ".join((*entry["transports"], *known))
 
 
 def _yes(there: bool) -> str:

@@ -1,4 +1,4 @@
-"""bms-gateway simulate: be a BMS on a pseudo-terminal."""
+"""bms-gateway simulate: be a BMS on a pseudo-terminal, or on a CAN bus."""
 
 import asyncio
 import math
@@ -35,6 +35,7 @@ HELP = """Lines on standard input while it runs:
 @click.command(name="simulate", epilog=HELP)
 @click.argument("driver", type=click.Choice(registry.simulated()))
 @click.option("--link", type=click.Path(path_type=Path), help="A stable name for the pty.")
+@click.option("--channel", default="", metavar="CAN", help="The CAN interface to send on, as vcan0.")
 @click.option("--cells", type=click.IntRange(3, 24), help="Default 16, or the most that the BMS can have.")
 @click.option("--capacity", default=100.0, show_default=True, type=click.FloatRange(1, 10000), help="Ah")
 @click.option("--soc", default=50.0, show_default=True, type=click.FloatRange(0, 100), help="%")
@@ -49,9 +50,16 @@ HELP = """Lines on standard input while it runs:
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same cells.")
 @click.option("--fault", "given", multiple=True, metavar="KIND[=VALUE]", help=f"One of {', '.join(KINDS)}.")
 def command(
-    driver: str, link: Path | None, addresses: tuple[int, ...], seed: int, given: tuple[str, ...], **pack: Any
+    driver: str,
+    link: Path | None,
+    channel: str,
+    addresses: tuple[int, ...],
+    seed: int,
+    given: tuple[str, ...],
+    **pack: Any,
 ) -> None:
     """Answer as DRIVER's BMS does, with its timing and a living pack; prints the path it answers on.
+    A BMS on a CAN bus sends on --channel instead.
 
     Point a battery's `port:` at that path. SIGSTOP is a BMS that falls silent, SIGCONT one that comes back.
     """
@@ -59,11 +67,11 @@ def command(
     for fault in given:
         kind, _, value = fault.partition("=")
         _set_fault(faults, kind, value or "on")
-    _check_line(driver)
+    _check_line(driver, link, channel)
     _check_addresses(driver, addresses)
     with Locks() as locks:
         _take(link, locks)
-        asyncio.run(_serve(driver, addresses, seed, faults, link, pack))
+        asyncio.run(_serve(driver, addresses, seed, faults, link, {"channel": channel, **pack}))
 
 
 def _take(link: Path | None, locks: Locks) -> None:
@@ -77,8 +85,13 @@ def _take(link: Path | None, locks: Locks) -> None:
         ) from None
 
 
-def _check_line(driver: str) -> None:
-    """Raises GatewayError for a BMS that is on no line which another program could open."""
+def _check_line(driver: str, link: Path | None, channel: str) -> None:
+    """Raises GatewayError for a BMS that is on no line which another program could open, or on another than named."""
+    on_can = registry.load(driver).transports == ("can",)
+    if on_can and (link is not None or not channel):
+        raise GatewayError(f"{driver}: is on a CAN bus; expected --channel with the interface, as vcan0")
+    if channel and not on_can:
+        raise GatewayError(f"--channel: a {driver} is on no CAN bus; expected --link, or nothing")
     if registry.load(driver).spi is not None:
         raise GatewayError(
             f"{driver}: is a chip on the computer's own SPI bus, no pty leads there;"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from bms_drivers.kit import registry
-from bms_drivers.kit.declare import ONCE, Ask, Frame, Poll, Question, Registers, SerialLine
+from bms_drivers.kit.declare import ONCE, Frame, Poll, Question, Registers, SerialLine
 from bms_drivers.kit.framing import Answer
 from bms_drivers.kit.session import Session
 from bms_drivers.links import rtu
@@ -83,6 +83,8 @@ def _seconds(name: str, given: tuple[tuple[str, Any], ...], interval: float) -> 
     if name not in registry.simulated():
         return 0.0
     driver = registry.load(name)
+    if driver.transports == ("can",):
+        return 0.0  # what is sent by itself takes nobody's turn
     session, device = Session(driver, dict(given)), _Device(name, dict(given), driver.line or MODBUS_LINE)
     if driver.listens(session.setup):
         return 0.0
@@ -126,7 +128,7 @@ class _Device:
 
     def _answer(self, question: Question) -> Sequence[Frame]:
         """As a link.  A question that the device does not know costs nothing: it is hardly ever asked again."""
-        ask: Ask = rtu.question(question) if isinstance(question, Registers) else question
+        ask = rtu.on_line(question)
         answer, size, whole = Answer(ask), 0, False
         for reply in self._simulator.answer(bytearray(ask.request)):
             size += len(reply)

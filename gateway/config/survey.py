@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bms_drivers.kit.declare import Driver
+from bms_drivers.kit.can import identifiers
+from bms_drivers.kit.declare import EXTENDED, Driver
 from bms_drivers.links.factory import place, unusable
 from gateway.config.explain import hint
 from gateway.config.rounds import impossible
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed, port_kind
 from gateway.config.tree import Path
+from gateway.model import ConfigError, MissingPart
 from outputs import registry
 
 
@@ -54,7 +56,16 @@ def look(
     catalogue = catalogue or installed()
     mistakes = list(_unknown(batteries, catalogue))
     known = {number: battery for number, battery in batteries.items() if _is_known(battery, catalogue)}
-    drivers = {battery.name: catalogue.load(battery.driver) for battery in known.values() if battery.driver != AUTO}
+    drivers = {}
+    for number, battery in known.items():
+        if battery.driver != AUTO:
+            driver = drivers[battery.name] = catalogue.load(battery.driver)
+            try:
+                drivers[battery.name] = driver.made_for(battery.setup)
+            except MissingPart:
+                continue  # that is a doubt, and said as one
+            except ConfigError as problem:
+                mistakes.append(Mistake(("batteries", number, "driver"), "; ".join(problem.problems)))
     berths = tuple(_berths(known))
     for berth in berths:
         mistakes += _wrong_port(berth, drivers, catalogue) or [
@@ -63,10 +74,28 @@ def look(
         ]
     if not mistakes:
         mistakes += _overfull(known)
+    mistakes += _same_frames(known, drivers, outputs)
     for name, output in outputs.items():
         if not registry.missing_library(name):  # else nobody can tell, and the output says what is missing
             mistakes += [Mistake(("outputs", name, *key), text) for key, text in registry.problems(name, output)]
     return Survey(drivers, berths, tuple(mistakes))
+
+
+def _same_frames(
+    batteries: Mapping[int, BatterySettings], drivers: Mapping[str, Driver], outputs: Mapping[str, Any]
+) -> Iterator[Mistake]:
+    """An output on a BMS's own bus that would send what the BMS sends: the one would be read as the other."""
+    read = [battery for battery in batteries.values() if port_kind(battery.port) == "can" and battery.name in drivers]
+    for name, output in outputs.items() if read else ():
+        channel, frames = registry.can_frames(name, output)
+        for battery in read:
+            driver = drivers[battery.name]
+            wanted = identifiers(driver, driver.setup(battery.setup)) if battery.port == channel else []
+            both = sorted(id_ for id_, extended in frames for own in wanted if own.fits(id_ | EXTENDED * extended))
+            if both:
+                shown = " ".join(f"{id_:X}" for id_ in dict.fromkeys(both))
+                text = f"{channel} is where {battery.name} is read, and both use the identifiers {shown}"
+                yield Mistake(("outputs", name, "channel"), f"{text}; expected two buses")
 
 
 def _overfull(batteries: Mapping[int, BatterySettings]) -> Iterator[Mistake]:
@@ -154,7 +183,8 @@ def _wrong_company(berth: Berth, catalogue: Catalogue) -> list[Mistake]:
         if battery.driver == AUTO:
             continue  # it finds one that is nobody else's
         address = battery.address if catalogue.has_addresses(battery.driver) else None
-        if (first := taken.setdefault(address, battery)) is not battery:
+        others = (battery.driver, battery.setup.get("dbc")) if port_kind(berth.where) == "can" else ()  # identifiers
+        if (first := taken.setdefault((address, *others), battery)) is not battery:
             found.append(Mistake(("batteries", number, "port"), _shared(first, battery, address)))
     return found
 

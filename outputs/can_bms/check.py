@@ -32,6 +32,17 @@ def problems(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("channel",), f"{settings.channel!r} is no network interface, expected one as `ip link` shows it: can0"
 
 
+def can_frames(settings: Settings) -> tuple[str, frozenset[tuple[int, bool]]]:
+    """See outputs.registry."""
+    if settings.interface != "socketcan":
+        return "", frozenset()
+    try:
+        dialect = load(brand.dialect_of(settings, brand.of(settings)), settings.dbc)
+    except GatewayError:
+        return "", frozenset()  # that is a mistake of its own
+    return settings.channel, dialect.ids | {(id_, False) for id_ in dialect.keep_alive}
+
+
 def _spoken(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """What is wrong with the inverter's file, the dialect, and the name under which the battery shows itself."""
     try:

@@ -12,8 +12,7 @@ from typing import Final
 
 import can
 
-import dbc
-from outputs.can_bms.dbc_file import load
+from outputs.can_bms.dbc_file import load, names
 from outputs.can_bms.dialect import Dialect
 from outputs.can_bms.others import FAMILY
 
@@ -102,7 +101,7 @@ def listener(interface: str, channel: str) -> can.BusABC:
 @cache
 def shipped() -> Mapping[str, Dialect]:
     """Every dialect that comes with the gateway."""
-    return {name: load(name) for name in dbc.names()}
+    return {name: load(name) for name in names()}
 
 
 def listed(speakers: Iterable[Speaker]) -> str:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from bms_drivers.kit import registry
-from bms_drivers.kit.declare import Ask, Driver, Option, Registers
+from bms_drivers.kit.declare import Ask, CanAsk, Driver, Option, Registers
 from gateway.config.schema import battery_class
 from gateway.model import GatewayError
 
@@ -39,4 +39,4 @@ def test_every_accepted_setting_gives_questions(driver: Driver, option: Option) 
         for poll in driver.plan:
             with suppress(GatewayError):  # it waits for what an earlier answer tells
                 question = next(poll.talk(driver.setup({option.name: value}), {"_cells": 16, "_sensors": 2}), None)
-                assert question is None or isinstance(question, Ask | Registers)
+                assert question is None or isinstance(question, Ask | Registers | CanAsk)

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bms_drivers.kit import registry
-from bms_drivers.kit.declare import Driver, Frame, Question, Registers, Talk, Values
+from bms_drivers.kit.declare import CanAsk, Driver, Frame, Question, Registers, Talk, Values
 from bms_drivers.kit.detect import Found, recognised
 from bms_drivers.kit.framing import Answer
 from bms_drivers.links import rtu
@@ -17,17 +18,22 @@ from gateway.model import DeviceRefused, FrameError, LinkTimeout
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 NAMES = registry.names()
+Stream = bytes | list[Mapping[str, Any]]  # what a line says, or a CAN bus: frames as in recordings
 
 
-def heard(name: str) -> Iterator[tuple[str, bytes]]:
+def heard(name: str) -> Iterator[tuple[str, Stream]]:
     """All that the recordings of one BMS hold, a stream a file; and again with each answer in turn as the first."""
     for file in sorted((VECTORS / name).glob("*.json")):
-        answers = [bytes.fromhex("".join(exchange["rx"])) for exchange in json.loads(file.read_text())["exchanges"]]
+        case = json.loads(file.read_text())
+        if frames := case.get("frames"):
+            yield file.stem, frames
+            yield f"{file.stem} as bytes", bytes.fromhex("".join(frame["data"] for frame in frames))
+        answers = [bytes.fromhex("".join(exchange["rx"])) for exchange in case.get("exchanges", ())]
         for first in range(len(answers)):
             yield f"{file.stem} from answer {first} on", b"".join(answers[first:] + answers[:first])
 
 
-def converse_with(talk: Talk, stream: bytes) -> Values:
+def converse_with(talk: Talk, stream: Stream) -> Values:
     """Lead a talk with a device that says the same whatever it is asked."""
     try:
         question = next(talk)
@@ -43,7 +49,11 @@ def converse_with(talk: Talk, stream: bytes) -> Values:
         return learnt
 
 
-def answered(question: Question, stream: bytes) -> list[Frame]:
+def answered(question: Question, stream: Stream) -> list[Frame]:
+    if isinstance(question, CanAsk) or not isinstance(stream, bytes):
+        if isinstance(question, CanAsk) and not isinstance(stream, bytes):
+            return list(asyncio.run(ReplayLink({"frames": stream}).exchange(question)))
+        raise LinkTimeout("another kind of bus")
     ask = rtu.question(question) if isinstance(question, Registers) else question
     answer = Answer(ask)
     if not answer.feed(stream) and not (ask.partial and answer.frames):
@@ -53,7 +63,7 @@ def answered(question: Question, stream: bytes) -> list[Frame]:
     return answer.frames
 
 
-def taken_for(driver: Driver, setup: Values, stream: bytes) -> str:
+def taken_for(driver: Driver, setup: Values, stream: Stream) -> str:
     """What the driver believes to have found; "" = it refused."""
     known: Values = {}
     for number, name in enumerate(driver.detection.polls):
@@ -84,6 +94,16 @@ def test_zeros_and_noise_are_refused(name: str) -> None:
     driver = registry.load(name)
     for stream in (bytes(600), b"\xff" * 600, bytes(range(256)) * 3, b"~" * 400, b"\r\n" * 200, b"$GPGGA,1,2*47\r\n"):
         assert not taken_for(driver, driver.setup({}), stream)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "can" in registry.load(name).transports])
+@pytest.mark.parametrize("byte", [0x00, 0xFF, 0x55])
+def test_its_identifiers_with_nothing_in_them_are_refused(name: str, byte: int) -> None:
+    own = {(f["id"], f["ext"]) for _, stream in heard(name) if not isinstance(stream, bytes) for f in stream}
+    stream = [{"id": id_, "ext": ext, "data": f"{byte:02x}" * 8} for id_, ext in sorted(own)]
+    assert stream
+    driver = registry.load(name)
+    assert not taken_for(driver, driver.setup({}), stream)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if registry.load(name).detection.polls])

@@ -166,3 +166,15 @@ def test_recording_needs_to_know_what_to_ask(words: list[str], tmp_path: Path) -
 def test_page_shows_commands_that_there_are() -> None:
     for words in re.findall(r"bms-gateway ([a-z]+)[^\n]*? (--[a-z]+)", PAGE):
         assert words[1] in run(words[0], "--help").stdout, words
+
+
+def test_the_dbc_of_the_page_gives_its_reading_from_a_log(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```dbc\n(.*?)```", PAGE, re.S)
+    assert shown == (ROOT / "tests/vectors/dbc/acme.dbc").read_text(), "the recording of tests/vectors/dbc is its test"
+    file, log = tmp_path / "acme.dbc", tmp_path / "first.log"
+    file.write_text(shown)
+    log.write_text("(1700000000.1) can0 300#30057B004E034007\n(1700000000.2) can0 301#00F90CF70C000000\n")
+    done = run("decode", "--driver", "dbc", "--set", f"dbc={file}", "--json", str(log))
+    reading = json.loads(done.stdout)["reading"]
+    assert (reading["voltage"], reading["current"], reading["soc"]) == (13.28, -12.3, 78)
+    assert reading["cell_voltages"] == [3.321, 3.319, None, None], "a part that did not come is not known"

@@ -38,7 +38,7 @@ class Bus:
 
     def link(self, where: str, *drivers: kit.Driver) -> "BusLink":
         rates = {driver.line.baud for driver in drivers if driver.line}
-        if len(rates) != 1:
+        if len(rates) != 1 or any(driver.transports == ("can",) for driver in drivers):
             raise ConfigError(f"{where}: drivers on one port must use one baud rate")
         return BusLink(self, rates.pop(), [driver.name for driver in drivers])
 
@@ -190,8 +190,8 @@ class Noted(Port):
 
 
 def test_a_port_where_nothing_can_be_found_out_is_refused_at_once() -> None:
-    with pytest.raises(ConfigError, match="can0: no driver finds out what is there; name the driver"):
-        Search("can0", [])
+    with pytest.raises(ConfigError, match=r"spi:0\.0: no driver finds out what is there; name the driver"):
+        Search("spi:0.0", [])
     with pytest.raises(ConfigError, match="no such kind of port"):
         Search("nonsense", [])
 

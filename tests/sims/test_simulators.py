@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from bms_drivers import kit
 from bms_drivers.kit import registry
 from bms_drivers.kit.declare import ONCE
 from bms_drivers.kit.session import Session
 from bms_drivers.links import converse
+from bms_drivers.links.can import CanLink
 from bms_drivers.links.port import OneTry
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.pack import Pack, rest_voltage
@@ -39,10 +41,24 @@ def plugged(name: str, work: PLUGGED, setup: dict[str, Any] | None = None, **pac
 async def poll(session: Session, link: Any, once: bool = True) -> Reading:
     for step in session.due(0.0):
         if once or step.every != ONCE:
-            session.learnt(step, await converse(link, step.talk(session.setup, session.known)), 0.0)
+            session.learnt(step, await told(step, session, link), 0.0)
     return session.readings()[""]
 
 
+async def told(step: kit.Poll, session: Session, link: Any) -> kit.Values:
+    """What a step tells; on a CAN bus, where nobody waits for what is not there, as soon as it is."""
+    async with asyncio.timeout(8.0):
+        while True:
+            try:
+                return await converse(link, step.talk(session.setup, session.known))
+            except LinkTimeout:
+                if not isinstance(link, CanLink) or step.name == "alarms":
+                    raise
+                await asyncio.sleep(0.1)
+
+
+COARSE_CURRENT = {"ubms_can": 0.6}  # A
+NO_CELLS = {"jbd_can", "rvc_can"}  # which the protocol does not tell
 COARSE_CELLS = {"renogy": 0.051}  # V; steps of the protocol, where they are more than a millivolt
 NO_START_MARK = {"sinowealth", "mnb"}  # nothing tells where a reply begins, so that noise before it costs it
 
@@ -52,18 +68,19 @@ def gives(name: str) -> set[str]:
     return {given for step in registry.load(name).plan for given in step.gives}
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", registry.simulated())
 def test_a_driver_reads_what_the_pack_has(name: str) -> None:
     async def work(device: Device, session: Session, link: Any) -> None:
         got, pack = await poll(session, link), device.simulator.pack
         wanted = {
-            "voltage": pytest.approx(pack.voltage, abs=0.2), "current": pytest.approx(-12.5, abs=0.11),
+            "voltage": pytest.approx(pack.voltage, abs=0.2),
+            "current": pytest.approx(-12.5, abs=COARSE_CURRENT.get(name, 0.11)),
             "soc": pytest.approx(pack.soc, abs=0.6), "capacity": pytest.approx(280.0, abs=0.1),
             "cell_voltages": pytest.approx(pack.cells, abs=COARSE_CELLS.get(name, 0.002)),
             "charge_allowed": True, "discharge_allowed": True, "charge_cycles": 12,
         }  # fmt: skip
         told = wanted.keys() & gives(name)
-        assert {"voltage", "cell_voltages"} <= told
+        assert ({"voltage"} if name in NO_CELLS else {"voltage", "cell_voltages"}) <= told
         assert {key: getattr(got, key) for key in told} == {key: wanted[key] for key in told}
         if "temperatures" in gives(name):
             assert min(abs(t - pack.temperatures[0]) for t in got.temperatures if t is not None) <= 0.6
@@ -72,7 +89,7 @@ def test_a_driver_reads_what_the_pack_has(name: str) -> None:
     plugged(name, work, current=-12.5, capacity=280.0)
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names() if "charge" in registry.load(name).controls])
+@pytest.mark.parametrize("name", [name for name in registry.simulated() if "charge" in registry.load(name).controls])
 def test_switches_are_written_and_read_back(name: str) -> None:
     async def work(device: Device, session: Session, link: Any) -> None:
         await poll(session, link, once=False)
@@ -90,16 +107,20 @@ TWO_ALARMS = {  # of BMSs that have no alarm for a cell
     "ecs": {"low_voltage", "high_charge_current"},
     "hlpdata_bms4s": {"low_voltage"},  # one at a time
     "mnb": {"low_cell_voltage", "high_charge_temperature"},
+    "rvc_can": {"low_voltage", "high_temperature"},
     "sinowealth": {"low_voltage", "high_charge_current"},
+    "ubms_can": {"low_cell_voltage", "high_temperature"},
 }
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names() if "alarms" in gives(name)])
+@pytest.mark.parametrize("name", [name for name in registry.simulated() if "alarms" in gives(name)])
 def test_alarms_arrive(name: str) -> None:
     async def work(device: Device, session: Session, link: Any) -> None:
         assert not any((await poll(session, link, once=False)).alarms.values())
         raised = TWO_ALARMS.get(name, {"low_cell_voltage", "high_charge_current"})
         device.simulator.pack.alarms = set(raised)
+        if isinstance(link, CanLink):
+            await asyncio.sleep(3.2 if name == "rvc_can" else 1.1)  # they are told when their frame comes
         alarms = (await poll(session, link, once=False)).alarms
         assert {n for n, level in alarms.items() if level} == raised
 
@@ -107,10 +128,12 @@ def test_alarms_arrive(name: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["silent", "torn", "checksum"])
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", registry.simulated())
 def test_a_spoilt_answer_is_no_answer(name: str, fault: str) -> None:
     async def work(device: Device, session: Session, link: Any) -> None:
         device.faults.set(fault)
+        await link.close()  # a bus may hold frames that were sent before
+        await link.open()
         essential = next(step for step in session.driver.plan if step.essential)
         with pytest.raises((LinkTimeout, FrameError)):
             await converse(OneTry(link), essential.talk(session.setup, session.known))
@@ -120,7 +143,7 @@ def test_a_spoilt_answer_is_no_answer(name: str, fault: str) -> None:
     plugged(name, work)
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", registry.simulated())
 def test_noise_round_an_answer_does_no_harm(name: str) -> None:
     async def work(device: Device, session: Session, link: Any) -> None:
         device.faults.set("noise")
@@ -133,7 +156,7 @@ def test_noise_round_an_answer_does_no_harm(name: str) -> None:
     plugged(name, work)
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names() if registry.load(name).daisy_chain])
+@pytest.mark.parametrize("name", [name for name in registry.simulated() if registry.load(name).daisy_chain])
 def test_only_the_address_asked_answers(name: str) -> None:
     async def work(device: Device, session: Session, link: Any) -> None:
         assert (await poll(session, link, once=False)).voltage

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from bms_drivers.kit import registry
-from bms_drivers.kit.declare import Frame, Question, Registers
+from bms_drivers.kit.declare import CanAsk, Frame, Question, Registers
 from bms_drivers.kit.framing import Answer
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Counters, converse, rtu
+from bms_drivers.sims.can_bus import OnCan, at_once
 from bms_drivers.sims.sim import Simulator
 from gateway.model import DeviceRefused, FrameError, LinkTimeout, Reading
 
@@ -30,7 +31,9 @@ class Wire:
 
     async def exchange(self, question: Question) -> Sequence[Frame]:
         """As a link; what does not come at once does not come at all."""
-        ask = rtu.question(question) if isinstance(question, Registers) else question
+        if isinstance(question, CanAsk):
+            return self._heard(question)
+        ask = rtu.on_line(question)
         self.asked.append(ask.request)
         answer, whole = Answer(ask), False
         for reply in self.device.answer(bytearray(ask.request)):
@@ -39,6 +42,13 @@ class Wire:
         if not whole and not (ask.partial and answer.frames):
             raise LinkTimeout(f"no answer to {ask.request.hex()}")
         return rtu.checked(question, answer.frames) if isinstance(question, Registers) else answer.frames
+
+    def _heard(self, question: CanAsk) -> Sequence[Frame]:
+        self.asked.append(question.request)
+        frames = at_once(self.device, question) if isinstance(self.device, OnCan) else None
+        if frames is None:
+            raise LinkTimeout(f"{question}: not heard")
+        return frames
 
 
 def session(name: str, **setup: Any) -> Session:

@@ -1,0 +1,48 @@
+"""Any BMS on a CAN bus that sends by itself, described by the user's own DBC file.
+
+How signals are named: kit/can.py.  Every message is a step of the plan, so that each value has the age of its own frame
+and dies with it; voltage is what the rest waits for.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from bms_drivers import kit
+from bms_drivers.kit import can
+from bms_drivers.kit.dbc_check import mistakes
+from gateway.model import ConfigError
+
+
+def described(setup: kit.Setup) -> kit.Driver:
+    """The driver for the BMS of that file.  Raises ConfigError with a line for each mistake, MissingPart."""
+    if not setup["dbc"]:
+        raise ConfigError("driver dbc needs dbc: with the file that says what the BMS sends, as ./my_bms.dbc")
+    file = Path(setup["dbc"])
+    if problems := mistakes(file):
+        raise ConfigError(*problems)
+    frames = can.Dbc(file)
+    told = [message for message in frames.messages.values() if message.gives]
+    plan = [can.heard(frames, message.name, essential="voltage" in message.signals) for message in told]
+    return kit.Driver(
+        name=DRIVER.name,
+        title=DRIVER.title,
+        plan=tuple(sorted(plan, key=lambda step: not step.essential)),
+        assemble=can.assemble(frames),
+        detection=DRIVER.detection,
+        transports=DRIVER.transports,
+        options=DRIVER.options,
+        limits_from_bms=True,
+    )
+
+
+DRIVER: Final = kit.Driver(
+    name="dbc",
+    title="any BMS on a CAN bus, by your own DBC file",
+    transports=("can",),
+    options=(kit.Option("dbc", None, "the DBC file that says what the BMS sends, see add-a-bms.md", kind=str),),
+    plan=(),
+    assemble=kit.alone(),
+    detection=kit.UNDETECTABLE,
+    standing="as good as the file",
+    made_of=described,
+)

@@ -1,0 +1,76 @@
+"""BMSs on CAN buses in gateway.yaml: what `check` says of their DBC files and of what shares the bus."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import parse
+from gateway.model import ConfigError
+
+GOOD = (Path(__file__).parent.parent / "vectors" / "dbc" / "acme.dbc").read_text()
+
+
+def refused(*batteries: str, outputs: str = "{}") -> str:
+    """Why these batteries are refused; "" = they are not."""
+    listed = "".join(f"  - {{name: b{n}, {battery}}}\n" for n, battery in enumerate(batteries, 1))
+    try:
+        parse(f"batteries:\n{listed}outputs: {outputs}\n")
+    except ConfigError as problem:
+        return str(problem)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("SG_ voltage :", "SG_ Voltage_V :", ":10: signal Voltage_V: no value of that name, did you mean voltage?"),
+        ("SG_ soc :", "SG_ charge_state :", ":12: signal charge_state: no value of that name"),
+        ("alarm_low_cell_voltage", "alarm_low_cel_voltage", ":27: .* did you mean alarm_low_cell_voltage"),
+        ('BA_ "GenMsgCycleTime" BO_ 769 500;', "", ":18: message Cells: no cycle time"),
+        ("SG_ voltage :", "SG_ _voltage :", "acme.dbc: no signal voltage"),
+        ("BO_ 770 Alarms", "BO_ 768 Alarms", ":25: message Alarms: Pack has the same identifier"),
+        ("BO_ 769 Cells: 8", "BO_ 769 Cells 8", "not a DBC file that can be used"),
+    ],
+)
+def test_what_a_dbc_lacks_is_said_with_its_line(old: str, new: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "acme.dbc"
+    file.write_text(GOOD.replace(old, new))
+    text = refused(f"driver: dbc, port: can0, dbc: {file}")
+    assert "gateway.yaml:2" in text
+    with pytest.raises(ConfigError, match=said):
+        raise ConfigError(text)
+    file.write_text(GOOD)
+    assert refused(f"driver: dbc, port: can0, dbc: {file}") == ""
+
+
+def test_a_dbc_without_soc_needs_current(tmp_path: Path) -> None:
+    file = tmp_path / "acme.dbc"
+    file.write_text(GOOD.replace("SG_ soc :", "SG_ _soc :"))
+    assert refused(f"driver: dbc, port: can0, dbc: {file}") == ""
+    file.write_text(GOOD.replace("SG_ soc :", "SG_ _soc :").replace("SG_ current :", "SG_ _current :"))
+    assert "no signal soc or current" in refused(f"driver: dbc, port: can0, dbc: {file}")
+
+
+def test_the_file_must_be_named_and_be_there(tmp_path: Path) -> None:
+    assert "needs dbc: with the file" in refused("driver: dbc, port: can0")
+    assert "No such file" in refused(f"driver: dbc, port: can0, dbc: {tmp_path}/none.dbc")
+
+
+def test_several_kinds_share_a_bus_and_two_of_a_kind_need_addresses() -> None:
+    assert refused("driver: jk_can, port: can0", "driver: rvc_can, port: can0") == ""
+    assert refused("driver: jk_can, port: can0, address: 1", "driver: jk_can, port: can0, address: 2") == ""
+    assert "expected two addresses" in refused("driver: jk_can, port: can0", "driver: jk_can, port: can0")
+
+
+def test_an_output_must_not_send_what_a_bms_on_its_bus_sends() -> None:
+    output = "{can_bms: {interface: socketcan, channel: can0, dialect: pylontech}}"
+    said = refused("driver: jbd_can, port: can0", outputs=output)
+    assert "outputs.can_bms.channel: can0 is where b1 is read, and both use the identifiers 351 355 356 35E" in said
+    assert refused("driver: jbd_can, port: can1", outputs=output) == ""
+    assert refused("driver: jk_can, port: can0", outputs=output) == "", "other identifiers may share the bus"
+
+
+def test_more_modules_than_have_identifiers_are_refused() -> None:
+    assert "modules_parallel is 12, expected 11" in refused(
+        "driver: ubms_can, port: can0, modules_series: 4, modules_parallel: 3"
+    )
