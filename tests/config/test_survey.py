@@ -34,8 +34,10 @@ def wrong(*batteries: str, outputs: str = "{venus_dbus: {}}") -> list[str]:
 @pytest.mark.parametrize(
     ("battery", "expected"),
     [
-        ("driver: plain, port: 'ble:C8:47:8C:00:11:22'", "2: batteries[0].port: ble:C8:47:8C:00:11:22: this version"),
-        ("driver: auto, port: 'ble:C8:47:8C:00:11:22'", "this version cannot read Bluetooth yet"),
+        (
+            "driver: chain, port: 'ble:C8:47:8C:00:11:22'",
+            "2: batteries[0].port: ble:C8:47:8C:00:11:22: a chain cannot be reached over Bluetooth, expected one for",
+        ),
         ("driver: modbus, port: simulated", "modbus has no simulator, there is one of canbms, chain, fast, plain"),
         ("driver: auto, port: simulated", "a simulated battery needs a driver, expected its name in place of auto"),
     ],
@@ -149,7 +151,10 @@ def test_what_is_wrong_with_ports_is_said_beside_all_other_mistakes() -> None:
 
 def test_recorded_configurations_are_refused_by_their_lines() -> None:
     for name, expected in (
-        ("ble_port", [":2: batteries[0].port: ble:C8:47:8C:00:00:01: this version cannot read Bluetooth yet"]),
+        (
+            "ble_port",
+            [":2: batteries[0].port: ble:C8:47:8C:00:00:01: a jbd cannot be reached over Bluetooth, expected"],
+        ),
         (
             "rebulk_below_absorption",
             [
@@ -219,7 +224,7 @@ def test_a_sensor_outside_may_tell_the_soc_that_a_bms_does_not() -> None:
 
 
 def test_a_bms_that_tells_its_soc_needs_no_counter() -> None:
-    told = [name for name in installed().names() if {"soc", "current"} <= installed().gives(name)]
+    told = [name for name in installed().simulated() if {"soc", "current"} <= installed().gives(name)]
     assert told
     for name in told:
         said = doubts(parse(f"batteries: [{{name: a, driver: {name}, port: simulated}}]\n"))
