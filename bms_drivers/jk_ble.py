@@ -51,9 +51,12 @@ def request(command: int, data: bytes = b"") -> bytes:
 
 
 def split(buffer: bytearray) -> Iterator[kit.Frame | kit.Dropped]:
-    """Take records off the front by header, type and sum; of a bad one only its header (sheet section 3)."""
+    """Take records off the front by header, type and sum; of a bad one only its header (sheet section 3).
+
+    Noise are acknowledges (C8) and the AT CR LF of the Bluetooth module, sometimes a flood of it.
+    """
     while (start := buffer.find(HEAD)) >= 0:
-        yield from skip(buffer, start)
+        yield from kit.noise(buffer, start)
         if len(buffer) < RECORD:
             return
         record = bytes(buffer[:RECORD])
@@ -63,15 +66,7 @@ def split(buffer: bytearray) -> Iterator[kit.Frame | kit.Dropped]:
             continue
         del buffer[:RECORD]
         yield kit.Frame(kind=record[4], payload=record, raw=record)
-    keep = next((n for n in (3, 2, 1) if buffer.endswith(HEAD[:n])), 0)
-    yield from skip(buffer, len(buffer) - keep)
-
-
-def skip(buffer: bytearray, size: int) -> Iterator[kit.Dropped]:
-    """Take `size` bytes off the front as noise: acknowledges (C8), the module's AT CR LF."""
-    if size:
-        yield kit.Dropped("noise", bytes(buffer[:size]))
-        del buffer[:size]
+    yield from kit.noise(buffer, len(buffer) - kit.begun(buffer, HEAD))
 
 
 def ask(kind: int, timeout: float = START, tries: int = 2) -> kit.Ask:

@@ -95,10 +95,16 @@ class BleLink:
         if way is None:
             return
         notify, self._write = way
-        if self._line.greeting is not None:
-            await client.write_gatt_char(self._line.greeting[0], self._line.greeting[1])
+        await self._greet(client)
         await client.start_notify(notify, self._notified)
         await asyncio.sleep(self._line.settle)
+
+    async def _greet(self, client: BleakClient) -> None:
+        """What some want to be told first, where they have a place for it."""
+        uuid, words = self._line.greeting or ("", b"")
+        place = client.services.get_characteristic(normalize_uuid_str(uuid)) if uuid else None
+        if place is not None:
+            await client.write_gatt_char(place, words)
 
     async def close(self) -> None:
         """End the connection; may be called at any time."""
