@@ -30,7 +30,7 @@ class Peripheral:
         self, address: str, answers: Answers = lambda request: (), table: Table = BRIDGE, mtu: int = 23
     ) -> None:
         self.address, self.answers, self.table, self.mtu = address, answers, table, mtu
-        self.advertises, self.refuses = True, False
+        self.advertises, self.refuses, self.name = True, False, "SIM"
         self.client: Any = None
         self.written: list[tuple[str, bytes, bool]] = []
         self.connections = 0
@@ -89,8 +89,8 @@ class _Scanner(BaseBleakScanner):
             await asyncio.sleep(ADVERTISED_EACH)
             for one in self.air.peripherals.values():
                 if one.advertises and one.client is None:
-                    data = AdvertisementData("SIM", {}, {}, [], None, -67, ())
-                    self.call_detection_callbacks(BLEDevice(one.address, "SIM", {}), data)
+                    data = AdvertisementData(one.name, {}, {}, [], None, -67, ())
+                    self.call_detection_callbacks(BLEDevice(one.address, one.name, {}), data)
 
 
 class _Client(BaseBleakClient):
