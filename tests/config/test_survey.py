@@ -12,6 +12,7 @@ from hypothesis import event, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from gateway.config import doubts as config_doubts
 from gateway.config.doubts import absent, doubts
 from gateway.config.load import examine, load, parse
 from gateway.config.schema import AUTO, Settings, battery_class, installed
@@ -186,6 +187,25 @@ def test_a_port_that_is_not_there_is_a_doubt(tmp_path: Path) -> None:
     assert len(said) == 2
     assert said[0].startswith(f"b: port {tmp_path}/gone is not there now")
     assert said[1].startswith("outputs.can_bms.channel: can77 is not there now")
+
+
+@pytest.mark.parametrize(
+    ("port", "radios", "expected"),
+    [
+        ("ble:C8:47:8C:00:00:01", [], "is not there now; there is no Bluetooth adapter"),
+        ("ble:C8:47:8C:00:00:01@hci1", ["hci0"], "is not there now; there is adapter hci0"),
+        ("ble:C8:47:8C:00:00:01@hci1", ["hci0", "hci1"], ""),
+        ("ble:C8:47:8C:00:00:01", ["hci3"], ""),
+    ],
+)
+def test_a_bluetooth_adapter_that_is_not_there_is_a_doubt(
+    port: str, radios: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_doubts, "RADIOS", tmp_path)
+    for radio in radios:
+        (tmp_path / radio).mkdir()
+    found = parse(f"batteries: [{{name: a, driver: jk_ble, port: '{port}'}}]\noutputs: {{venus_dbus: {{}}}}\n")
+    assert list(absent(found)) == ([f"a: port {port} {expected}"] if expected else [])
 
 
 @pytest.mark.parametrize(
