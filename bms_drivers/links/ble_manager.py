@@ -81,6 +81,7 @@ class Manager:
         self._radio = asyncio.Lock()  # scanning or connecting; first come, first served
         self._sought: dict[str, asyncio.Future[Seen]] = {}
         self._news = asyncio.Event()
+        self._listening = False
         self._scanning: asyncio.Task[None] | None = None
         self.heard: dict[str, AdvertisementData] = {}  # by address, what was last heard of those who were sought
 
@@ -127,15 +128,20 @@ class Manager:
         if self._scanning is None or self._scanning.done():
             self._scanning = asyncio.create_task(self._scan())
         try:
-            async with asyncio.timeout(SEEK):
-                return await asyncio.shield(self._sought[address])
-        except TimeoutError:
-            raise LinkClosed(
-                f"ble:{address}: not heard within {SEEK:g} s; is it awake and near, and is no phone connected to it?"
-            ) from None
+            return await self._found(address, self._sought[address])
         finally:
             self._sought.pop(address, None)
             self._news.set()
+
+    async def _found(self, address: str, sought: "asyncio.Future[Seen]") -> Seen:
+        """Wait for it; the time that the adapter spends on a connection does not count, since nobody listens then."""
+        while True:
+            await asyncio.wait({sought}, timeout=SEEK)
+            if sought.done():
+                return sought.result()
+            if self._listening:
+                why = "is it awake and near, and is no phone connected to it?"
+                raise LinkClosed(f"ble:{address}: not heard within {SEEK:g} s; {why}")
 
     async def _scan(self) -> None:
         """Scan while anybody looks for a device that was not heard yet."""
@@ -143,10 +149,13 @@ class Manager:
             async with self._radio:
                 try:
                     async with self._scanner_for(self._heard):
+                        self._listening = True
                         await self._something_new()
                 except (BleakError, OSError, EOFError, AttributeError) as problem:
                     self._fail(problem)
                     return
+                finally:
+                    self._listening = False
 
     async def _something_new(self) -> None:
         """Until a device that is sought was heard, or nobody looks any more."""

@@ -31,6 +31,7 @@ class Peripheral:
     ) -> None:
         self.address, self.answers, self.table, self.mtu = address, answers, table, mtu
         self.advertises, self.refuses, self.name = True, False, "SIM"
+        self.slow = 0.01  # s that a connection takes
         self.client: Any = None
         self.written: list[tuple[str, bytes, bool]] = []
         self.connections = 0
@@ -117,7 +118,7 @@ class _Client(BaseBleakClient):
     async def connect(self, pair: bool, **_: Any) -> None:
         self.air.begin("connect")
         try:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(self._one.slow)
             if self._one.refuses:
                 raise BleakError("failed to discover services, device disconnected")
         finally:

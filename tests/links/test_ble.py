@@ -187,6 +187,24 @@ def test_who_is_not_there_does_not_hold_up_who_is(monkeypatch: pytest.MonkeyPatc
     run(work())
 
 
+def test_time_in_which_nobody_could_listen_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ble_manager, "SEEK", 0.2)
+
+    async def work() -> None:
+        slow, other = Peripheral(MAC, cells), Peripheral(OTHER, cells)
+        slow.slow, other.advertises = 0.5, False
+        first, second = bound(Air(slow, other), MAC, OTHER)
+        connecting = asyncio.create_task(first.open())
+        await asyncio.sleep(0.1)
+        seeking = asyncio.create_task(second.open())
+        await asyncio.sleep(0.3)
+        other.advertises = True
+        await asyncio.gather(connecting, seeking)
+        assert (slow.connections, other.connections) == (1, 1)
+
+    run(work())
+
+
 def test_a_dropped_link_is_said_at_once_and_comes_back() -> None:
     async def work() -> None:
         device = Peripheral(MAC, cells)
