@@ -60,8 +60,8 @@ class BleLink:
 
     @property
     def mtu(self) -> int | None:
-        """Bytes that go over the air in one piece, 3 of them its own."""
-        return self._client.mtu_size if self._client else None
+        """Bytes that go over the air in one piece, 3 of them its own; None = nothing is written there."""
+        return self._write.max_write_without_response_size + 3 if self._write else None
 
     # ---- opening and closing
 

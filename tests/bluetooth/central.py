@@ -41,8 +41,9 @@ async def read(name: str, address: str, current: float) -> None:
                     lost_at = 0.0
                 await poll(session, link)
                 good += sound(name, session.readings()[""], current)
+            await asyncio.sleep(2.0)
         except LinkClosed as problem:
-            losses += bool(good)
+            losses += 1
             lost_at = lost_at or time.monotonic()
             print(f"{name}: {problem}", flush=True)
             await asyncio.sleep(0.5)

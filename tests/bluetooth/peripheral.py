@@ -21,7 +21,7 @@ from bms_drivers.sims import jbd, jk_pb
 from bms_drivers.sims.pack import Pack
 
 JBD, JK = "F0:F1:F2:F3:F4:F5", "F0:F1:F2:F3:F4:F6"
-BREAK_AFTER = 4  # requests
+BREAK_AT = 3  # request; that one is not answered
 STREAM = 0.7  # s between records
 
 
@@ -41,10 +41,13 @@ class Bms:
     """A simulated BMS as a GATT server; `answers` gives what a write is answered with."""
 
     def __init__(
-        self, device: Device, service: str, notify: str, write: str, answers: "Callable[[bytes], list[bytes]]"
+        self, device: Device, uuids: tuple[str, str, str], answers: Callable[[bytes], list[bytes]], piece: int
     ) -> None:
+        """`uuids` of service, notifying and written characteristic; notifications are `piece` bytes long."""
+        service, notify, write = uuids
         self.device, self._answers = device, answers
-        self.requests, self.stream = 0, b""
+        self.requests, self._piece = 0, piece
+        self._speaking = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._notify = Characteristic(UUID(notify), Characteristic.Properties.NOTIFY, Characteristic.READABLE)
         written = Characteristic(
@@ -64,17 +67,18 @@ class Bms:
         task.add_done_callback(self._tasks.discard)
 
     async def _reply(self, value: bytes, connection: Any) -> None:
-        if self.requests == BREAK_AFTER:
+        if self.requests == BREAK_AT:
             await connection.disconnect()
             return
         for reply in self._answers(value):
             await self._say(reply)
 
     async def _say(self, reply: bytes) -> None:
-        for start in range(0, len(reply), 20):
-            await self.device.notify_subscribers(self._notify, reply[start : start + 20])
+        async with self._speaking:
+            for start in range(0, len(reply), self._piece):
+                await self.device.notify_subscribers(self._notify, reply[start : start + self._piece])
 
-    async def run(self, stream: "Callable[[], Iterator[bytes]]") -> None:
+    async def run(self, stream: Callable[[], Iterator[bytes]]) -> None:
         """Say what comes by itself, for ever."""
         await self.device.power_on()
         await self.device.start_advertising(auto_restart=True)
@@ -118,8 +122,8 @@ async def main() -> None:
         vhci = await stack.enter_async_context(await open_transport("vhci"))
         public = Address("00:11:22:33:44:55", Address.PUBLIC_DEVICE_ADDRESS)
         Controller("linux", host_source=vhci.source, host_sink=vhci.sink, link=air, public_address=public)
-        one = Bms(_device(air, "JBD-SIM", JBD, 1), "FF00", "FF01", "FF02", jbd_answers())
-        two = Bms(_device(air, "JK-SIM", JK, 2), "FFE0", "FFE1", "FFE1", jk.answers)
+        one = Bms(_device(air, "JBD-SIM", JBD, 1), ("FF00", "FF01", "FF02"), jbd_answers(), 20)
+        two = Bms(_device(air, "JK-SIM", JK, 2), ("FFE0", "FFE1", "FFE1"), jk.answers, 128)
         await asyncio.gather(one.run(lambda: iter(())), two.run(jk.stream))
 
 
