@@ -173,7 +173,7 @@ DRIVER: Final = kit.Driver(
     title="XDZN / WattCycle / TDT, Bluetooth",
     transports=("ble",),
     ble=kit.BleLine(
-        ways=(kit.Gatt("fff0", "fff1", "fff2"),), names=r"XDZN_|WT", makers=(0xC0D6, 0xD6C0), settle=0.5,
+        ways=(kit.Gatt("fff0", "fff1", "fff2"),), names=r"XDZN_|WT", makers=(0xD6C0,), settle=0.5,
         greeting=("fffa", b"HiLink"),
     ),
     plan=(

@@ -171,8 +171,9 @@ def _word(unseen: str) -> str:
 
 
 def _link(entry: dict[str, Any]) -> str:
-    rate = f"{entry['baud']} baud" if entry["hertz"] is None else f"{entry['hertz'] // 1000} kHz"
-    return ", ".join((*entry["transports"], rate))
+    baud, hertz = entry["baud"], entry["hertz"]
+    rate = f"{baud} baud" if baud else f"{hertz // 1000} kHz" if hertz else ""
+    return ", ".join(filter(None, (*entry["transports"], rate)))
 
 
 def _yes(there: bool) -> str:
