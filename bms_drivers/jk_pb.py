@@ -218,16 +218,23 @@ def status(setup: kit.Setup, known: kit.Values) -> kit.Talk:
 def decode_status(data: bytes) -> kit.Values:
     """Values of a status record."""
     values = STATUS_TABLE.read(data)
-    present = [n for n in range(32) if values["_present"] >> n & 1]
+    return {
+        **common_status(values, data, slots=32),
+        "heating": bool(values["_heating"]),
+        "alarms": kit.alarm_bits(values["_alarms"], ALARMS, SUPPORTED),
+    }
+
+
+def common_status(values: kit.Values, data: bytes, slots: int) -> kit.Values:
+    """What is alike in records with any number of cell slots.  Raises BadLength when no cell is present."""
+    present = [n for n in range(slots) if values["_present"] >> n & 1]
     if not present:
         raise BadLength("a status record without any cell")
     values |= {
         "cell_voltages": tuple(int.from_bytes(data[6 + 2 * n : 8 + 2 * n], "little") / 1000 for n in present),
         "balancing": values["_balance"] != 0,
-        "heating": bool(values["_heating"]),
         "charge_allowed": bool(values["_charge"]),
         "discharge_allowed": bool(values["_discharge"]),
-        "alarms": kit.alarm_bits(values["_alarms"], ALARMS, SUPPORTED),
     }
     if values["mosfet_temperature"] == NO_SENSOR:
         del values["mosfet_temperature"]
@@ -259,8 +266,11 @@ def about(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """Identity; firmware from 15.36 on does not always answer (sheet section 4)."""
     if listens(setup):
         return {}  # no master asks for it
-    replies = yield record(ABOUT, setup, tries=1)
-    data = replies[-1].payload
+    return decode_about((yield record(ABOUT, setup, tries=1))[-1].payload)
+
+
+def decode_about(data: bytes) -> kit.Values:
+    """Values of an identity record."""
     values: kit.Values = {name: kit.text(data[at : at + length]) for name, (at, length) in TEXTS.items()}
     if values["custom_name"] in FACTORY_NAMES:
         values["custom_name"] = None
@@ -273,7 +283,7 @@ def about(setup: kit.Setup, known: kit.Values) -> kit.Talk:
 LIMITS: Final = ("max_charge_current", "max_discharge_current", "max_battery_voltage")  # of the settings record
 
 
-def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
+def combined(values: kit.Values) -> kit.Values:
     """What takes more than one record: the sensors there are, the capacity, and the voltage the board would ask for."""
     if "_t1" in values:
         values["temperatures"] = temperatures(values, values.get("firmware_version"))
@@ -281,9 +291,15 @@ def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
     wished, cells = values.get("_requested_cell_voltage"), values.get("cell_voltages")
     if wished and cells:
         values["max_battery_voltage"] = round(wished * len(cells), 3)
+    return {"manufacturer": "JK", **values}
+
+
+def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
+    """As combined; and what a master does not ask for."""
+    values = combined(values)
     if listens(setup):
         values["untold"] = kit.not_told(values, LIMITS)
-    return {"manufacturer": "JK", **values}
+    return values
 
 
 def proof(values: kit.Values) -> str:

@@ -222,13 +222,17 @@ def state(setup: kit.Setup, known: kit.Values) -> kit.Talk:
 def switches(info: bytes) -> kit.Values:
     """Values of a state reply."""
     values = STATE.read(info)
-    block = bytes(values["_state"]).ljust(STATE_SIZE, b"\0")
+    return states(bytes(values["_state"]).ljust(STATE_SIZE, b"\0"), len(values["_cell_codes"]))
+
+
+def states(block: bytes, cells: int) -> kit.Values:
+    """Values of the state bytes."""
     balance = int.from_bytes(block[BALANCE : BALANCE + 2], "little")
     return {
         "charge_allowed": bool(block[SWITCHES] & 2),
         "discharge_allowed": bool(block[SWITCHES] & 1),
         "heating": bool(block[SWITCHES] & 8),
-        "cell_balancing": kit.flags(balance, len(values["_cell_codes"])),
+        "cell_balancing": kit.flags(balance, cells),
         "balancing": bool(balance),
         "alarms": kit.alarm_bits(int.from_bytes(block, "little"), ALARMS, SUPPORTED),
     }

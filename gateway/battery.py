@@ -21,6 +21,7 @@ from bms_drivers.kit.declare import ONCE, Driver, Frame, Poll
 from bms_drivers.kit.detect import UNKNOWN, Found
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
+from bms_drivers.links.link import Rated
 from gateway.held import held
 from gateway.model import (
     BatteryState,
@@ -124,6 +125,7 @@ class Battery:
         self._trouble = Trouble()
         self._health = Health.STARTING
         self._searches = 0  # in a row, the port being there
+        self._signal: int | None = None  # dBm
         self._orders = Orders(watch.name, lambda: self.watch.poll_interval)
 
     # ---- what is known
@@ -157,6 +159,7 @@ class Battery:
             flaky=self._tries.flaky(now),
             remark="; ".join(filter(None, (self._trouble.remark, pack.reading.remarks if pack else ""))),
             poll_interval=self.watch.poll_interval,
+            signal=self._signal,
             counters=dict(self.counters),
             controls=tuple(sorted(self.driver.controls)) if not key and not self._listens else (),
         )
@@ -232,6 +235,7 @@ class Battery:
 
     async def _round(self, link: Link) -> None:
         """Commands, what is due, and one question of those that are asked once.  Raises what spoils the round."""
+        self._signal = link.signal if isinstance(link, Rated) else None
         with self._trouble.counting(link.counters):
             if self._health is Health.LOST and not self._forgot:  # once, and not while a round is under way
                 self.session.forget()

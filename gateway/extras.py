@@ -21,6 +21,7 @@ LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belong
     "_dbus_glib_bindings": ("dbus-python", "venus"),
     "gi": ("PyGObject", "venus"),
     "bleak": ("bleak", "ble"),
+    "bleak_retry_connector": ("bleak-retry-connector", "ble"),
     "spidev": ("spidev", "spi"),
     "rich": ("rich", "demo"),
     "matplotlib": ("matplotlib", "plot"),

@@ -122,6 +122,8 @@ def _battery_line(battery: Json) -> str:
         parts.append(f"{len(cells)} cells {min(cells):.3f}..{max(cells):.3f} V")
     if battery["age"] is not None:
         parts.append(f"{battery['age']:.1f} s old")
+    if battery.get("signal") is not None:
+        parts.append(f"heard at {battery['signal']} dBm")
     if battery["remark"]:
         parts.append(battery["remark"])
     return ", ".join(parts)

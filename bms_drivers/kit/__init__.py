@@ -7,6 +7,7 @@ from bms_drivers.kit.declare import (
     ONCE,
     UNDETECTABLE,
     Ask,
+    BleLine,
     CanAsk,
     CanId,
     Control,
@@ -16,6 +17,7 @@ from bms_drivers.kit.declare import (
     Dropped,
     Field,
     Frame,
+    Gatt,
     Option,
     Poll,
     Question,
@@ -38,7 +40,7 @@ from bms_drivers.kit.declare import (
     text,
     two_levels,
 )
-from bms_drivers.kit.framing import crc8, crc16, sum8, sum16
+from bms_drivers.kit.framing import begun, crc8, crc16, crc16_xmodem, noise, sum8, sum16
 from bms_drivers.kit.hex_text import RETURN_CODES, hex_frame, hex_info, hex_splitter
 from bms_drivers.kit.overhear import modbus_pairs, not_told
 from bms_drivers.kit.payload import block, by_register, flags, reads, signed_words, unit_asked, words
@@ -49,6 +51,7 @@ __all__ = [
     "RETURN_CODES",
     "UNDETECTABLE",
     "Ask",
+    "BleLine",
     "CanAsk",
     "CanId",
     "Control",
@@ -58,6 +61,7 @@ __all__ = [
     "Dropped",
     "Field",
     "Frame",
+    "Gatt",
     "Next",
     "Option",
     "Poll",
@@ -75,16 +79,19 @@ __all__ = [
     "alarm_names",
     "alarm_rows",
     "alone",
+    "begun",
     "block",
     "by_register",
     "crc8",
     "crc16",
+    "crc16_xmodem",
     "date",
     "flags",
     "hex_frame",
     "hex_info",
     "hex_splitter",
     "modbus_pairs",
+    "noise",
     "not_told",
     "one_frame",
     "reads",

@@ -265,6 +265,30 @@ class SpiLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Gatt:
+    """Where a device is spoken to over Bluetooth LE: UUIDs of 16 bits ("ffe1") or whole ones."""
+
+    service: str
+    notify: str
+    write: str  # "" = it is only listened to
+    write_service: str = ""  # "" = in `service`, too
+
+
+@dataclass(frozen=True, slots=True)
+class BleLine:
+    """How the protocol uses Bluetooth LE."""
+
+    ways: tuple[Gatt, ...]  # the first whose characteristics the device has is taken
+    names: str = ""  # pattern of advertised names; they order the candidates, the answer decides
+    makers: tuple[int, ...] = ()  # company identifiers in advertisements, likewise
+    greeting: tuple[str, bytes] | None = None  # what must be written first, and the characteristic
+    response: bool = False  # writes are acknowledged, where the characteristic has both
+    settle: float = 0.2  # s between subscribing and the first request
+    quiet: float = 0.0  # s of silence before each request
+    patience: float = 3.0  # s that an answer is waited for at least: over the air it takes longer than on a wire
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """How the driver proves that the device is its own."""
 
@@ -298,6 +322,7 @@ class Driver:
     transports: tuple[str, ...] = ("serial",)
     line: SerialLine | None = None
     spi: SpiLine | None = None
+    ble: BleLine | None = None
     options: tuple[Option, ...] = ()
     controls: Mapping[str, Control] = field(default_factory=dict)  # by model.Action
     standing: str = "decoded from captures"  # or "proven on hardware (who, firmware)", "from documentation only"

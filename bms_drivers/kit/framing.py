@@ -1,6 +1,8 @@
 """Checksums, and the reader that turns a byte stream into the answer to one question."""
 
+import binascii
 import functools
+from collections.abc import Iterator
 from typing import Final
 
 from bms_drivers.kit.declare import Ask, Dropped, Frame
@@ -50,6 +52,23 @@ def crc16(data: bytes) -> int:
     for byte in data:
         crc = crc >> 8 ^ table[(crc ^ byte) & 0xFF]
     return crc
+
+
+def crc16_xmodem(data: bytes) -> int:
+    """CRC-16/XMODEM (polynomial 0x1021, start 0, nothing reflected)."""
+    return binascii.crc_hqx(data, 0)
+
+
+def begun(buffer: bytearray, head: bytes) -> int:
+    """How many bytes at the end of `buffer` may be the beginning of `head`."""
+    return next((size for size in range(len(head) - 1, 0, -1) if buffer.endswith(head[:size])), 0)
+
+
+def noise(buffer: bytearray, size: int) -> Iterator[Dropped]:
+    """Take `size` bytes off the front of `buffer` as noise."""
+    if size:
+        yield Dropped("noise", bytes(buffer[:size]))
+        del buffer[:size]
 
 
 MAX_BUFFER: Final = 8192  # bytes of unusable input that are kept at most

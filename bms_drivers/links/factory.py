@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bms_drivers.kit.declare import Driver, SerialLine, SpiLine
+from bms_drivers.kit.declare import BleLine, Driver, SerialLine, SpiLine
 from bms_drivers.links.absent import AbsentLink
 from bms_drivers.links.link import Link
 from bms_drivers.links.overhear import Hearing, Overhear
+from bms_drivers.links.port import REOPEN_MOST as SLOWEST
 from bms_drivers.links.port import Port
 from gateway.extras import missing, needed
 from gateway.model import ConfigError, MissingPart
@@ -21,7 +22,7 @@ FORMS: Final = (  # kind of port, and how its name is written
     ("replay", r"replay:.+"),
     ("serial", r"/\S*|(socket|rfc2217|loop)://\S+"),
     ("tcp", r"tcp:(//)?[^\s/:]+(:\d{1,5})?"),
-    ("ble", r"ble:([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}"),
+    ("ble", r"ble:([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(@hci\d{1,2})?"),
     ("spi", r"spi:\d{1,3}\.\d{1,3}"),
     ("can", r"[a-z]*can[a-z0-9_.-]*\d"),
 )
@@ -30,11 +31,23 @@ USABLE: Final = {
     "tcp": {"modbus"},
     "can": {"can"},
     "spi": {"spi"},
+    "ble": {"ble"},
 }  # kind of port -> transports
-LIBRARIES: Final = {"serial": ("serial",), "tcp": ("pymodbus",), "can": ("can",), "spi": ("spidev",)}
+LIBRARIES: Final = {
+    "serial": ("serial",),
+    "tcp": ("pymodbus",),
+    "can": ("can",),
+    "spi": ("spidev",),
+    "ble": ("bleak", "bleak_retry_connector"),
+}
+REOPEN_MOST: Final = {"ble": 4.0}  # s between tries of a port that went: looking for a device takes its time, too
 WORDS: Final = {"serial": "a serial port", "tcp": "Modbus TCP", "can": "CAN", "spi": "SPI", "ble": "Bluetooth"}
 
-SPELT: Final = {"serial": " (socket://host:port for a serial port on the network)", "spi": " (spi:0.0: bus, chip)"}
+SPELT: Final = {
+    "serial": " (socket://host:port for a serial port on the network)",
+    "spi": " (spi:0.0: bus, chip)",
+    "ble": " (ble:AA:BB:CC:DD:EE:FF)",
+}
 
 
 def open_port(where: str, drivers: Sequence[Driver], *, listening: bool = False) -> Port:
@@ -44,7 +57,8 @@ def open_port(where: str, drivers: Sequence[Driver], *, listening: bool = False)
     cannot use such a port, or the drivers cannot share it.
     """
     link = open_link(where, *drivers)
-    return Port(where, only_heard(link) if listening else link)
+    most = REOPEN_MOST.get(port_kind(where), SLOWEST)
+    return Port(where, only_heard(link) if listening else link, reopen_most=most)
 
 
 def only_heard(link: Link) -> Link:
@@ -84,6 +98,8 @@ def _usable_link(where: str, drivers: Sequence[Driver]) -> Link:
         from bms_drivers.links.spi_bus import open_bus
 
         return SpiLink(where, spi_line(drivers), open_bus)
+    if kind == "ble":
+        return _ble(where, drivers)
     return _tcp(where) if kind == "tcp" else _serial(where, common_line(where, drivers))
 
 
@@ -98,7 +114,7 @@ def port_kind(where: str) -> str:
         return kind
     raise ConfigError(
         f"{where}: no such kind of port; expected /dev/..., socket://host:port, rfc2217://host:port, "
-        "tcp:host:port, can0, spi:0.0 or replay:FILE"
+        "tcp:host:port, can0, spi:0.0, ble:AA:BB:CC:DD:EE:FF or replay:FILE"
     )
 
 
@@ -108,7 +124,9 @@ def place(where: str) -> str:
     if kind == "tcp":
         host, port = _tcp_address(where)
         return f"tcp:{host.lower()}:{port}"
-    return os.path.realpath(where) if where.startswith("/") else where.lower() if kind in ("serial", "ble") else where
+    if kind == "ble":
+        return where.partition("@")[0].lower()
+    return os.path.realpath(where) if where.startswith("/") else where.lower() if kind == "serial" else where
 
 
 def unusable(where: str, drivers: Sequence[Driver]) -> str:
@@ -119,6 +137,8 @@ def unusable(where: str, drivers: Sequence[Driver]) -> str:
     for driver in drivers:
         if not reaches(kind, driver):
             return f"{where}: a {driver.name} cannot be reached over {WORDS[kind]}, expected one for {_spoken(driver)}"
+    if kind == "ble" and len(names := sorted({driver.name for driver in drivers})) > 1:
+        return f"{where}: one device is of one kind, expected one driver, not {' and '.join(names)}"
     return _different_rates(where, drivers) if kind == "serial" else ""
 
 
@@ -174,6 +194,14 @@ def _serial(where: str, line: SerialLine) -> Link:
     from bms_drivers.links.serial import SerialLink
 
     return SerialLink(where, line.baud, quiet=line.quiet, turnaround=line.turnaround, parity=line.parity)
+
+
+def _ble(where: str, drivers: Sequence[Driver]) -> Link:
+    from bms_drivers.links.ble import BleLink
+
+    line = next((driver.ble for driver in drivers if driver.ble is not None), BleLine(ways=()))
+    address, _, adapter = where.removeprefix("ble:").partition("@")
+    return BleLink(address, line, adapter)
 
 
 def _tcp(where: str) -> Link:

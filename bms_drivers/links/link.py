@@ -42,6 +42,15 @@ class Tapped(Protocol):
     tap: Tap | None
 
 
+@runtime_checkable
+class Rated(Protocol):
+    """A link over the air."""
+
+    @property
+    def signal(self) -> int | None:
+        """How strong the device was heard when it was looked for last [dBm]; None = not known."""
+
+
 async def converse(link: Link, talk: Talk, answered: Callable[[Sequence[Frame]], None] = lambda frames: None) -> Values:
     """Lead `talk` over `link` to its end and return what it learnt; `answered` is told each answer.
 

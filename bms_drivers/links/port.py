@@ -35,17 +35,25 @@ def retry_delay(poll_interval: float, misses: int, *, shared: bool) -> float:
     return max(poll_interval, min(SILENT_MOST, poll_interval * 2.0 ** min(misses, 16)))
 
 
-def reopen_delay(failures: int) -> float:
-    """s until a port is opened again after `failures` (>= 1) failed attempts in a row."""
-    return min(REOPEN_MOST, REOPEN_FIRST * 2.0 ** min(failures - 1, 16))
+def reopen_delay(failures: int, most: float = REOPEN_MOST) -> float:
+    """s until a port is opened again after `failures` (>= 1) failed attempts in a row, `most` at most."""
+    return min(most, REOPEN_FIRST * 2.0 ** min(failures - 1, 16))
 
 
 class Port:
     """Owns a link; `turn` lends it to one battery at a time."""
 
-    def __init__(self, name: str, link: Link, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`name` is what users call it, a device path mostly; `clock` is monotonic, in s."""
+    def __init__(
+        self,
+        name: str,
+        link: Link,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        reopen_most: float = REOPEN_MOST,
+    ) -> None:
+        """`name` is what users call it, a device path mostly; `clock` is monotonic, in s; as reopen_delay."""
         self.name, self.link = name, link
+        self._reopen_most = reopen_most
         self._clock = clock
         self._lock = asyncio.Lock()  # lets waiters in first come, first served
         self._batteries: set[str] = set()
@@ -155,7 +163,7 @@ class Port:
             log.warning("%s (tried again until it is back)", problem)
         self._failures += 1
         self._problem = problem
-        self._next_try = now + reopen_delay(self._failures)
+        self._next_try = now + reopen_delay(self._failures, self._reopen_most)
 
 
 class OneTry:

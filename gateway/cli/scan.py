@@ -3,12 +3,15 @@
 import asyncio
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from bms_drivers.kit.detect import Found, detect, in_order
+from gateway.extras import needed
 from gateway.model import GatewayError, LinkError
+
+AIR: Final = "ble"  # as a port: everybody in reach
 
 
 @dataclass(slots=True)
@@ -27,6 +30,9 @@ class Scanned:
 @click.option("--json", "as_json", is_flag=True, help="What was found, as one JSON object.")
 def command(ports: tuple[str, ...], drivers: tuple[str, ...], thorough: bool, as_json: bool) -> None:
     """Ask on each of PORTS which BMS is there, and print the yaml to paste under `batteries:`.
+
+    PORTS are /dev/ttyUSB0, socket://host:port, tcp:host, spi:0.0, ble:AA:BB:CC:DD:EE:FF, or `ble` (`ble@hci1`) for
+    every device in the air that one of the drivers may know by its advertisement.
 
     Only the ports named are touched. Each is listened to first: where something talks that is no BMS (a GPS, an
     energy meter, a Victron device), nothing is asked. A BMS is found when two answers in a row prove it.
@@ -47,7 +53,29 @@ def command(ports: tuple[str, ...], drivers: tuple[str, ...], thorough: bool, as
 
 async def _scan(ports: tuple[str, ...], drivers: tuple[str, ...], thorough: bool) -> list[Scanned]:
     """Ports side by side: each waits for its own time-outs."""
-    return list(await asyncio.gather(*(_one(port, drivers, thorough) for port in dict.fromkeys(ports))))
+    each = await asyncio.gather(*(_some(port, drivers, thorough) for port in dict.fromkeys(ports)))
+    return [scanned for some in each for scanned in some]
+
+
+async def _some(port: str, drivers: tuple[str, ...], thorough: bool) -> list[Scanned]:
+    if port.partition("@")[0] == AIR:
+        return await _air(port, drivers)
+    return [await _one(port, drivers, thorough)]
+
+
+async def _air(port: str, drivers: tuple[str, ...]) -> list[Scanned]:
+    """Everybody in the air whom a driver may know, one after the other: the adapter is one."""
+    with needed(port):
+        from bms_drivers.links.ble_manager import manager_of
+        from bms_drivers.links.ble_scan import candidates
+    adapter = port.partition("@")[2]
+    try:
+        heard = await candidates(manager_of(adapter), adapter, in_order(drivers))
+    except LinkError as problem:
+        click.echo(str(problem), err=True)
+        return [Scanned(port, problem=str(problem))]
+    click.echo(f"{port}: {len(heard)} devices that may be a BMS", err=True)
+    return [await _one(device.port, device.drivers, False) for device in heard] or [Scanned(port)]
 
 
 async def _one(port: str, drivers: tuple[str, ...], thorough: bool) -> Scanned:

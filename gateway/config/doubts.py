@@ -12,6 +12,7 @@ from outputs import registry
 from outputs.registry import of_kind
 
 NETWORK: Final = Path("/sys/class/net")  # Linux: one entry for each network interface
+RADIOS: Final = Path("/sys/class/bluetooth")
 SERIAL: Final = ("/dev/serial/by-id/*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*")
 SHOWN_MOST: Final = 4
 WIDE: Final = 3.0  # V per 16 cells
@@ -111,6 +112,8 @@ def _is_there(name: str, kind: str) -> bool:
         return Path(name.partition("@")[0]).exists()
     if kind == "spi":
         return Path(f"/dev/spidev{name.removeprefix('spi:')}").exists()
+    if kind == "ble":
+        return any(RADIOS.glob(name.partition("@")[2] or "hci*"))
     return kind != "can" or (NETWORK / name).exists()
 
 
@@ -120,6 +123,8 @@ def _instead(name: str) -> str:
         there = [str(path) for form in SERIAL for path in sorted(Path("/").glob(form.lstrip("/")))]
     elif port_kind(name) == "spi":
         there = [f"spi:{path.name.removeprefix('spidev')}" for path in sorted(Path("/dev").glob("spidev*"))]
+    elif port_kind(name) == "ble":
+        there = [f"adapter {path.name}" for path in sorted(RADIOS.glob("hci*"))] or ["no Bluetooth adapter"]
     else:
         there = [path.name for path in sorted(NETWORK.glob("*can*"))]
     return f"; there is {', '.join(there[:SHOWN_MOST])}" if there else ""

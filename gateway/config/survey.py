@@ -160,9 +160,9 @@ def _undetectable(port: str, kind: str, catalogue: Catalogue) -> str:
     """Why `driver: auto` finds nothing on such a port; "" = it may."""
     if kind == SIMULATED:
         return "a simulated battery needs a driver, expected its name in place of auto"
-    if kind != "ble" and not (reach := catalogue.reach(kind)):
+    if not (reach := catalogue.reach(kind)):
         return f"{port}: no driver of this version reads such a port, so auto cannot find one there"
-    if kind != "ble" and not any(catalogue.load(name).detection.polls for name in reach):
+    if not any(catalogue.load(name).detection.polls for name in reach):
         return f"{port}: nothing there can be found out by asking, expected one of {', '.join(reach)} in place of auto"
     return unusable(port, [])
 

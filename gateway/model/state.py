@@ -39,6 +39,7 @@ class BatteryState:
     shares: bool = True  # False = its limits and alarms count, but it adds nothing: its voltage is not the bank's
     remark: str = ""  # why it is not online or not joined, for people
     poll_interval: float = 1.0  # s
+    signal: int | None = None  # dBm, how strong it was heard when it was looked for last; None = not over the air
     counters: Mapping[str, int] = field(default_factory=dict)  # polls, failures, checksum, foreign, timeout, ...
     controls: tuple[str, ...] = ()  # what its BMS can be commanded: names of actions
 

@@ -18,7 +18,7 @@ from bms_drivers.sims.pack import Pack
 from gateway.model import BadLength, FrameError, LinkTimeout, WrongDevice
 from tests.sims.wire import poll, raised, session
 
-FILE = Path(__file__).parent.parent / "vectors" / "felicity" / "ble_lux_16s.json"
+FILE = Path(__file__).parent.parent / "vectors" / "felicity_ble" / "ble_lux_16s.json"
 RECORDED = bytes.fromhex("".join(json.loads(FILE.read_text())["exchanges"][1]["rx"]))
 TEXT: dict[str, Any] = json.loads(RECORDED)
 

@@ -47,8 +47,8 @@ def test_recorded_switch_writes_are_recognised(case: Case) -> None:
     writes = json.loads(done.stdout)["writes"]
     assert writes
     steps = [step for step in case.data["expected"].get("steps", ()) if isinstance(step, dict)]
-    refused = {step["action"].replace("_", " ") for step in steps if not step["accepted"]}
-    assert {name for name, accepted in writes.items() if not accepted} == refused
+    last = {step["action"].replace("_", " "): step["accepted"] for step in steps}  # a driver repeats what was not taken
+    assert {name for name, accepted in writes.items() if not accepted} == {name for name in last if not last[name]}
 
 
 @pytest.mark.parametrize(

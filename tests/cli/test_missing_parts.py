@@ -124,6 +124,8 @@ asyncio.run(turn(*sys.argv[1:]))
         ("tcp:192.0.2.1", "modbus", "pymodbus", "modbus"),
         ("can7", "can", "can", "can"),
         ("spi:0.7", "spi", "spidev", "spi"),
+        ("ble:C8:47:8C:00:00:01", "ble", "bleak", "ble"),
+        ("ble:C8:47:8C:00:00:01", "ble", "bleak_retry_connector", "ble"),
     ],
 )
 def test_a_port_whose_library_is_missing_is_away_and_says_why(

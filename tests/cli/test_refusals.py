@@ -57,6 +57,4 @@ def test_names_that_nobody_knows_are_told_beside_the_yaml(tmp_path: Path) -> Non
     assert done.returncode == 0 and "# Unknown, left out:" in done.stdout
     assert done.stderr.splitlines() == [
         f"{file}:1: MAX_BATTERY_DISHARGE_CURRENT: unknown option, left out; did you mean {near}?",
-        f"{file}: batteries[0].port: ble:C8:47:8C:00:00:01: this version cannot read Bluetooth yet, expected a serial"
-        " port or Modbus TCP or CAN or SPI",
     ]

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bms_drivers.jbd import DRIVER
-from bms_drivers.kit.declare import Option, SerialLine
+from bms_drivers.kit.declare import BleLine, Option, SerialLine
 from gateway.config.load import parse
 from gateway.config.schema import Catalogue, Settings
 from gateway.model import ConfigError
@@ -12,7 +12,7 @@ from gateway.model import ConfigError
 REPOSITORY = Path(__file__).parents[2]
 
 DRIVERS = {
-    "plain": replace(DRIVER, name="plain", options=(), transports=("serial", "ble")),
+    "plain": replace(DRIVER, name="plain", options=(), transports=("serial", "ble"), ble=BleLine(())),
     "chain": replace(
         DRIVER,
         name="chain",

@@ -213,7 +213,7 @@ def test_external_sensor() -> None:
     assert "config.ini:3: EXTERNAL_SENSOR_DBUS_PATH_SOC: an SoC from outside and" in both[0]
 
 
-def test_bluetooth_batteries_are_written_and_noted_as_what_cannot_be_read_yet() -> None:
+def test_bluetooth_batteries_are_written_as_they_are() -> None:
     text = "BLUETOOTH_BMS = Plain C8:47:8c:00:00:01, Whatever_Ble C8:47:8C:00:00:02"
     written = converted(text)
     found, problems = examine(written, CATALOGUE, surveyed=False)
@@ -222,8 +222,7 @@ def test_bluetooth_batteries_are_written_and_noted_as_what_cannot_be_read_yet() 
         ("plain", "ble:C8:47:8C:00:00:01"),
         ("auto", "ble:C8:47:8C:00:00:02"),
     ]
-    assert 'port: "ble:C8:47:8C:00:00:01"  # ble:C8:47:8C:00:00:01: this version cannot read Bluetooth yet' in written
-    assert [line.split(": ")[1] for line in noted(text)] == ["batteries[0].port", "batteries[1].port"]
+    assert noted(text) == []
 
 
 def test_a_chip_on_the_computers_own_bus_is_not_looked_for_on_a_serial_port() -> None:

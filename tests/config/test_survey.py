@@ -12,6 +12,7 @@ from hypothesis import event, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from gateway.config import doubts as config_doubts
 from gateway.config.doubts import absent, doubts
 from gateway.config.load import examine, load, parse
 from gateway.config.schema import AUTO, Settings, battery_class, installed
@@ -34,8 +35,10 @@ def wrong(*batteries: str, outputs: str = "{venus_dbus: {}}") -> list[str]:
 @pytest.mark.parametrize(
     ("battery", "expected"),
     [
-        ("driver: plain, port: 'ble:C8:47:8C:00:11:22'", "2: batteries[0].port: ble:C8:47:8C:00:11:22: this version"),
-        ("driver: auto, port: 'ble:C8:47:8C:00:11:22'", "this version cannot read Bluetooth yet"),
+        (
+            "driver: chain, port: 'ble:C8:47:8C:00:11:22'",
+            "2: batteries[0].port: ble:C8:47:8C:00:11:22: a chain cannot be reached over Bluetooth, expected one for",
+        ),
         ("driver: modbus, port: simulated", "modbus has no simulator, there is one of canbms, chain, fast, plain"),
         ("driver: auto, port: simulated", "a simulated battery needs a driver, expected its name in place of auto"),
     ],
@@ -149,7 +152,10 @@ def test_what_is_wrong_with_ports_is_said_beside_all_other_mistakes() -> None:
 
 def test_recorded_configurations_are_refused_by_their_lines() -> None:
     for name, expected in (
-        ("ble_port", [":2: batteries[0].port: ble:C8:47:8C:00:00:01: this version cannot read Bluetooth yet"]),
+        (
+            "ble_port",
+            [":2: batteries[0].port: ble:C8:47:8C:00:00:01: a jbd cannot be reached over Bluetooth, expected"],
+        ),
         (
             "rebulk_below_absorption",
             [
@@ -181,6 +187,25 @@ def test_a_port_that_is_not_there_is_a_doubt(tmp_path: Path) -> None:
     assert len(said) == 2
     assert said[0].startswith(f"b: port {tmp_path}/gone is not there now")
     assert said[1].startswith("outputs.can_bms.channel: can77 is not there now")
+
+
+@pytest.mark.parametrize(
+    ("port", "radios", "expected"),
+    [
+        ("ble:C8:47:8C:00:00:01", [], "is not there now; there is no Bluetooth adapter"),
+        ("ble:C8:47:8C:00:00:01@hci1", ["hci0"], "is not there now; there is adapter hci0"),
+        ("ble:C8:47:8C:00:00:01@hci1", ["hci0", "hci1"], ""),
+        ("ble:C8:47:8C:00:00:01", ["hci3"], ""),
+    ],
+)
+def test_a_bluetooth_adapter_that_is_not_there_is_a_doubt(
+    port: str, radios: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_doubts, "RADIOS", tmp_path)
+    for radio in radios:
+        (tmp_path / radio).mkdir()
+    found = parse(f"batteries: [{{name: a, driver: jk_ble, port: '{port}'}}]\noutputs: {{venus_dbus: {{}}}}\n")
+    assert list(absent(found)) == ([f"a: port {port} {expected}"] if expected else [])
 
 
 @pytest.mark.parametrize(
@@ -219,7 +244,7 @@ def test_a_sensor_outside_may_tell_the_soc_that_a_bms_does_not() -> None:
 
 
 def test_a_bms_that_tells_its_soc_needs_no_counter() -> None:
-    told = [name for name in installed().names() if {"soc", "current"} <= installed().gives(name)]
+    told = [name for name in installed().simulated() if {"soc", "current"} <= installed().gives(name)]
     assert told
     for name in told:
         said = doubts(parse(f"batteries: [{{name: a, driver: {name}, port: simulated}}]\n"))

@@ -38,7 +38,7 @@ class Bus:
 
     def link(self, where: str, *drivers: kit.Driver) -> "BusLink":
         rates = {driver.line.baud for driver in drivers if driver.line}
-        if len(rates) != 1 or any(driver.transports == ("can",) for driver in drivers):
+        if len(rates) != 1 or any(driver.transports in (("can",), ("ble",)) for driver in drivers):
             raise ConfigError(f"{where}: drivers on one port must use one baud rate")
         return BusLink(self, rates.pop(), [driver.name for driver in drivers])
 

@@ -15,6 +15,7 @@ from bms_drivers.jbd import split
 from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Dropped, SerialLine
 from bms_drivers.kit.framing import Answer
+from bms_drivers.links.ble import BleLink
 from bms_drivers.links.can import CanLink
 from bms_drivers.links.factory import common_line, open_link, open_port, place, port_kind
 from bms_drivers.links.modbus import ModbusLink
@@ -72,9 +73,18 @@ def test_a_driver_on_a_port_it_cannot_use_is_an_error(where: str, driver: object
         open_port(where, [driver])  # type: ignore[list-item]
 
 
-def test_a_bluetooth_address_is_a_port_that_cannot_be_read_yet() -> None:
-    with pytest.raises(ConfigError, match="this version cannot read Bluetooth yet, expected a serial port or"):
+def test_a_bluetooth_address_is_a_port_with_or_without_its_adapter() -> None:
+    with pytest.raises(ConfigError, match="a jbd cannot be reached over Bluetooth, expected one for serial"):
         open_port("ble:C8:47:8C:00:00:01", [JBD])
+    link = open_port("ble:c8:47:8c:00:00:01@hci1", [registry.load("jbd_ble")]).link
+    assert isinstance(link, BleLink)
+    assert (link.address, link.adapter) == ("C8:47:8C:00:00:01", "hci1")
+    assert place("ble:c8:47:8c:00:00:01@hci1") == place("ble:C8:47:8C:00:00:01")
+
+
+def test_one_device_in_the_air_has_one_driver() -> None:
+    with pytest.raises(ConfigError, match="one device is of one kind, expected one driver, not jbd_ble and jk_ble"):
+        open_port("ble:C8:47:8C:00:00:01", [registry.load("jbd_ble"), registry.load("jk_ble")])
 
 
 @pytest.mark.parametrize(

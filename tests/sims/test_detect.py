@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from bms_drivers import kit
 from bms_drivers.kit import registry, talkers
 from bms_drivers.kit.detect import Found, detect, in_order, recognised
 from bms_drivers.links import rtu
+from bms_drivers.links.factory import reaches
 from bms_drivers.sims import sim
 from bms_drivers.sims.can_bus import CanDevice
 from bms_drivers.sims.eg4_ll import build
@@ -50,9 +52,10 @@ async def _looked_for(device: Any, names: tuple[str, ...]) -> AsyncIterator[Foun
 
 
 DETECTABLE = [driver.name for driver in map(registry.load, registry.names()) if driver.detection.polls]
+SIMULATED = [name for name in DETECTABLE if name in registry.simulated()]
 
 
-@pytest.mark.parametrize("name", DETECTABLE)
+@pytest.mark.parametrize("name", SIMULATED)
 def test_each_bms_is_recognised(name: str) -> None:
     devices = found(name, {}, (name,))
     assert [device.driver.name for device in devices][:1] == [name]
@@ -97,7 +100,7 @@ def test_what_cannot_be_recognised_is_not_looked_for(name: str) -> None:
         in_order((name,))
 
 
-@pytest.mark.parametrize("driver", DETECTABLE)
+@pytest.mark.parametrize("driver", SIMULATED)
 def test_no_driver_takes_another_simulator_for_its_own(driver: str) -> None:
     """Every other device, asked every question of the detection, whatever its baud rate."""
 
@@ -114,7 +117,7 @@ def test_no_driver_takes_another_simulator_for_its_own(driver: str) -> None:
 
 
 @pytest.mark.parametrize("thorough", [False, True])
-@pytest.mark.parametrize("name", [name for name in DETECTABLE if name in registry.simulated()])
+@pytest.mark.parametrize("name", SIMULATED)
 def test_a_device_is_found_once_whatever_ways_there_are_to_ask_it(name: str, thorough: bool) -> None:
     driver = registry.load(name)
     setups = [{}, *driver.detection.setups, *(driver.detection.siblings[:1] if thorough else ())]
@@ -174,9 +177,7 @@ class Nobody:
 def test_a_silent_port_is_done_within_24_s() -> None:
     """Measured 22.8 s on a pty beside other work; 32 s before each question waited for an answer to begin only."""
     costs = {}
-    for driver in in_order():
-        if driver.transports == ("can",):
-            continue  # on no serial port
+    for driver in filter(partial(reaches, "serial"), in_order()):
         nobody = Nobody(driver)
 
         async def ask(link: Nobody = nobody, of: kit.Driver = driver) -> list[Found]:

@@ -1,0 +1,203 @@
+"""Bluetooth LE: the one who scans and connects, for all packs of an adapter.
+
+One scan serves all who look for a device, and connections are made one at a time: adapters do neither well side by
+side.  What BlueZ still holds of an earlier run is let go of first, since a connected device does not advertise.
+Bleak does the work, bleak-retry-connector knows BlueZ's moods.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from bleak import BleakClient, BleakScanner
+from bleak.backends.client import BaseBleakClient
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
+from bleak.exc import BleakBluetoothNotAvailableError, BleakDBusError, BleakError
+from bleak_retry_connector import (
+    BleakClientWithServiceCache,
+    clear_cache,
+    close_stale_connections_by_address,
+    establish_connection,
+)
+
+from gateway.model import LinkClosed, LinkError
+
+SEEK: Final = 8.0  # s that a device is looked for in one go; they advertise each 0.1 to 2 s
+CONNECT: Final = 12.0  # s for one connection with its list of services
+LET_GO: Final = 5.0  # s for an end of a connection
+NO_BLUETOOTH: Final = (
+    "org.freedesktop.DBus.Error.ServiceUnknown",
+    "org.freedesktop.DBus.Error.NameHasNoOwner",
+    "org.freedesktop.DBus.Error.Spawn",
+)
+OFF: Final = ("org.bluez.Error.NotReady", "org.freedesktop.DBus.Error.UnknownObject")
+
+Lost = Callable[[], None]
+Seen = tuple[BLEDevice, AdvertisementData]
+
+
+@contextmanager
+def in_words(where: str) -> Iterator[None]:
+    """What Bluetooth raises becomes LinkClosed with one sentence about `where`."""
+    try:
+        yield
+    except LinkError:
+        raise
+    except TimeoutError:
+        raise LinkClosed(f"{where}: no connection within {CONNECT:g} s; out of reach, or somebody else's?") from None
+    except (BleakError, OSError, EOFError, AttributeError) as problem:  # the last when the D-Bus went meanwhile
+        raise LinkClosed(f"{where}: {sentence(problem)}") from None
+
+
+def sentence(problem: Exception) -> str:
+    """What went wrong, for the owner of the battery."""
+    cause = getattr(problem, "dbus_error", "") if isinstance(problem, BleakDBusError) else ""
+    if isinstance(problem, FileNotFoundError | ConnectionRefusedError) or cause.startswith(NO_BLUETOOTH):
+        return "Bluetooth does not run here; install bluez and start it: sudo systemctl enable --now bluetooth"
+    if isinstance(problem, BleakBluetoothNotAvailableError) or "No Bluetooth adapters" in str(problem):
+        return "there is no Bluetooth adapter that is switched on; see: bluetoothctl list, bluetoothctl power on"
+    if cause.startswith(OFF):
+        return "the Bluetooth adapter is not there or switched off; see: bluetoothctl list, bluetoothctl power on"
+    words = " ".join(str(problem).split()) or type(problem).__name__
+    return f"no connection ({words})"
+
+
+class Manager:
+    """One adapter's scans and connections."""
+
+    def __init__(
+        self,
+        adapter: str = "",
+        *,
+        scanner: type[BaseBleakScanner] | None = None,
+        client: type[BaseBleakClient] | None = None,
+    ) -> None:
+        """`adapter` such as hci1, "" = the system's first; the rest is bleak's own choice of a backend."""
+        self._bluez: dict[str, str] = {"adapter": adapter} if adapter else {}
+        self._scanner, self._client = scanner, client
+        self._radio = asyncio.Lock()  # scanning or connecting; first come, first served
+        self._sought: dict[str, asyncio.Future[Seen]] = {}
+        self._news = asyncio.Event()
+        self._listening = False
+        self._scanning: asyncio.Task[None] | None = None
+        self.heard: dict[str, AdvertisementData] = {}  # by address, what was last heard of those who were sought
+
+    def signal(self, address: str) -> int | None:
+        """dBm at which it was heard last."""
+        heard = self.heard.get(address)
+        return None if heard is None else heard.rssi
+
+    # ---- connecting
+
+    async def connect(self, address: str, lost: Lost) -> BleakClient:
+        """A connection with its services; `lost` is called when it ends by itself.  Raises LinkClosed."""
+        where = f"ble:{address}"
+        with in_words(where):
+            await close_stale_connections_by_address(address)
+            device, _ = await self.find(address)
+            async with self._radio:
+                return await self._connected(device, lost)
+
+    async def _connected(self, device: BLEDevice, lost: Lost) -> BleakClient:
+        options: dict[str, Any] = {"bluez": self._bluez} if self._client is None else {"backend": self._client}
+        async with asyncio.timeout(CONNECT):
+            return await establish_connection(
+                BleakClientWithServiceCache,
+                device,
+                device.name or device.address,
+                disconnected_callback=lambda _client: lost(),
+                max_attempts=1,
+                **options,
+            )
+
+    async def forget(self, address: str) -> None:
+        """Have BlueZ forget the services it remembers of a device: they are not what the device has now."""
+        with suppress(BleakError, OSError, EOFError):
+            await clear_cache(address)
+
+    # ---- scanning
+
+    async def find(self, address: str) -> Seen:
+        """The device, as soon as it is heard.  Raises LinkClosed when it is not, and what the scanner raises."""
+        if address not in self._sought:
+            self._sought[address] = asyncio.get_running_loop().create_future()
+        self._news.set()
+        if self._scanning is None or self._scanning.done():
+            self._scanning = asyncio.create_task(self._scan())
+        try:
+            return await self._found(address, self._sought[address])
+        finally:
+            self._sought.pop(address, None)
+            self._news.set()
+
+    async def _found(self, address: str, sought: "asyncio.Future[Seen]") -> Seen:
+        """Wait for it; the time that the adapter spends on a connection does not count, since nobody listens then."""
+        while True:
+            await asyncio.wait({sought}, timeout=SEEK)
+            if sought.done():
+                return sought.result()
+            if self._listening:
+                why = "is it awake and near, and is no phone connected to it?"
+                raise LinkClosed(f"ble:{address}: not heard within {SEEK:g} s; {why}")
+
+    async def _scan(self) -> None:
+        """Scan while anybody looks for a device that was not heard yet."""
+        while any(not sought.done() for sought in self._sought.values()):
+            async with self._radio:
+                try:
+                    async with self._scanner_for(self._heard):
+                        self._listening = True
+                        await self._something_new()
+                except (BleakError, OSError, EOFError, AttributeError) as problem:
+                    self._fail(problem)
+                    return
+                finally:
+                    self._listening = False
+
+    async def _something_new(self) -> None:
+        """Until a device that is sought was heard, or nobody looks any more."""
+        while self._sought and not any(sought.done() for sought in self._sought.values()):
+            self._news.clear()
+            await self._news.wait()
+
+    def _scanner_for(self, heard: Callable[[BLEDevice, AdvertisementData], None]) -> BleakScanner:
+        if self._scanner is not None:
+            return BleakScanner(heard, backend=self._scanner)
+        return BleakScanner(heard, bluez=self._bluez)  # type: ignore[arg-type]
+
+    def _heard(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
+        address = device.address.upper()
+        sought = self._sought.get(address)
+        if sought is not None:
+            self.heard[address] = advertisement
+            if not sought.done():
+                sought.set_result((device, advertisement))
+                self._news.set()
+
+    def _fail(self, problem: Exception) -> None:
+        for sought in self._sought.values():
+            if not sought.done():
+                sought.set_exception(problem)
+                sought.exception()  # seen: nobody may be waiting any more
+
+    async def listen(self, seconds: float) -> list[Seen]:
+        """Everybody who is heard within so long.  Raises LinkClosed."""
+        found: dict[str, Seen] = {}
+        with in_words("ble"):
+            async with self._radio, self._scanner_for(lambda d, a: found.update({d.address.upper(): (d, a)})):
+                await asyncio.sleep(seconds)
+        return list(found.values())
+
+
+_managers: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Manager]]" = WeakKeyDictionary()
+
+
+def manager_of(adapter: str) -> Manager:
+    """The one manager of an adapter, for all who run on this loop."""
+    of_loop = _managers.setdefault(asyncio.get_running_loop(), {})
+    if adapter not in of_loop:
+        of_loop[adapter] = Manager(adapter)
+    return of_loop[adapter]
