@@ -12,7 +12,7 @@ TESTS = Path(__file__).parent.parent
 BATTERY = "batteries: [{name: a, driver: jbd, port: simulated}]\n"
 REFUSED = {
     "two baud rates": "batteries: [{name: a, driver: jbd, port: /dev/x}, {name: b, driver: jk, port: /dev/x}]\n",
-    "auto on CAN": "batteries: [{name: a, driver: auto, port: can0}]\n",
+    "auto on SPI": "batteries: [{name: a, driver: auto, port: 'spi:0.0'}]\n",
     "serial driver on Modbus TCP": "batteries: [{name: a, driver: jbd, port: 'tcp:gw'}]\n",
     "dialect": f"{BATTERY}outputs: {{can_bms: {{dialect: pylontek}}}}\n",
     "interface": f"{BATTERY}outputs: {{can_bms: {{interface: sockcan}}}}\n",
