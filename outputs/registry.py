@@ -43,8 +43,8 @@ def problems(name: str, settings: Any) -> Iterable[tuple[tuple[str, ...], str]]:
 
     Raises ModuleNotFoundError where a library is missing without which nobody can tell.
     """
-    module = f"{PACKAGES[kind(name)]}.check"
-    found: Iterable[tuple[tuple[str, ...], str]] = import_module(module).problems(settings) if find_spec(module) else ()
+    check = _room(name, "check")
+    found: Iterable[tuple[tuple[str, ...], str]] = check.problems(settings) if check else ()
     return found
 
 
@@ -53,19 +53,22 @@ def can_frames(name: str, settings: Any) -> tuple[str, frozenset[tuple[int, bool
 
     Nothing for an output on no such bus, or one whose settings do not tell.
     """
-    module = f"{PACKAGES[kind(name)]}.check"
-    if missing_library(name) or not find_spec(module):
-        return "", frozenset()
-    found: tuple[str, frozenset[tuple[int, bool]]] = import_module(module).can_frames(settings)
+    check = None if missing_library(name) else _room(name, "check")
+    found: tuple[str, frozenset[tuple[int, bool]]] = check.can_frames(settings) if check else ("", frozenset())
     return found
 
 
 def doubts(name: str, settings: Any) -> Iterable[str]:
     """What of one output's settings is perhaps not meant: "key: sentence", below the output."""
-    module = f"{PACKAGES[kind(name)]}.doubts"
-    there = find_spec(module) and not missing_library(name)  # else nobody can tell, and what is missing is said
-    found: Iterable[str] = import_module(module).doubts(settings) if there else ()
+    room = None if missing_library(name) else _room(name, "doubts")  # else nobody can tell; what is missing is said
+    found: Iterable[str] = room.doubts(settings) if room else ()
     return found
+
+
+def _room(name: str, file: str) -> Any:
+    """A module of an output's package that it may lack; None where it does."""
+    module = f"{PACKAGES[kind(name)]}.{file}"
+    return import_module(module) if find_spec(module) else None
 
 
 def build(name: str, settings: Any, clock: Clock, commander: Commander, identity: str) -> Output:

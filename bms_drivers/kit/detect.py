@@ -17,6 +17,7 @@ from bms_drivers.kit.framing import Answer
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Counters, Link, converse, rtu
 from bms_drivers.links.factory import only_heard, open_link, port_kind, reaches
+from bms_drivers.links.link import Around
 from bms_drivers.links.port import OneTry, Port
 from gateway.model import ConfigError, DeviceRefused, FrameError, LinkTimeout, TalksByItself
 
@@ -167,25 +168,17 @@ class Census:
         return found
 
 
-class Impatient:
+class Impatient(Around):
     """A link on which nobody was heard so far: it waits for an answer to begin, and asks nothing twice in vain.
 
     As soon as one byte has answered, everybody gets all the time that its driver wants.
     """
 
     def __init__(self, link: Link, detection: Detection) -> None:
-        self._link, self._detection = link, detection
+        super().__init__(link)
+        self._detection = detection
         self._vain: set[bytes] = set()
         self._heard = False
-        self.counters = link.counters
-
-    async def open(self) -> None:
-        """Open the link."""
-        await self._link.open()
-
-    async def close(self) -> None:
-        """Close the link."""
-        await self._link.close()
 
     async def exchange(self, question: Question) -> Sequence[Frame]:
         """As the link.  Raises LinkTimeout at once for a question that was asked in vain just now."""

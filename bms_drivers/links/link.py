@@ -35,6 +35,22 @@ class Link(Protocol):
         """Let go of the device; may be called at any time."""
 
 
+class Around:
+    """A link that stands before another one and changes how it is asked."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.counters = link.counters
+
+    async def open(self) -> None:
+        """Open the link."""
+        await self._link.open()
+
+    async def close(self) -> None:
+        """Close the link."""
+        await self._link.close()
+
+
 @runtime_checkable
 class Tapped(Protocol):
     """A link whose bytes can be listened to."""

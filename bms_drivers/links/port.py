@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from bms_drivers.kit.declare import Frame, Question
-from bms_drivers.links.link import Counters, Link, Tapped
+from bms_drivers.links.link import Around, Counters, Link, Tapped
 from bms_drivers.links.overhear import Overhear
 from gateway.model import LinkBusy, LinkClosed, LinkError
 
@@ -166,20 +166,8 @@ class Port:
         self._next_try = now + reopen_delay(self._failures, self._reopen_most)
 
 
-class OneTry:
+class OneTry(Around):
     """A link that asks each question only once: a silent battery costs those that share its port one time-out."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self.counters = link.counters
-
-    async def open(self) -> None:
-        """Open the link."""
-        await self._link.open()
-
-    async def close(self) -> None:
-        """Close the link."""
-        await self._link.close()
 
     async def exchange(self, question: Question) -> Sequence[Frame]:
         """As the link, but without repeating the question."""

@@ -16,6 +16,7 @@ import dbc
 from gateway.config.explain import Explainer, hint
 from gateway.config.tree import NOTHING, Document, read
 from gateway.model import ConfigError
+from outputs.can_bms.keys import mistaken
 from outputs.can_bms.settings import Settings
 
 DIALECT: Final = "pylontech"  # where neither gateway.yaml nor a brand names one
@@ -37,23 +38,22 @@ class Descent(_Part):
     )
 
 
+def _least() -> Any:
+    """A limit that is never told as less."""
+    return Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="sent where less is allowed, 0 A included, for an inverter that ignores less",
+        json_schema_extra={"unit": "A"},
+    )
+
+
 class Quirks(_Part):
     """What is sent otherwise than decided; see `quirks`."""
 
-    least_charge_current: float = Field(
-        default=0.0,
-        ge=0.0,
-        le=1.0,
-        description="sent where less is allowed, 0 A included, for an inverter that ignores less",
-        json_schema_extra={"unit": "A"},
-    )
-    least_discharge_current: float = Field(
-        default=0.0,
-        ge=0.0,
-        le=1.0,
-        description="sent where less is allowed, 0 A included, for an inverter that ignores less",
-        json_schema_extra={"unit": "A"},
-    )
+    least_charge_current: float = _least()
+    least_discharge_current: float = _least()
     lower_slowly: Descent | None = Field(default=None, description="null = at once, as decided")
     not_below_battery_when_stopped: bool = Field(
         default=False, description="while charging is stopped the charge voltage limit stays at the battery's voltage"
@@ -154,8 +154,7 @@ class Brand(_Part):
 
     def mistaken(self, text: str) -> str:
         """Why an inverter of this brand may not be given the name `text`; "" = it may."""
-        found = [bad for bad in self.never_named if bad.upper() in text.upper()]
-        return f"{text!r} may pass for a battery of {found[0]}, whose limits this inverter changes" if found else ""
+        return mistaken(text, self.never_named)
 
 
 ANY: Final = Brand()

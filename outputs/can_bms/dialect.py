@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from cantools.database.can import Message
 
 from outputs.can_bms.coder import Coder
-from outputs.can_bms.keys import KINDS, LEVELS, NAMES, Value, Values
+from outputs.can_bms.keys import KINDS, LEVELS, NAMES, Value, Values, mistaken
 
 Dlc = Literal["8", "native"]
 
@@ -132,8 +132,7 @@ class Dialect:
 
     def mistaken(self, text: str) -> str:
         """Why an inverter of this dialect may not be given the name `text`; "" = it may."""
-        found = [name for name in self.about.refused_names if name in text.upper()]
-        return f"{text!r} may pass for a battery of {found[0]}, whose limits this inverter changes" if found else ""
+        return mistaken(text, self.about.refused_names)
 
     def unmistakable(self, values: Values) -> dict[str, Value]:
         """`values` without names that the dialect refuses; the gateway's own ones in their place."""

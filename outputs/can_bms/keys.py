@@ -75,6 +75,12 @@ def suggest(wrong: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"known are: {', '.join(names)}"
 
 
+def mistaken(text: str, names: Iterable[str]) -> str:
+    """Why an inverter that changes the limits of batteries of these `names` may not be told `text`; "" = it may."""
+    found = [name for name in names if name.upper() in text.upper()]
+    return f"{text!r} may pass for a battery of {found[0]}, whose limits this inverter changes" if found else ""
+
+
 def check(values: Mapping[str, object]) -> dict[str, Value]:
     """The values that are known (not None), each of a known name.  Raises GatewayError for a name that is none."""
     for key in values:
