@@ -1,4 +1,4 @@
-"""What is said about a battery on D-Bus, be it the whole bank or one member.  Pure: Snapshot in, View out.
+"""What is said about a battery, be it the whole bank or one member: by D-Bus, and by whatever reads `outputs.values`.
 
 Voltage, current and power are published only while the BMS answers; cells and temperatures until it counts as lost;
 SoC and capacities remain the last known (limits.md 8.2: outputs invalidate V, I, P and set CCL = DCL = 0).
