@@ -9,12 +9,15 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway import guard
 from gateway.bank import Standings, aggregate, join
 from gateway.battery import Battery
 from gateway.control import ControlServer
+from gateway.curves import by_battery
+from gateway.events import Event, Events
 from gateway.full import FullCharge
 from gateway.limits import Memory, Site, evaluate
 from gateway.limits.checks import pack_doubts, together_doubts
@@ -34,7 +37,7 @@ from gateway.outlets import PATIENCE, Outlets
 from gateway.report import snapshot_json
 from gateway.store import Store
 from gateway.supervise import Supervisor
-from outputs.output import Output
+from outputs.output import Output, Resident
 
 if TYPE_CHECKING:
     from gateway.external import EssFloor, ExternalSensor
@@ -94,7 +97,9 @@ class Gateway:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._polling: dict[Battery, asyncio.Task[None]] = {}
         self._leaving = False
+        self.events = Events()
         self._outlets = Outlets(plan.outputs)
+        self._let_in(plan.outputs)
         self._supervisor = Supervisor("gateway")
         self._charge = FullCharge()
 
@@ -117,6 +122,12 @@ class Gateway:
         finally:
             await self._leave(control)
 
+    def _let_in(self, outputs: Mapping[str, Output]) -> None:
+        """Show the house to the outputs that tell of it."""
+        for output in outputs.values():
+            if isinstance(output, Resident):
+                output.move_in(self)
+
     def _poll(self, batteries: Iterable[Battery]) -> None:
         """Begin to read these batteries."""
         for battery in batteries:
@@ -134,6 +145,7 @@ class Gateway:
         await self._unpoll([battery for battery in old.batteries if battery not in plan.batteries])
         await self._close(close for close in old.closing if close not in plan.closing)
         self._poll(battery for battery in plan.batteries if battery not in self._polling)
+        self._let_in(plan.outputs)
         await self._outlets.change(plan.outputs)
         for watched in _watched(old):
             if watched not in _watched(plan):
@@ -247,6 +259,8 @@ class Gateway:
         )  # fmt: skip
         self._outlets.publish(self.snapshot)
         with self._supervisor.trying():
+            self.events.look(self.snapshot)
+        with self._supervisor.trying():
             self._full(bank, events)
         with self._supervisor.trying():
             self._keep(now)
@@ -330,6 +344,12 @@ class Gateway:
 
     async def command(self, command: Command) -> list[Outcome]:
         """Have a command performed by the battery named in it, or by every battery that can."""
+        outcomes = await self._command(command)
+        for outcome in outcomes:
+            self.events.add(Event(self._wall(), "command", command.words, outcome.note, int(not outcome.accepted)))
+        return outcomes
+
+    async def _command(self, command: Command) -> list[Outcome]:
         if command.action == "clear_history":
             return [self._clear(command.value)]
         named = [b for b in self.plan.batteries if b.watch.name == command.battery] if command.battery else None
@@ -378,6 +398,15 @@ class Gateway:
                 return {"outcomes": [_outcome_json(Outcome(False, False, str(problem)))]}
             return {"outcomes": [_outcome_json(outcome) for outcome in await self.command(command)]}
         return {"error": 'unknown request: {"ask": "state"} or {"ask": "command", "action", "value", "battery"}'}
+
+    @property
+    def directory(self) -> Path | None:
+        """Where state is kept; None = nowhere."""
+        return self.plan.store.directory if self.plan.store is not None else None
+
+    def curves(self) -> dict[str, Any]:
+        """The limit curves by battery, "" = the bank."""
+        return by_battery(self.plan.site)
 
     def state(self) -> dict[str, Any]:
         """The whole state as plain data."""

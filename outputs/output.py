@@ -9,9 +9,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from gateway.model import Command, Outcome, Snapshot
+
+if TYPE_CHECKING:
+    from gateway.events import Events
 
 Clock = Callable[[], float]
 Commander = Callable[[Command], "asyncio.Future[list[Outcome]]"]
@@ -42,3 +46,29 @@ class Reporter(Protocol):
 
     def reported_current(self) -> float | None:
         """A, + = charging the battery; None = the inverter does not say, or has not said it lately."""
+
+
+class House(Protocol):
+    """What the gateway tells of itself beyond a Snapshot; called on the event loop."""
+
+    @property
+    def events(self) -> "Events":
+        """What has happened lately."""
+
+    @property
+    def directory(self) -> Path | None:
+        """Where state is kept; None = nowhere."""
+
+    def state(self) -> Mapping[str, Any]:
+        """Everything, as `status --json` has it."""
+
+    def curves(self) -> Mapping[str, Any]:
+        """The limit curves by battery, "" = the bank (gateway/curves.py)."""
+
+
+@runtime_checkable
+class Resident(Protocol):
+    """An output that shows more of the house than a Snapshot holds."""
+
+    def move_in(self, house: House) -> None:
+        """Before it is started: this is the house that it will be asked about."""
