@@ -34,7 +34,7 @@ class Web:
     name = "web"
 
     def __init__(self, settings: Settings, clock: Clock, identity: str) -> None:
-        self.history = History()
+        self.history = History(keeping=settings.history_on_disk)
         self._settings, self._clock, self._identity = settings, clock, identity
         self._house: House | None = None
         self._snapshot: Snapshot | None = None
@@ -144,7 +144,7 @@ class Web:
             self._say("history_on_disk: there is no directory for it, set state_dir")
             return
         try:
-            self.history.load(await asyncio.to_thread(lambda: list(disk.load(directory))))
+            self.history.follow(await asyncio.to_thread(lambda: History().load(disk.load(directory))))
         except OSError as problem:
             log.warning("output web: %s: cannot be read (%s)", directory, problem.strerror)
         while True:
@@ -153,7 +153,8 @@ class Web:
 
     async def _save(self) -> None:
         directory = self._house.directory if self._house is not None else None
-        rows, self.history.fresh = self.history.fresh, []
+        rows = list(self.history.fresh)
+        self.history.fresh.clear()
         if directory is None or not rows:
             return
         try:

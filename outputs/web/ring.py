@@ -7,10 +7,10 @@ outside.  Sheet: face.md chapter 5 (sizes).
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 BINS: Final = 360  # points of a plot
 SPARE: Final = 1.1  # a ring grows by so much before its oldest part is cut off
@@ -55,6 +55,11 @@ class Ring:
         if len(self.times) > self.size * SPARE:
             self._cut(0, len(self.times) - self.size)
 
+    def rows(self) -> Iterator[tuple[float, dict[str, float]]]:
+        """All of them, the oldest first."""
+        for number, wall in enumerate(self.times):
+            yield wall, {name: values[number] for name, values in self.values.items()}
+
     def widen(self, columns: Sequence[Column]) -> None:
         """Have these columns from now on; what was is not known of those that are new."""
         self.columns = columns
@@ -66,10 +71,10 @@ class Ring:
         for kept in (self.times, *self.values.values()):
             del kept[start:end]
 
-    def bins(self, start: float, step: float, count: int) -> dict[str, Any]:
+    def bins(self, column: Column, start: float, step: float, count: int) -> dict[str, list[float | None]]:
         """`count` points from `start` [s] on, `step` s each: the joined value, and lowest and highest beside it."""
         edges = [bisect_left(self.times, start + number * step) for number in range(count + 1)]
-        return {column.name: _binned(column, self.values[column.name], edges) for column in self.columns}
+        return _binned(column, self.values[column.name], edges)
 
 
 def _binned(column: Column, values: "array[float]", edges: Sequence[int]) -> dict[str, list[float | None]]:

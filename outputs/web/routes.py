@@ -1,6 +1,6 @@
 """What lies at which address."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from outputs.values import VALUES
@@ -24,7 +24,7 @@ class Told:
         self,
         state: Callable[[], bytes],
         metrics: Callable[[], bytes],
-        plot: Callable[[str], Mapping[str, Any]],
+        plot: Callable[[str], Awaitable[Mapping[str, Any]]],
         events: Callable[[], list[Mapping[str, Any]]],
         curves: Callable[[], Mapping[str, Any]],
     ) -> None:
@@ -40,7 +40,6 @@ class Routes:
         self._pages: Mapping[str, Callable[[Request], Response]] = {
             "/api/state": lambda _: Response(told.state(), "application/json", headers={"Cache-Control": "no-store"}),
             "/api/live": self._live,
-            "/api/history": self._history,
             "/api/events": lambda _: as_json(told.events()),
             "/api/curves": lambda _: as_json(told.curves()),
             "/api/values": lambda _: as_json(LISTED),
@@ -55,6 +54,8 @@ class Routes:
             return await door(request)
         if request.method not in READING:
             return Response(b"this can only be read\n", status=405, headers={"Allow": "GET, HEAD"})
+        if request.path == "/api/history":
+            return await self._history(request)
         if (page := self._pages.get(request.path)) is not None:
             return page(request)
         return files.answer(request) or refusal(404, "there is nothing at this address; the page is at /")
@@ -67,8 +68,8 @@ class Routes:
         first = b"retry: 2000\n\n" + event(self._told.state())
         return Response(first, STREAM, headers={"Cache-Control": "no-store"}, live=True)
 
-    def _history(self, request: Request) -> Response:
+    async def _history(self, request: Request) -> Response:
         span = request.query.get("span", "24h")
         if span not in SPANS:
             return refusal(400, f"span is one of {', '.join(SPANS)}")
-        return as_json(self._told.plot(span))
+        return as_json(await self._told.plot(span))

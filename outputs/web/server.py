@@ -7,6 +7,7 @@ Sheet: face.md chapter 5 (bounds), h11's documentation.
 
 import asyncio
 import logging
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
@@ -23,6 +24,7 @@ log = logging.getLogger("bms_gateway.web")
 MOST: Final = 48  # connections
 HEAD: Final = 16 * 1024  # bytes
 BODY: Final = 64 * 1024  # bytes
+KERNEL: Final = 128 * 1024  # bytes that the kernel may hold for one who watches
 FIELDS: Final = 16  # of a query
 IDLE: Final = 30.0  # s until a request must be complete
 SLOW: Final = 10.0  # s until an answer must be taken
@@ -159,6 +161,8 @@ class _Conversation:
 
     async def _stream(self, answer: Response) -> None:
         """Carry events until the other side goes, or is sent away because it does not read."""
+        connection: socket.socket = self._writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL)  # else it would take megabytes unread
         self._writer.write(_open_end(answer) + answer.body)
         self._audience.add(self._writer)
         try:

@@ -20,35 +20,41 @@ function one(battery, past, redraw) {
     silent && battery.age !== null && h("p", { class: "because" }, t("silent_for", { age: duration(battery.age) })),
     h("dl", { class: "facts" }, ["max_cell", "min_cell", "cell_difference", "voltage"].map((name) =>
       h("div", {}, h("dt", {}, title(name)), h("dd", {}, show(name, battery[name]))))),
-    bars(battery),
     sensors(battery),
-    h("details", {}, h("summary", {}, t("as_table")), table(battery)),
-    apart && timeChart({ key: `apart ${battery.name}`, title: t("apart"), unit: "V", digits: 3, least: 0.01, start: past.start,
-      step: past.step, series: [{ text: title("cell_difference"), class: "a", values: apart.value }], redraw }));
+    h("div", { class: "grid" },
+      h("figure", { class: "card chart" }, h("figcaption", {}, h("b", {}, t("each_cell")), legend(battery)), bars(battery),
+        h("details", {}, h("summary", {}, t("as_table")), table(battery))),
+      apart && timeChart({ key: `apart ${battery.name}`, title: t("apart"), unit: "V", digits: 3, least: 0.01, floor: 0, start: past.start,
+        step: past.step, series: [{ text: title("cell_difference"), class: "a", values: apart.value, low: apart.low, high: apart.high }], redraw })));
 }
 
 function bars(battery) {
   const volts = battery.cell_voltages;
   const ys = range([volts], 0.024);
   if (!ys) return h("p", { class: "muted" }, t("unknown"));
-  const f = frame({ xs: [0, volts.length], ys, height: 190, width: Math.max(340, 24 * volts.length + 60) });
+  const f = frame({ xs: [0, volts.length], ys, height: 200, width: Math.max(560, 20 * volts.length + 70) });
   const wide = (f.right - f.left) / volts.length;
   const words = volts.map((v, n) => `${n + 1}: ${show("max_cell", v)}${battery.cell_balancing?.[n] ? ` (${t("balancing")})` : ""}`);
   return h("div", { class: "scroll" }, h("svg", { viewBox: `0 0 ${f.width} ${f.height}`, class: "bars", role: "img", "aria-label": words.join(", ") },
     horizontal(f, "V"),
     volts.map((v, n) => h("g", {},
-      v !== null && h("rect", { class: kind(battery, v, n), x: (f.x(n) + wide * 0.14).toFixed(1), width: (wide * 0.72).toFixed(1),
+      v !== null && h("rect", { class: kind(battery, n), x: (f.x(n) + wide * 0.14).toFixed(1), width: (wide * 0.72).toFixed(1),
         y: f.y(v).toFixed(1), height: Math.max(1, f.bottom - f.y(v)).toFixed(1), rx: 2 }, h("title", {}, words[n])),
       battery.cell_balancing?.[n] && h("text", { x: (f.x(n) + wide / 2).toFixed(1), y: (f.y(v) - 4).toFixed(1), "text-anchor": "middle", class: "mark" }, "⇣"),
-      h("text", { x: (f.x(n) + wide / 2).toFixed(1), y: f.height - 6, "text-anchor": "middle" }, String(n + 1))))),
-    h("p", { class: "legend" }, h("span", { class: "high" }, title("max_cell")), h("span", { class: "low" }, title("min_cell")),
-      battery.cell_balancing?.some(Boolean) && h("span", { class: "balancing" }, `⇣ ${t("balancing")}`)));
+      h("text", { x: (f.x(n) + wide / 2).toFixed(1), y: f.height - 6, "text-anchor": "middle" }, String(n + 1))))));
 }
 
-function kind(battery, volts, n) {
+function legend(battery) {
+  return h("span", { class: "legend" }, h("span", { class: "high" }, title("max_cell")), h("span", { class: "low" }, title("min_cell")),
+    battery.cell_balancing?.some(Boolean) && h("span", { class: "balancing" }, `⇣ ${t("balancing")}`));
+}
+
+// How a cell is marked: balanced, the highest, the lowest, or not at all.
+export function kind(battery, n) {
+  const here = `${battery.name}:${n + 1}`;
   if (battery.cell_balancing?.[n]) return "balancing";
   if (battery.max_cell === battery.min_cell) return "";
-  return volts === battery.max_cell ? "high" : volts === battery.min_cell ? "low" : "";
+  return here === battery.max_cell_place ? "high" : here === battery.min_cell_place ? "low" : "";
 }
 
 function sensors({ temperatures = [], mosfet_temperature: mosfet }) {

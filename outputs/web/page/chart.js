@@ -3,10 +3,12 @@
 import { h } from "./dom.js";
 import { day, moment, number, t } from "./words.js";
 
-const WIDTH = 720;
-const LEFT = 46;
+const WIDTH = 560;
+const LEFT = 58;
 const BOTTOM = 22;
 const TOP = 8;
+const FEWEST = 12; // points that a chart over time has, however little there is to show
+const STEPS = [30, 60, 300, 600, 1800, 3600, 3600 * 4, 86400, 86400 * 5]; // s between labels
 const cursors = new Map(); // of each chart, by its key: survives a redraw
 
 // About `count` round numbers from low to high.
@@ -29,14 +31,14 @@ export function frame({ xs, ys, height = 200, width = WIDTH }) {
 
 export function horizontal(f, unit) {
   const { found, digits } = ticks(...f.ys);
-  return h("g", { class: "axis" }, found.map((value) => [
+  return h("g", { class: "axis" }, found.map((value, n) => [
     h("line", { x1: f.left, x2: f.right, y1: f.y(value).toFixed(1), y2: f.y(value).toFixed(1) }),
-    h("text", { x: f.left - 6, y: (f.y(value) + 4).toFixed(1), "text-anchor": "end" }, number(value, digits))]),
-    h("text", { x: f.left + 4, y: f.top + 8, class: "unit" }, unit));
+    h("text", { x: f.left - 6, y: (f.y(value) + 4).toFixed(1), "text-anchor": "end" },
+      number(value, digits) + (n === found.length - 1 ? `\u202f${unit}` : ""))]));
 }
 
 export function vertical(f, labels) {
-  return h("g", { class: "axis" }, labels.map(([value, text]) => [
+  return h("g", { class: "axis" }, labels.filter(([value]) => f.x(value) < f.right - 6).map(([value, text]) => [
     h("line", { x1: f.x(value).toFixed(1), x2: f.x(value).toFixed(1), y1: f.bottom, y2: f.bottom + 4 }),
     h("text", { x: f.x(value).toFixed(1), y: f.height - 5, "text-anchor": "middle" }, text)]));
 }
@@ -65,16 +67,16 @@ function area(f, times, low, high) {
   return parts.join("");
 }
 
-export function range(rows, least) {
+export function range(rows, least, floor = -Infinity) {
   const known = rows.flat().filter((value) => value !== null && value !== undefined);
   if (!known.length) return null;
   let low = Math.min(...known), high = Math.max(...known);
   const more = Math.max(least - (high - low), (high - low) * 0.12) / 2;
-  return [low - more, high + more];
+  return [Math.max(floor, low - more), high + more];
 }
 
 function timeLabels(start, end) {
-  const step = [600, 3600 * 4, 86400 * 5].find((s) => (end - start) / s <= 6.01) ?? 86400 * 7;
+  const step = STEPS.find((s) => (end - start) / s <= 6.01) ?? 86400 * 7;
   const offset = new Date(start * 1000).getTimezoneOffset() * 60;
   const found = [];
   for (let at = Math.ceil((start - offset) / step) * step + offset; at < end; at += step) found.push([at, step >= 86400 ? day(at) : moment(at)]);
@@ -82,9 +84,11 @@ function timeLabels(start, end) {
 }
 
 // A chart over time.  series: [{name, text, values, low, high, class}]; bands: [{from, to, class, text}].
-export function timeChart({ key, title, unit, digits, start, step, series, bands = [], least = 1, redraw }) {
+export function timeChart({ key, title, unit, digits, start: first, step, series: whole, bands = [], least = 1, floor = -Infinity, redraw }) {
+  const skipped = Math.max(0, Math.min(whole[0].values.length - FEWEST, firstKnown(whole) - 1));
+  const [start, series] = [first + skipped * step, whole.map((s) => cut(s, skipped))];
   const times = series[0].values.map((_, n) => start + (n + 0.5) * step);
-  const ys = range(series.flatMap((s) => [s.values, s.low ?? [], s.high ?? []]), least);
+  const ys = range(series.flatMap((s) => [s.values, s.low ?? [], s.high ?? []]), least, floor);
   if (!ys) return h("figure", { class: "card chart", "data-key": key }, h("figcaption", {}, title), h("p", { class: "muted" }, t("nothing_yet")));
   const end = start + step * times.length;
   const f = frame({ xs: [start, end], ys });
@@ -106,8 +110,8 @@ export function timeChart({ key, title, unit, digits, start, step, series, bands
       if (go) { event.preventDefault(); put((at ?? lastKnown(series)) + go); }
     },
   },
-    h("g", { class: "bands" }, bands.map((band) => h("rect", { class: `band ${band.class}`, x: f.x(band.from).toFixed(1), y: f.top,
-      width: (f.x(band.to) - f.x(band.from)).toFixed(1), height: f.bottom - f.top }, h("title", {}, band.text)))),
+    h("g", { class: "bands" }, bands.filter((band) => band.to > start).map((band) => h("rect", { class: `band ${band.class}`, x: f.x(Math.max(start, band.from)).toFixed(1), y: f.top,
+      width: (f.x(band.to) - f.x(Math.max(start, band.from))).toFixed(1), height: f.bottom - f.top }, h("title", {}, band.text)))),
     horizontal(f, unit), vertical(f, timeLabels(start, end)),
     series.filter((s) => s.low).map((s) => h("path", { class: `spread ${s.class}`, d: area(f, times, s.low, s.high) })),
     series.map((s) => h("path", { class: `curve ${s.class}`, d: path(f, times.map((time, n) => [time, s.values[n]])) })),
@@ -118,6 +122,13 @@ export function timeChart({ key, title, unit, digits, start, step, series, bands
     h("p", { class: "readout" }, at === null ? read(lastKnown(series)) : read(at)),
     table(title, times, series, digits));
 }
+
+function firstKnown(series) {
+  const firsts = series.map((s) => s.values.findIndex((v) => v !== null)).filter((n) => n >= 0);
+  return firsts.length ? Math.min(...firsts) : 0;
+}
+
+const cut = (s, n) => ({ ...s, values: s.values.slice(n), low: s.low?.slice(n), high: s.high?.slice(n) });
 
 function lastKnown(series) {
   const lasts = series.map((s) => s.values.findLastIndex((v) => v !== null));

@@ -1,5 +1,6 @@
 // The bank at a glance: charge, limits with what binds them, alarms, batteries, outputs.
 
+import { kind } from "./cells.js";
 import { h } from "./dom.js";
 import { duration, number, show, signed, t, title, word } from "./words.js";
 
@@ -9,9 +10,8 @@ export function overview(state) {
   return h("div", { class: "grid" },
     state.waiting && h("p", { class: "card wide notice" }, state.waiting),
     bank.guard && h("p", { class: "card wide notice alarm" }, `${t("guard")} ${bank.guard}`),
-    state.limits.length > 0 && charge(bank),
+    state.limits.length > 0 && h("div", { class: "stack glance" }, charge(bank), alarms(state)),
     state.limits.length > 0 && limits(state),
-    alarms(state),
     h("section", { class: "wide", "aria-label": t("batteries") },
       h("h2", {}, t("batteries")),
       h("div", { class: "packs" }, state.batteries.map(pack))),
@@ -111,13 +111,14 @@ function health(battery) {
 }
 
 // Its cells as small bars between the lowest and the highest.
-function spark({ cell_voltages: volts, cell_balancing: balancing, min_cell: low, max_cell: high }) {
+function spark(battery) {
+  const { cell_voltages: volts, min_cell: low, max_cell: high } = battery;
   const known = volts.filter((v) => v !== null);
   if (!known.length || low === null || high === null) return null;
   const span = Math.max(high - low, 0.016);
   const bars = volts.map((v, n) => v !== null && h("rect", {
-    x: n * 10 + 1, width: 8, y: (26 - 22 * (v - low) / span - 4).toFixed(1), height: (4 + 22 * (v - low) / span).toFixed(1), rx: 1,
-    class: balancing?.[n] ? "balancing" : v === high && high > low ? "high" : v === low && high > low ? "low" : "" }));
+    x: n * 10 + 1, width: 8, y: (18 - 18 * (v - low) / span).toFixed(1), height: (8 + 18 * (v - low) / span).toFixed(1), rx: 1,
+    class: kind(battery, n) }));
   return h("div", { class: "spark" },
     h("svg", { viewBox: `0 0 ${volts.length * 10} 26`, preserveAspectRatio: "none", "aria-hidden": "true" }, bars),
     h("span", {}, `${number(low, 3)} … ${show("max_cell", high)}`));
@@ -134,5 +135,9 @@ function outputs({ outputs: every }) {
       h("tbody", {}, rows.map(([name, output]) => h("tr", { "data-key": name },
         h("th", { scope: "row" }, name),
         h("td", {}, h("span", { class: `pill ${output.connected ? "soft" : "warning"}` }, t(output.connected ? "connected" : "not_connected"))),
-        h("td", {}, output.problem || output.inverter || output.address || "")))))));
+        h("td", {}, output.problem || said(output))))))));
+}
+
+function said({ inverter, address, towards }) {
+  return inverter ? `${t("inverter")} ${towards}: ${word("inverter", inverter)}`.replace(" :", ":") : address ?? "";
 }

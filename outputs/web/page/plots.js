@@ -6,12 +6,15 @@ import { json, remember, remembered, t, title, word } from "./words.js";
 
 const SPANS = ["1h", "24h", "30d"];
 const AGAIN = { "1h": 10e3, "24h": 60e3, "30d": 600e3 }; // ms until a plot is asked for again
+const DIFFERENCE = "cell_difference/";
+const STYLES = ["a", "high", "low", "third", "charge", "discharge"];
 const kept = {}; // span -> {asked, data}
 const CHARTS = [
-  { key: "voltage", unit: "V", digits: 2, least: 0.4, lines: [["voltage", "a"], ["cvl", "limit"]] },
-  { key: "current", unit: "A", digits: 1, least: 4, lines: [["current", "a"], ["ccl", "limit"], ["dcl", "limit two", -1]] },
+  { key: "voltage", unit: "V", digits: 2, least: 0.4, lines: [["voltage", "a"], ["cvl", "cap"]] },
+  { key: "current", unit: "A", digits: 1, least: 4, lines: [["current", "a"], ["ccl", "cap"], ["dcl", "cap two", -1]] },
   { key: "soc", unit: "%", digits: 1, least: 10, lines: [["soc", "a"]] },
   { key: "cell_extremes", unit: "V", digits: 3, least: 0.02, lines: [["max_cell", "high"], ["min_cell", "low"]] },
+  { key: "apart", unit: "V", digits: 3, least: 0.01, floor: 0, lines: [] },
   { key: "temperature", unit: "°C", digits: 1, least: 4, lines: [["max_temperature", "high"], ["min_temperature", "low"]] },
 ];
 
@@ -36,12 +39,18 @@ export function plots(state, redraw) {
       : [modesLegend(data), h("div", { class: "grid charts" }, CHARTS.map((chart) => drawn(chart, data, redraw)))]);
 }
 
-function drawn({ key, unit, digits, least, lines }, { start, step, values, modes, span }, redraw) {
+// A line for each battery: how far its cells are apart.
+const apart = (values) => Object.keys(values).filter((name) => name.startsWith(DIFFERENCE)).slice(0, STYLES.length)
+  .map((name, n) => [name, STYLES[n], 1, name.slice(DIFFERENCE.length)]);
+
+function drawn({ key, unit, digits, least, floor, lines }, { start, step, values, modes, span }, redraw) {
   const turned = (row, sign) => row?.map((v) => (v === null ? null : v * sign));
-  const series = lines.filter(([name]) => values[name]).map(([name, style, sign = 1]) => ({
-    text: title(name), class: style, values: turned(values[name].value, sign),
-    ...(style.startsWith("limit") ? {} : { low: turned(values[name].low, sign), high: turned(values[name].high, sign) }) }));
-  return timeChart({ key: `${key} ${span}`, title: word("plot", key), unit, digits, least, start, step, series, redraw,
+  const wanted = key === "apart" ? apart(values) : lines.filter(([name]) => values[name]);
+  if (!wanted.length) return null;
+  const series = wanted.map(([name, style, sign = 1, text = title(name)]) => ({
+    text, class: style, values: turned(values[name].value, sign),
+    ...(style.startsWith("cap") ? {} : { low: turned(values[name].low, sign), high: turned(values[name].high, sign) }) }));
+  return timeChart({ key: `${key} ${span}`, title: word("plot", key), unit, digits, least, floor, start, step, series, redraw,
     bands: bands(values.charge_mode?.value ?? [], start, step, modes) });
 }
 

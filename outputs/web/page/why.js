@@ -31,11 +31,11 @@ function caps(limit, every) {
   return h("section", { class: "card", "data-key": limit.key },
     h("div", { class: "line" }, h("h2", {}, title(limit.key)), h("b", { class: "big" }, show(limit.key, limit.value))),
     [...new Set(lifting)].map((text) => h("p", { class: "because" }, text)),
-    h("div", { class: "scroll" }, h("table", {}, h("caption", { class: "unseen" }, title(`${limit.key}_caps`)),
-      h("thead", {}, h("tr", {}, ["", limit.unit, t("rule"), t("about"), t("because"), t("setting")].map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, every.map((cap) => h("tr", { class: binds(cap) ? "binds" : "" },
-        h("td", {}, binds(cap) ? t("binds") : ""), h("td", { class: "number" }, number(cap.value, 2)),
-        h("td", {}, word("rule", cap.rule)), h("td", {}, cap.battery || t("bank")), h("td", { class: "text" }, cap.why), h("td", {}, h("code", {}, cap.setting))))))));
+    h("div", { class: "scroll" }, h("table", { class: "caps", role: "table" }, h("caption", { class: "unseen" }, title(`${limit.key}_caps`)),
+      h("thead", {}, h("tr", {}, ["", limit.unit, t("rule"), t("about"), t("because"), t("setting")].map((name, n) => h("th", { scope: "col", class: n === 1 ? "number" : null }, name)))),
+      h("tbody", {}, every.map((cap) => h("tr", { class: binds(cap) ? "binds" : "", role: "row" },
+        [[binds(cap) ? t("binds") : ""], [`${number(cap.value, 2)}`, "number"], [word("rule", cap.rule)], [cap.battery || t("bank")], [cap.why, "text"],
+          [h("code", {}, cap.setting)]].map(([text, style]) => h("td", { class: style, role: "cell" }, text))))))));
 }
 
 function family(name, lines, state) {

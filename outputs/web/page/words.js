@@ -60,7 +60,7 @@ export function duration(seconds) {
 }
 
 export function moment(wall, long = false) {
-  const style = long ? { dateStyle: "medium", timeStyle: "medium" } : { hour: "2-digit", minute: "2-digit" };
+  const style = long ? { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   return new Date(wall * 1000).toLocaleString(language, style);
 }
 
