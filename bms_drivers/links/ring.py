@@ -35,9 +35,7 @@ class Record(NamedTuple):
 class Ring:
     """The newest of one link.  `add` and `add_frame` are taps; none of it raises."""
 
-    def __init__(
-        self, most: int = MOST, oldest: float = OLDEST, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, most: int = MOST, oldest: float = OLDEST, clock: Callable[[], float] = time.monotonic) -> None:
         """`most` bytes beside the first ones, none of them much older than `oldest` s."""
         self._most, self._oldest, self._clock = most, oldest, clock
         self._first = self._newest = bytearray()
