@@ -14,7 +14,6 @@ from gateway.model import (
     Extreme,
     Life,
     Reading,
-    RemoteLimit,
     Snapshot,
 )
 
@@ -43,21 +42,13 @@ def snapshot_json(snapshot: Snapshot) -> Json:
         "guard": snapshot.guard,
         "bank": {name: _plain(getattr(bank, name)) for name in BankState.__dataclass_fields__ if name != "batteries"},
         "decision": decision_json(decision),
-        "remote": [_remote(limit, snapshot.at) for limit in snapshot.remote],
+        "remote": [limit.json(snapshot.at) for limit in snapshot.remote],
         "time_to_go": snapshot.time_to_go,
         "time_to_soc": {f"{point:g}": seconds for point, seconds in snapshot.time_to_soc.items()},
         "current_average": snapshot.current_average,
         "history": None if snapshot.life is None else _plain(snapshot.life),
         "batteries": [battery_json(state) for state in bank.batteries],
     }
-
-
-def _remote(limit: RemoteLimit, now: float) -> Json:
-    """A limit from outside, and for how long yet."""
-    return {
-        "key": limit.key, "value": limit.value, "source": limit.source, "until": round(limit.until),
-        "seconds_left": round(max(0.0, limit.expires - now)),
-    }  # fmt: skip
 
 
 def battery_json(state: BatteryState) -> Json:

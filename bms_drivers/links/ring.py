@@ -80,7 +80,8 @@ class Ring:
 
     def newest(self, seconds: float = OLDEST, most: int = MOST) -> bytes:
         """The records of the last `seconds`, `most` bytes of them; the first ones of all are not among them."""
-        since, taken, size = self._clock() - seconds, [], 0
+        since, size = self._clock() - seconds, 0
+        taken: list[bytes] = []
         ends = [*self._ends, float("inf")]
         for chunk, end in zip(reversed(self._chunks), reversed(ends), strict=False):
             size += len(chunk)

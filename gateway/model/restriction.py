@@ -76,6 +76,13 @@ class RemoteLimit:
     expires: float  # s, monotonic
     until: float  # s since the epoch, for people
 
+    def json(self, now: float) -> dict[str, Any]:
+        """As plain data; `now` is monotonic."""
+        return {
+            "key": self.key, "value": self.value, "source": self.source, "until": round(self.until),
+            "seconds_left": round(max(0.0, self.expires - now)),
+        }  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Restricted:
