@@ -1,6 +1,7 @@
 """A request and its answer, as everybody behind the server sees them."""
 
 import json
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -35,13 +36,24 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def as_json(data: Any, status: int = 200) -> Response:
-    """Plain data; a number that is none is an error of ours, not a word that no browser understands."""
+    """Plain data."""
     return Response(compact(data), JSON, status, {"Cache-Control": "no-store"})
 
 
 def compact(data: Any) -> bytes:
-    """JSON without blanks.  Raises ValueError for NaN."""
-    return json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
+    """JSON without blanks; a number that is none is null, for NaN is a word that no browser understands."""
+    try:
+        return json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError:
+        return json.dumps(_finite(data), separators=(",", ":")).encode()
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def refusal(status: int, sentence: str) -> Response:

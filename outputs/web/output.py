@@ -127,11 +127,12 @@ class Web:
     def _metrics(self) -> bytes:
         return exposition(self._snapshot, self._clock(), self._house.state() if self._house is not None else {})
 
-    def _events(self) -> list[Mapping[str, Any]]:
-        events: list[Mapping[str, Any]] = []
-        if self._house is not None:
-            events = [asdict(happened) for happened in self._house.events]
-        return events[::-1]
+    def _events(self) -> Mapping[str, Any]:
+        """The newest first."""
+        if self._house is None:
+            return {"events": [], "audit": []}
+        events = [asdict(happened) for happened in self._house.events]
+        return {"events": events[::-1], "audit": list(self._house.audit)[::-1]}
 
     def _curves(self) -> Mapping[str, Any]:
         return {} if self._house is None else self._house.curves()

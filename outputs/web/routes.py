@@ -25,7 +25,7 @@ class Told:
         state: Callable[[], bytes],
         metrics: Callable[[], bytes],
         plot: Callable[[str], Awaitable[Mapping[str, Any]]],
-        events: Callable[[], list[Mapping[str, Any]]],
+        events: Callable[[], Mapping[str, Any]],
         curves: Callable[[], Mapping[str, Any]],
     ) -> None:
         self.state, self.metrics, self.plot, self.events, self.curves = state, metrics, plot, events, curves

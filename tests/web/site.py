@@ -16,6 +16,7 @@ class House:
 
     def __init__(self, directory: Path | None = None) -> None:
         self.events, self.directory = Events(), directory
+        self.audit: list[dict[str, Any]] = []
 
     def state(self) -> Mapping[str, Any]:
         return {"outputs": {"can_bms": {"connected": True, "problem": ""}}, "store": "", "waiting": ""}

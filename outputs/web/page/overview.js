@@ -69,6 +69,8 @@ function limits({ bank, limits: every }) {
       limit.key !== "cvl" && bar(used[limit.key], limit.value),
       limit.binding.slice(0, 2).map((cap) => h("p", { class: "because" },
         h("span", {}, cap.why), cap.lifting && h("small", {}, cap.lifting))))),
+    (bank.remote_asked ?? []).map((asked) => h("p", { class: "because" }, h("span", {}, t("from_outside", { source: asked.source,
+      what: `${t(`outside.${asked.key}`)} ${number(asked.value, 1)}\u202f${asked.key.startsWith("soc") ? "%" : "A"}`, left: duration(asked.seconds_left) })))),
     bank.waiting && h("p", { class: "because" }, h("small", {}, `${t("waits_for")} ${bank.waiting}`)));
 }
 
