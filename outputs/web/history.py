@@ -83,12 +83,13 @@ class History:
         start = math.floor((time.time() if now is None else now) / step + 1) * step - length
         async with self._making:
             if (made := self._made.get(span)) is None or made["start"] != start:
-                found = {}
+                rings, found = self._rings, {}
                 for column in self.columns:
-                    found[column.name] = self._rings[level].bins(column, start, step, BINS)
+                    found[column.name] = rings[level].bins(column, start, step, BINS)
                     await asyncio.sleep(0)
                 made = {"span": span, "start": start, "step": step, "modes": MODES, "values": found}
-                self._made[span] = made
+                if rings is self._rings:  # nothing older has come in meanwhile
+                    self._made[span] = made
             return made
 
     def _have(self, batteries: Iterable[str]) -> None:
