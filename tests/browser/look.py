@@ -26,6 +26,10 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
 GATEWAY = ROOT / ".venv" / "bin" / "bms-gateway"
+PYTHON = ROOT / ".venv" / "bin" / "python"
+FEW_COLOURS = """import sys
+from PIL import Image
+Image.open(sys.argv[1]).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(sys.argv[1], optimize=True)"""
 CONFIG = """
 batteries:
   - {{name: rack-1, driver: jbd, port: {folder}/rack-1}}
@@ -227,7 +231,7 @@ def languages(browser: Browser, home: Home) -> None:
     said("German by the browser's wish, English by choice, kept; dark by choice")
 
 
-def plug_pulled(browser: Browser, home: Home, pictures: Path | None) -> None:
+def plug_pulled(browser: Browser, home: Home) -> None:
     with opened(browser, home) as (page, watcher):
         home.processes["rack-2"].send_signal(signal.SIGSTOP)
         until("a silent battery", lambda: page.locator('.pack.silent[data-key="rack-2"]').count(), 30)
@@ -235,8 +239,6 @@ def plug_pulled(browser: Browser, home: Home, pictures: Path | None) -> None:
         assert "silent" in card and re.search(r"its values are \d+\s*s old", card), card
         assert page.locator('.pack.silent[data-key="rack-1"]').count() == 0
         assert "not known" in card
-        if pictures:
-            page.screenshot(path=str(pictures / "page-silent.png"))
         home.processes["rack-2"].send_signal(signal.SIGCONT)
         until("the battery again", lambda: not page.locator(".pack.silent").count(), 60)
         page.click('nav a[href="#events"]')
@@ -287,11 +289,20 @@ def metrics(home: Home) -> None:
 
 
 def take_pictures(browser: Browser, home: Home, folder: Path) -> None:
-    """For the documentation."""
+    """For the documentation: the demo, once its packs were full and it is evening."""
+    home.start("demo", "demo", "--for", "10m")
+    log = home.folder / "demo.log"
+    home.address = until("the demo's page", lambda: re.search(r"page: (http://\S+)/", log.read_text()))[1]
+    ten = {"origins": [{"origin": home.address, "localStorage": [{"name": "span", "value": "10m"}]}], "cookies": []}
+    with opened(browser, home, "plots", storage_state=ten) as (page, _):
+        until("float", lambda: page.locator("rect.band.float").count(), 200)
+        page.wait_for_timeout(25_000)
     for view, scheme, size in PICTURES:
-        with opened(browser, home, view, size=WIDTHS[size], color_scheme=scheme) as (page, _):
-            page.wait_for_timeout(1500)
-            page.screenshot(path=str(folder / f"page-{view}-{scheme}{'' if size == 'desk' else '-phone'}.png"))
+        with opened(browser, home, view, size=WIDTHS[size], color_scheme=scheme, storage_state=ten) as (page, _):
+            page.wait_for_timeout(2500)
+            picture = folder / f"{view}-{scheme}{'' if size == 'desk' else '-phone'}.png"
+            page.screenshot(path=str(picture))
+            subprocess.run([PYTHON, "-c", FEW_COLOURS, str(picture)], check=True)
     said(f"pictures in {folder}")
 
 
@@ -311,16 +322,16 @@ def main() -> int:
             home.gateway()
             until("both batteries", lambda: len(json.loads(home.ask("/api/state"))["limits"]) == 3)
             values_move(browser, home)
-            if chosen.pictures:
-                take_pictures(browser, home, chosen.pictures)
             every_view(browser, home)
             contrast(browser, home)
             keyboard(browser, home)
             languages(browser, home)
             hidden_tab(browser, home)
             metrics(home)
-            plug_pulled(browser, home, chosen.pictures)
+            plug_pulled(browser, home)
             gateway_hangs(browser, home)
+            if chosen.pictures:
+                take_pictures(browser, home, chosen.pictures)
         except (AssertionError, Error) as fault:
             print(f"FAILED  {fault}", file=sys.stderr)
             return 1

@@ -8,7 +8,7 @@ const LEFT = 58;
 const BOTTOM = 22;
 const TOP = 8;
 const FEWEST = 12; // points that a chart over time has, however little there is to show
-const STEPS = [30, 60, 300, 600, 1800, 3600, 3600 * 4, 86400, 86400 * 5]; // s between labels
+const STEPS = [60, 120, 300, 600, 1800, 3600, 3600 * 4, 86400, 86400 * 5]; // s between labels
 const cursors = new Map(); // of each chart, by its key: survives a redraw
 
 // About `count` round numbers from low to high.

@@ -35,9 +35,17 @@ export const current = () => language;
 export const title = (name) => texts[`value.${name}`] ?? listed[name]?.title ?? name;
 export const word = (group, name) => texts[`${group}.${name}`] ?? String(name).replaceAll("_", " ");
 
+// What writes numbers and times: made once, for making one takes as long as writing a hundred.
+const writers = new Map();
+function writer(Kind, options) {
+  const key = `${language} ${JSON.stringify(options)}`;
+  if (!writers.has(key)) writers.set(key, new Kind(language, options));
+  return writers.get(key);
+}
+
 export function number(value, digits) {
   if (value === null || value === undefined) return "–";
-  return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return writer(Intl.NumberFormat, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
 // A value of the list with its unit, as many digits as the list says.
@@ -61,11 +69,11 @@ export function duration(seconds) {
 
 export function moment(wall, long = false) {
   const style = long ? { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-  return new Date(wall * 1000).toLocaleString(language, style);
+  return writer(Intl.DateTimeFormat, style).format(wall * 1000);
 }
 
 export function day(wall) {
-  return new Date(wall * 1000).toLocaleDateString(language, { day: "numeric", month: "short" });
+  return writer(Intl.DateTimeFormat, { day: "numeric", month: "short" }).format(wall * 1000);
 }
 
 export function remembered(name) {
