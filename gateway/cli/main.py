@@ -27,6 +27,7 @@ COMMANDS: Final = {  # name: (module, one line for --help)
     "record": ("record", "Write a recording from a device: a bug report that is a test."),
     "simulate": ("simulate", "Be a BMS on a pseudo-terminal."),
     "can": ("can", "The CAN bus: set it up, examine and watch it; encode values, decode logs."),
+    "values": ("values", "List every published value, and what each interface calls it."),
     "limits": ("limits", "Run a limits scenario."),
     "import-config": ("import_config", "Turn a dbus-serialbattery config.ini into gateway.yaml."),
 }

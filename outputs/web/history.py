@@ -16,7 +16,8 @@ from outputs.web.ring import BINS, Column, Ring, Step, last, mean
 BANK: Final = ("voltage", "current", "soc", "cvl", "ccl", "dcl", "min_cell", "max_cell", "min_temperature",
                "max_temperature")  # fmt: skip
 LEVELS: Final = ((1.0, 3600), (10.0, 8640), (600.0, 4320))  # step [s] and rows: an hour, a day, 30 days
-SPANS: Final = {"10m": (0, 600.0), "1h": (0, 3600.0), "24h": (1, 86400.0), "30d": (2, 30 * 86400.0)}  # level and length [s]
+SPANS: Final = {"10m": (0, 600.0), "1h": (0, 3600.0), "24h": (1, 86400.0), "30d": (2, 30 * 86400.0)}
+"""Of a plot: the level it is made of, and its length [s]."""
 SAMPLE: Final = 0.9  # s between two rows at least
 JOINING: Final = {"min_cell": min, "max_cell": max, "min_temperature": min, "max_temperature": max}
 UNKEPT: Final = 720  # rows that may wait for the disk: two hours

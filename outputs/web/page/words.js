@@ -67,8 +67,12 @@ export function duration(seconds) {
   return `${Math.round(s / 86400)} ${t("days")}`;
 }
 
-export function moment(wall, long = false) {
-  const style = long ? { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+export function moment(wall) {
+  return writer(Intl.DateTimeFormat, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" }).format(wall * 1000);
+}
+
+export function clock(wall, seconds) {
+  const style = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(seconds && { second: "2-digit" }) };
   return writer(Intl.DateTimeFormat, style).format(wall * 1000);
 }
 
