@@ -26,6 +26,8 @@ COMMANDS: Final = {  # name: (module, one line for --help)
     "scan": ("scan", "Find BMSs on the ports offered; prints the yaml to paste."),
     "record": ("record", "Write a recording from a device: a bug report that is a test."),
     "simulate": ("simulate", "Be a BMS on a pseudo-terminal."),
+    "report": ("report", "Evidence in one file, without secrets; sent nowhere."),
+    "replay": ("replay", "Play a report through the same code."),
     "can": ("can", "The CAN bus: set it up, examine and watch it; encode values, decode logs."),
     "limits": ("limits", "Run a limits scenario."),
     "import-config": ("import_config", "Turn a dbus-serialbattery config.ini into gateway.yaml."),
