@@ -17,8 +17,18 @@ from gateway.model import MissingPart
 from outputs.absent import AbsentOutput
 from outputs.output import Clock, Commander, Output
 
-PACKAGES: Final = {"can_bms": "outputs.can_bms", "venus_dbus": "outputs.venus_dbus", "mqtt": "outputs.mqtt"}
-LIBRARIES: Final = {"can_bms": ("can", "cantools"), "venus_dbus": ("dbus", "gi"), "mqtt": ("aiomqtt",)}
+PACKAGES: Final = {
+    "can_bms": "outputs.can_bms",
+    "venus_dbus": "outputs.venus_dbus",
+    "mqtt": "outputs.mqtt",
+    "modbus_tcp": "outputs.modbus_tcp",
+}
+LIBRARIES: Final = {
+    "can_bms": ("can", "cantools"),
+    "venus_dbus": ("dbus", "gi"),
+    "mqtt": ("aiomqtt",),
+    "modbus_tcp": (),
+}
 SEVERAL: Final = {"can_bms": "channel"}
 """Kinds of which there may be several, as a list, and the setting that tells them apart: "can_bms:can1"."""
 

@@ -27,6 +27,7 @@ COMMANDS: Final = {  # name: (module, one line for --help)
     "record": ("record", "Write a recording from a device: a bug report that is a test."),
     "simulate": ("simulate", "Be a BMS on a pseudo-terminal."),
     "mqtt": ("mqtt", "What the MQTT broker keeps of this gateway: topics, and forget."),
+    "modbus": ("modbus", "The registers of the Modbus TCP output."),
     "report": ("report", "Evidence in one file, without secrets; sent nowhere."),
     "replay": ("replay", "Play a report through the same code."),
     "can": ("can", "The CAN bus: set it up, examine and watch it; encode values, decode logs."),
