@@ -8,7 +8,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bms_drivers.links.port import Port
@@ -16,6 +17,8 @@ from gateway import guard
 from gateway.bank import Standings, aggregate, join
 from gateway.battery import Battery
 from gateway.control import ControlServer
+from gateway.curves import by_battery
+from gateway.events import Event, Events
 from gateway.evidence import Evidence, pack
 from gateway.full import FullCharge
 from gateway.limits import Memory, Site, evaluate
@@ -40,7 +43,7 @@ from gateway.remote import Remote
 from gateway.report import snapshot_json
 from gateway.store import Store
 from gateway.supervise import Supervisor
-from outputs.output import Output
+from outputs.output import Output, Resident
 
 if TYPE_CHECKING:
     from gateway.external import EssFloor, ExternalSensor
@@ -105,7 +108,9 @@ class Gateway:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._polling: dict[Battery, asyncio.Task[None]] = {}
         self._leaving = False
+        self.events = Events()
         self._outlets = Outlets(plan.outputs)
+        self._let_in(plan.outputs)
         self._supervisor = Supervisor("gateway")
         self._charge = FullCharge()
         self.remote = Remote(clock, wall)
@@ -130,6 +135,12 @@ class Gateway:
         finally:
             await self._leave(control)
 
+    def _let_in(self, outputs: Mapping[str, Output]) -> None:
+        """Show the house to the outputs that tell of it."""
+        for output in outputs.values():
+            if isinstance(output, Resident):
+                output.move_in(self)
+
     def _poll(self, batteries: Iterable[Battery]) -> None:
         """Begin to read these batteries."""
         for battery in batteries:
@@ -147,6 +158,7 @@ class Gateway:
         await self._unpoll([battery for battery in old.batteries if battery not in plan.batteries])
         await self._close(close for close in old.closing if close not in plan.closing)
         self._poll(battery for battery in plan.batteries if battery not in self._polling)
+        self._let_in(plan.outputs)
         await self._outlets.change(plan.outputs)
         for watched in _watched(old):
             if watched not in _watched(plan):
@@ -261,6 +273,8 @@ class Gateway:
         )  # fmt: skip
         self._outlets.publish(self.snapshot)
         with self._supervisor.trying():
+            self.events.look(self.snapshot)
+        with self._supervisor.trying():
             self.evidence.look(self.snapshot, self.plan.ports)
         with self._supervisor.trying():
             self._full(bank, events)
@@ -348,6 +362,8 @@ class Gateway:
         """Have a command performed by the battery named in it, or by every battery that can; it is noted."""
         outcomes = await self._command(command)
         self.remote.commanded(command, [outcome.note for outcome in outcomes])
+        for outcome in outcomes:
+            self.events.add(Event(self._wall(), "command", command.words, outcome.note, int(not outcome.accepted)))
         return outcomes
 
     def restrict(self, order: Restriction) -> Restricted:
@@ -415,9 +431,25 @@ class Gateway:
             return {"audit": list(self.remote.audit)}
         if request.get("ask") == "evidence":
             taken = self.evidence.take(self.plan.batteries, self.plan.ports)
-            taken |= {"state": self.state(), "audit": list(self.remote.audit)}
+            taken |= {
+                "state": self.state(), "audit": list(self.remote.audit), "events": [asdict(e) for e in self.events],
+            }  # fmt: skip
             return await asyncio.to_thread(pack, taken)
         return {"error": f"unknown request, expected one of {', '.join(REQUESTS)}"}
+
+    @property
+    def directory(self) -> Path | None:
+        """Where state is kept; None = nowhere."""
+        return self.plan.store.directory if self.plan.store is not None else None
+
+    @property
+    def audit(self) -> Iterable[dict[str, Any]]:
+        """What was asked for from outside, the oldest first."""
+        return self.remote.audit
+
+    def curves(self) -> dict[str, Any]:
+        """The limit curves by battery, "" = the bank."""
+        return by_battery(self.plan.site)
 
     def state(self) -> dict[str, Any]:
         """The whole state as plain data."""

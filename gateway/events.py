@@ -1,76 +1,103 @@
-"""What changed, in sentences: the same for a running gateway and for one that is played again from a report."""
+"""What has happened lately, for people: health, alarms, charge modes, limits that went and came back, commands.
+
+The newest few hundred are kept in memory; the log has them all.
+"""
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from gateway.model import BatteryState, Health, Snapshot
 
+Kind = Literal["battery", "alarm", "mode", "limits", "guard", "note", "command"]
 KEPT: Final = 500
-LEVELS: Final = ("over", "a warning", "an ALARM")
-SILENT: Final = (Health.STALE, Health.LOST)
+WORDS: Final = {0: "over", 1: "warning", 2: "ALARM"}
+WEIGHT: Final = {Health.ONLINE: 0, Health.STARTING: 0, Health.STALE: 1, Health.LOST: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened."""
+
+    wall: float  # s since the epoch
+    kind: Kind
+    about: str  # a battery, an alarm, a limit
+    text: str  # a sentence
+    level: int = 0  # as alarms have it: 0 good to know, 1 warning, 2 alarm
 
 
 class Events:
-    """Compares each Snapshot with the one before."""
+    """The newest events, the oldest first."""
 
     def __init__(self) -> None:
-        self.noted: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._kept: deque[Event] = deque(maxlen=KEPT)
         self._before: Snapshot | None = None
+        self.count = 0  # of all that ever were: tells a reader whether there is something new
 
-    def look(self, snapshot: Snapshot) -> str:
-        """Note what is new; returns why it should not be forgotten, "" = nothing of that kind."""
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._kept)
+
+    def add(self, event: Event) -> None:
+        """Note one."""
+        self._kept.append(event)
+        self.count += 1
+
+    def look(self, snapshot: Snapshot) -> None:
+        """Note what has changed since the last Snapshot."""
         before, self._before = self._before, snapshot
-        if before is None:
-            return ""
-        for what in _changes(before, snapshot):
-            self.noted.append({"when": round(snapshot.wall, 3), "monotonic": round(snapshot.at, 3), "what": what})
-        return next(_alarming(before, snapshot), "")
+        if before is not None:
+            for event in changes(before, snapshot):
+                self.add(event)
 
 
-def _changes(old: Snapshot, new: Snapshot) -> Iterator[str]:
-    if new.bank.complete and not old.bank.complete:
-        yield "every battery is known, the outputs may speak"
-    yield from _of_batteries(old, new)
-    for name, level in new.decision.alarms.items():
-        if level != old.decision.alarms.get(name, 0):
-            yield f"{name}: {LEVELS[level]}"
-    if new.decision.charge_mode != old.decision.charge_mode:
-        yield f"charge mode {old.decision.charge_mode} -> {new.decision.charge_mode}"
-    for limit in ("ccl", "dcl"):
-        was, now = getattr(old.decision, limit), getattr(new.decision, limit)
-        if (was == 0) is not (now == 0):
-            why = ", ".join(getattr(new.decision, f"{limit}_reason"))
-            yield f"{limit.upper()} {was:g} -> {now:g} A ({why})"
-    if new.guard != old.guard:
-        yield f"guard: {new.guard or 'the limits keep all invariants again'}"
+def changes(before: Snapshot, after: Snapshot) -> Iterator[Event]:
+    """What is worth a line between two Snapshots."""
+    yield from _batteries(before, after)
+    if before.decision.alarms != after.decision.alarms:
+        yield from _alarms(before, after)
+    if before.decision.charge_mode != after.decision.charge_mode:
+        text = f"{before.decision.charge_mode} -> {after.decision.charge_mode}"
+        yield Event(after.wall, "mode", "charge mode", text.replace("_", " "))
+    if after.bank.complete:
+        yield from _limits(before, after)
+    if before.guard != after.guard:
+        yield Event(after.wall, "guard", "guard", after.guard or "the limits keep all invariants again",
+                    2 if after.guard else 0)  # fmt: skip
+    for note in after.decision.notes:
+        yield Event(after.wall, "note", "bank", note)
 
 
-def _of_batteries(old: Snapshot, new: Snapshot) -> Iterator[str]:
-    known = {state.name: state for state in old.bank.batteries}
-    for state in new.bank.batteries:
-        before = known.get(state.name)
-        if before is None or before.health is not state.health:
-            was = before.health.value if before else "new"
-            yield f"{state.name}: {was} -> {state.health.value}{_why(state)}"
-        if before is not None and before.joined is not state.joined:
-            yield f"{state.name}: {'takes part in the bank' if state.joined else 'kept out of the bank'}{_why(state)}"
-    for name in known.keys() - {state.name for state in new.bank.batteries}:
-        yield f"{name}: not read any more"
+def _batteries(before: Snapshot, after: Snapshot) -> Iterator[Event]:
+    known = {battery.name: battery for battery in before.bank.batteries}
+    for battery in after.bank.batteries:
+        old = known.get(battery.name)
+        if old is None or (old.health is battery.health and old.joined == battery.joined):
+            continue
+        level = max(WEIGHT[battery.health], int(not battery.joined))
+        yield Event(after.wall, "battery", battery.name, _condition(battery), level)
 
 
-def _why(state: BatteryState) -> str:
-    return f" ({state.remark})" if state.remark else ""
+def _condition(battery: BatteryState) -> str:
+    words = battery.health.value if battery.joined else f"{battery.health.value}, kept out of the bank"
+    return f"{words}: {battery.remark}" if battery.remark else words
 
 
-def _alarming(old: Snapshot, new: Snapshot) -> Iterator[str]:
-    """What somebody will want to look at."""
-    known = {state.name: state.health for state in old.bank.batteries}
-    for state in new.bank.batteries:
-        if state.health in SILENT and known.get(state.name) is Health.ONLINE:
-            yield f"{state.name} {state.health.value}"
-    for name, level in new.decision.alarms.items():
-        if level > old.decision.alarms.get(name, 0):
-            yield f"{name} {level}"
-    if new.guard and not old.guard:
-        yield "guard"
+def _alarms(before: Snapshot, after: Snapshot) -> Iterator[Event]:
+    was, now = before.decision.alarms, after.decision.alarms
+    for name in dict.fromkeys((*was, *now)):
+        if (level := now.get(name, 0)) != was.get(name, 0):
+            yield Event(after.wall, "alarm", name, f"{name.replace('_', ' ')}: {WORDS.get(level, level)}", level)
+
+
+def _limits(before: Snapshot, after: Snapshot) -> Iterator[Event]:
+    """Only when a direction is closed or opened: ramps would drown all else."""
+    for name, was, now, caps in (
+        ("charge", before.decision.ccl, after.decision.ccl, after.decision.ccl_caps),
+        ("discharge", before.decision.dcl, after.decision.dcl, after.decision.dcl_caps),
+    ):
+        if (was > 0.0) == (now > 0.0) and before.bank.complete:
+            continue
+        why = next((cap.why for cap in caps if cap.value <= 0.0), "")
+        text = f"{name} current {now:.1f} A" + (f": {why}" if why else "")
+        yield Event(after.wall, "limits", name, text, 0 if now > 0.0 else 1)

@@ -1,4 +1,4 @@
-"""What a report is made of, kept while the gateway runs: events, and the raw bytes of every link.
+"""What a report is made of, kept while the gateway runs: the raw bytes of every link.
 
 Around an alarm or a loss the bytes of the last minutes are set aside, so that a report made days later still has them.
 Sheet: face.md 7.
@@ -8,15 +8,15 @@ import base64
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from bms_drivers.links.port import Port
 from bms_drivers.links.ring import MOST
 from gateway.battery import Battery
-from gateway.events import Events
-from gateway.model import Snapshot
+from gateway.model import Health, Snapshot
 
+SILENT: Final = (Health.STALE, Health.LOST)
 ALL: Final = 16 * 1024 * 1024  # bytes of all rings in one report
 BEFORE, AFTER = 120.0, 60.0  # s around an alarm
 SET_ASIDE: Final = 5  # times
@@ -24,19 +24,20 @@ ASIDE_MOST: Final = 256 * 1024  # bytes of one link, each time
 
 
 class Evidence:
-    """Events and set-aside bytes of one run."""
+    """Set-aside bytes of one run."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
     ) -> None:  # fmt: skip
         self._clock, self._wall = clock, wall
-        self.events = Events()
         self._aside: deque[dict[str, Any]] = deque(maxlen=SET_ASIDE)
+        self._before: Snapshot | None = None
         self._due: tuple[float, str] | None = None  # when to set aside [s], and why
 
     def look(self, snapshot: Snapshot, ports: Mapping[str, Port]) -> None:
-        """Note what changed; once the minute after an alarm is over, set its bytes aside."""
-        why = self.events.look(snapshot)
+        """Once the minute after an alarm is over, set its bytes aside."""
+        before, self._before = self._before, snapshot
+        why = next(_alarming(before, snapshot), "") if before is not None else ""
         if why and self._due is None:
             self._due = (snapshot.at + AFTER, why)
         if self._due is not None and snapshot.at >= self._due[0]:
@@ -53,11 +54,23 @@ class Evidence:
             "wall": self._wall(),
             "batteries": [_about(battery, owners[id(ports[battery.watch.name])])
                           for battery in batteries if battery.watch.name in ports],
-            "events": list(self.events.noted),
             "rings": [{"name": name, "port": port.name, "counters": dict(port.counters), "first": port.ring.first(),
                        "newest": port.ring.newest(most=share)} for name, port in _once(ports)],
             "aside": list(self._aside),
         }  # fmt: skip
+
+
+def _alarming(old: Snapshot, new: Snapshot) -> Iterator[str]:
+    """What somebody will want to look at."""
+    known = {state.name: state.health for state in old.bank.batteries}
+    for state in new.bank.batteries:
+        if state.health in SILENT and known.get(state.name) is Health.ONLINE:
+            yield f"{state.name} {state.health.value}"
+    for name, level in new.decision.alarms.items():
+        if level > old.decision.alarms.get(name, 0):
+            yield f"{name} {level}"
+    if new.guard and not old.guard:
+        yield "guard"
 
 
 def _once(ports: Mapping[str, Port]) -> Iterable[tuple[str, Port]]:

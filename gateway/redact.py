@@ -12,7 +12,7 @@ from typing import Any, Final
 
 MASK: Final = "MASKED"
 SECRET_KEY: Final = (
-    r"[\w-]*(?:password|passwd|passphrase|secret|token|api_?key|username|user|login|ssid|psk|portal_?id)"
+    r"[\w-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|username|user|login|ssid|psk|portal[_-]?id)"
 )
 QUOTED: Final = r"""(?:"[^"]*"|'[^']*')"""
 LINE: Final = re.compile(
@@ -25,7 +25,7 @@ MAC: Final = re.compile(r"\b((?:[0-9A-Fa-f]{2}[:-]){3})((?:[0-9A-Fa-f]{2}[:-]){2
 MAIL: Final = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
 CREDENTIALS: Final = re.compile(r"(?<=://)[^/\s:@]+(?::[^/\s@]*)?(?=@)")
 HOME: Final = re.compile(r"(?<=/home/)[^/\s\"']+")
-HARMLESS: Final = re.compile(r"null|~|true|false|\[|\{|\d{1,3}$|[\w/.-]*(?:_file|\.txt|\.key|\.pem)$", re.I)
+HARMLESS: Final = re.compile(r"null|~|true|false|\d{1,3}|[\[{].*", re.I)
 SHORTEST: Final = 4  # characters of a secret that is looked for everywhere
 
 
@@ -43,7 +43,7 @@ class Redactor:
         for form in (LINE, INLINE):
             for found in form.finditer(text):
                 value = found["value"].strip().strip("\"'")
-                if len(value) >= SHORTEST and not HARMLESS.match(value):
+                if len(value) >= SHORTEST and not HARMLESS.fullmatch(value):
                     self._secrets.add(value)
 
     def text(self, text: str) -> str:
@@ -77,7 +77,7 @@ class Redactor:
 
     def _value(self, found: "re.Match[str]") -> str:
         value = found["value"].strip().strip("\"'")
-        if not value or value == MASK or HARMLESS.match(value):
+        if not value or value == MASK or HARMLESS.fullmatch(value):
             return found[0]
         return found["key"] + self._counted("secret", value, lambda number: MASK)
 

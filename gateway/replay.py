@@ -9,7 +9,7 @@ import json
 import selectors
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -181,7 +181,7 @@ async def _play(report: Report, told: Callable[[Snapshot], None], loop: JumpingL
     stop = asyncio.Event()
     loop.call_at(report.end + LATER, stop.set)
     await gateway[0].run(stop)
-    played.events = list(gateway[0].evidence.events.noted)
+    played.events = [asdict(event) for event in gateway[0].events]
     played.state = gateway[0].state()
     return played
 

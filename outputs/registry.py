@@ -22,12 +22,14 @@ PACKAGES: Final = {
     "venus_dbus": "outputs.venus_dbus",
     "mqtt": "outputs.mqtt",
     "modbus_tcp": "outputs.modbus_tcp",
+    "web": "outputs.web",
 }
 LIBRARIES: Final = {
     "can_bms": ("can", "cantools"),
     "venus_dbus": ("dbus", "gi"),
     "mqtt": ("aiomqtt",),
     "modbus_tcp": (),
+    "web": ("h11",),
 }
 SEVERAL: Final = {"can_bms": "channel"}
 """Kinds of which there may be several, as a list, and the setting that tells them apart: "can_bms:can1"."""

@@ -31,7 +31,7 @@ def command(file: Path, as_json: bool, readings: bool) -> None:
         click.echo(json.dumps(_json(report, played), indent=1))
         return
     for event in played.events:
-        click.echo(f"{_time(event['when'])}  {event['what']}")
+        click.echo(f"{_time(event['wall'])}  {event['about']}: {event['text']}")
     click.echo(f"{_time(report.wall)}  the end:")
     for line in status_lines({**played.state, "outputs": {}}):
         click.echo(f"  {line}")
