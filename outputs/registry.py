@@ -80,8 +80,8 @@ def doubts(name: str, settings: Any) -> Iterable[str]:
 def name_clashes(outputs: Iterable[str], names: Sequence[str]) -> Iterable[tuple[str, str]]:
     """Batteries that an output could not tell apart by their names, and why."""
     for name in outputs:
-        room = _room(name, "check")
-        if hasattr(room, "name_clashes") and not missing_library(name):
+        room = None if missing_library(name) else _room(name, "check")
+        if hasattr(room, "name_clashes"):
             yield from room.name_clashes(names)
 
 
