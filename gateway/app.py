@@ -115,6 +115,7 @@ class Gateway:
         self._charge = FullCharge()
         self.remote = Remote(clock, wall)
         self.evidence = Evidence(clock, wall)
+        self.evidence.remember(self._memory.persisted)
 
     # ---- life
 
@@ -276,6 +277,7 @@ class Gateway:
             self.events.look(self.snapshot)
         with self._supervisor.trying():
             self.evidence.look(self.snapshot, self.plan.ports)
+            self.evidence.remember(self._memory.persisted)
         with self._supervisor.trying():
             self._full(bank, events)
         with self._supervisor.trying():

@@ -70,7 +70,7 @@ def bundle(evidence: Mapping[str, Any], config: str) -> bytes:
 def _about(evidence: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "form": FORM, "versions": versions(), "monotonic": evidence.get("monotonic"), "wall": evidence.get("wall"),
-        "batteries": evidence.get("batteries", []),
+        "batteries": evidence.get("batteries", []), "memories": evidence.get("memories", []),
         "files": {ring["name"]: f"frames/{_file(ring['name'])}.json" for ring in evidence.get("rings", ())},
     }  # fmt: skip
 
