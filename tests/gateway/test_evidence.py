@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from bms_drivers.kit import registry
 from bms_drivers.links import converse
@@ -16,6 +17,7 @@ from bms_drivers.links.replay import ReplayLink
 from bms_drivers.links.ring import Ring
 from bms_drivers.links.timeline import TimelineLink
 from gateway.bundle import bundle
+from gateway.cli.main import cli
 from gateway.evidence import Evidence, pack, unpacked
 from gateway.model import GatewayError, Health, LinkTimeout
 from gateway.replay import JumpingLoop, load, play
@@ -151,3 +153,27 @@ def test_a_damaged_report_is_refused_in_one_line(tmp_path: Path, damage: str) ->
     with pytest.raises(GatewayError) as refused:
         load(file)
     assert str(refused.value).startswith(str(file)) and "\n" not in str(refused.value)
+
+
+def test_of_a_device_that_nobody_knows_everything_that_may_be_a_secret_is_masked() -> None:
+    record = bytearray(300)
+    record[:5], record[62:70] = b"\x55\xaa\xeb\x90\x03", b"hunter22"
+    record[299] = sum(record[:299]) & 0xFF
+    ring = Ring(clock=Clock())
+    ring.add("tx", b"who?")
+    ring.add("rx", bytes(record))
+    evidence = pack({"batteries": [], "aside": [], "rings": [
+        {"name": "x", "port": "/dev/x", "counters": {}, "first": ring.first(), "newest": b""}]})  # fmt: skip
+    with zipfile.ZipFile(io.BytesIO(bundle(evidence, ""))) as bag:
+        text = bag.read("frames/x.json").decode()
+    assert b"hunter22".hex() not in text and record[:5].hex() in text
+
+
+def test_a_report_without_a_gateway_tells_of_the_configuration_alone(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(CONFIG + "# token: hunter2\n")
+    words = ["report", "-c", str(tmp_path / "gateway.yaml"), "-o", str(tmp_path / "r.zip")]
+    done = CliRunner().invoke(cli, [*words, "--socket", str(tmp_path / "nobody")])
+    assert done.exit_code == 0, done.output
+    with zipfile.ZipFile(tmp_path / "r.zip") as bag:
+        assert "no running gateway answers" in bag.read("error.txt").decode()
+        assert "hunter2" not in bag.read("gateway.yaml").decode()
