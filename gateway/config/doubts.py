@@ -22,12 +22,12 @@ LONGEST: Final = 107  # bytes of a Unix socket's name in Linux
 def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
     """One sentence for each thing that looks unintended; each begins with the key it is about."""
     catalogue = catalogue or installed()
-    found = [*missing_parts(settings), *_outputs(settings), *_bank(settings), *_socket(settings)]
+    found = [*missing_parts(settings, catalogue), *_outputs(settings), *_bank(settings), *_socket(settings)]
     found += [f"outputs.{name}.{text}" for name, own in settings.outputs.items() for text in registry.doubts(name, own)]
     found += rounds.doubts(settings.batteries)
     found += limit_doubts(settings.limits)
     for battery in settings.batteries:
-        found += [*_battery(battery, catalogue), *_soc(battery, settings, catalogue)]
+        found += [*_battery(battery, catalogue), *_advice(battery, catalogue), *_soc(battery, settings, catalogue)]
         if battery.limits is not None:
             found += [f"{battery.name}: {doubt}" for doubt in limit_doubts(battery.limits) if doubt not in found]
     return found
@@ -74,6 +74,14 @@ def _battery(battery: BatterySettings, catalogue: Catalogue) -> Iterator[str]:
         yield f"{battery.name}: address {battery.address} is not used, auto takes the first BMS that answers"
     elif not catalogue.has_addresses(battery.driver):
         yield f"{battery.name}: address {battery.address} is not used, {battery.driver} has no addresses"
+
+
+def _advice(battery: BatterySettings, catalogue: Catalogue) -> Iterator[str]:
+    """What the driver itself says of such settings."""
+    if battery.driver != AUTO:
+        driver = catalogue.load(battery.driver)
+        if advice := driver.advice(driver.setup(battery.setup)):
+            yield f"{battery.name}: {advice}"
 
 
 def _soc(battery: BatterySettings, settings: Settings, catalogue: Catalogue) -> Iterator[str]:

@@ -40,10 +40,10 @@ class Peripheral:
         """The connection is lost."""
         self.client.fall()
 
-    def say(self, *pieces: bytes) -> None:
-        """Notify."""
+    def say(self, *pieces: bytes, where: str = "") -> None:
+        """Notify, at the characteristic that is called so; default: at every one that somebody listens to."""
         for piece in pieces:
-            self.client.notify(piece)
+            self.client.notify(piece, where)
 
 
 class Air:
@@ -100,7 +100,7 @@ class _Client(BaseBleakClient):
     def __init__(self, device: BLEDevice, **kwargs: Any) -> None:
         super().__init__(device, disconnected_callback=kwargs["disconnected_callback"], timeout=kwargs["timeout"])
         self._one = self.air.peripherals[device.address]
-        self._callback: Callable[[bytearray], None] | None = None
+        self._callbacks: dict[str, Callable[[bytearray], None]] = {}  # by characteristic
         self._connected = False
 
     @property
@@ -149,16 +149,17 @@ class _Client(BaseBleakClient):
             if self._disconnected_callback is not None:
                 self._disconnected_callback()
 
-    def notify(self, piece: bytes) -> None:
-        if self._callback is not None:
-            self._callback(bytearray(piece))
+    def notify(self, piece: bytes, where: str = "") -> None:
+        for uuid, callback in self._callbacks.items():
+            if where in ("", uuid):
+                callback(bytearray(piece))
 
     async def start_notify(self, characteristic: BleakGATTCharacteristic, callback: Any, **_: Any) -> None:
         assert "notify" in characteristic.properties
-        self._callback = callback
+        self._callbacks[characteristic.uuid[4:8]] = callback
 
     async def stop_notify(self, characteristic: BleakGATTCharacteristic) -> None:
-        self._callback = None
+        del self._callbacks[characteristic.uuid[4:8]]
 
     async def write_gatt_char(self, characteristic: BleakGATTCharacteristic, data: Any, response: bool) -> None:
         if not self._connected:
