@@ -31,6 +31,7 @@ class Peripheral:
     ) -> None:
         self.address, self.answers, self.table, self.mtu = address, answers, table, mtu
         self.advertises, self.refuses, self.name = True, False, "SIM"
+        self.services: Sequence[str] = ()  # advertised
         self.slow = 0.01  # s that a connection takes
         self.client: Any = None
         self.written: list[tuple[str, bytes, bool]] = []
@@ -90,7 +91,8 @@ class _Scanner(BaseBleakScanner):
             await asyncio.sleep(ADVERTISED_EACH)
             for one in self.air.peripherals.values():
                 if one.advertises and one.client is None:
-                    data = AdvertisementData(one.name, {}, {}, [], None, -67, ())
+                    services = [normalize_uuid_str(uuid) for uuid in one.services]
+                    data = AdvertisementData(one.name, {}, {}, services, None, -67, ())
                     self.call_detection_callbacks(BLEDevice(one.address, one.name, {}), data)
 
 
