@@ -53,11 +53,20 @@ class Air:
     def __init__(self, *peripherals: Peripheral) -> None:
         self.peripherals = {one.address: one for one in peripherals}
         self.scans = 0
+        self.ended = 0  # of the scans, those that end unnoticed: their adapter was switched off meanwhile
         self.busy: list[str] = []  # what the adapter is doing now
         self.most_busy = 0
         self.broken: Exception | None = None
+        self.hangs = False  # BlueZ is there and does not answer
         self.scanner = type("FakeScanner", (_Scanner,), {"air": self})
         self.client = type("FakeClient", (_Client,), {"air": self})
+
+    def switch_off(self) -> None:
+        """The adapter goes off and on: a scan that runs hears nothing more, and nobody is told."""
+        self.ended = self.scans
+        for one in self.peripherals.values():
+            if one.client is not None:
+                one.drop()
 
     def begin(self, what: str) -> None:
         """The adapter begins to do something."""
@@ -73,9 +82,12 @@ class _Scanner(BaseBleakScanner):
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        if self.air.hangs:
+            await asyncio.Event().wait()
         if self.air.broken is not None:
             raise self.air.broken
         self.air.scans += 1
+        self._number = self.air.scans
         self.air.begin("scan")
         self._task = asyncio.create_task(self._advertise())
 
@@ -90,7 +102,7 @@ class _Scanner(BaseBleakScanner):
         while True:
             await asyncio.sleep(ADVERTISED_EACH)
             for one in self.air.peripherals.values():
-                if one.advertises and one.client is None:
+                if one.advertises and one.client is None and self._number > self.air.ended:
                     services = [normalize_uuid_str(uuid) for uuid in one.services]
                     data = AdvertisementData(one.name, {}, {}, services, None, -67, ())
                     self.call_detection_callbacks(BLEDevice(one.address, one.name, {}), data)
