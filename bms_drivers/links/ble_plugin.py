@@ -18,7 +18,7 @@ from aiobmsble.basebms import BaseBMS
 from aiobmsble.utils import bms_supported
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
-from bleak.exc import BleakError
+from bleak.exc import BleakCharacteristicNotFoundError, BleakError
 
 from bms_drivers.kit import plugins
 from bms_drivers.kit.declare import Ask, Frame, Plugin, Question
@@ -81,18 +81,25 @@ class PluginLink:
             return
         self._name = fitting[0]
         config = BMSConfig(keep_alive=True, secret=self._plugin.password)
-        bms = self._bms = _class(self._name)(device, config)
+        self._bms = _class(self._name)(device, config)
         connected = False
         try:
-            await bms.__aenter__()
+            await self._enter(self._bms)
             connected = True
-        except PermissionError:
-            raise LinkClosed(
-                f"{self.where}: it does not take the password; expected password: with the right one"
-            ) from None
         finally:
             if not connected:
                 await self.close()
+
+    async def _enter(self, bms: BaseBMS) -> None:
+        """Connect.  Raises LinkClosed for what the library knows better than BlueZ, and what BlueZ raises."""
+        try:
+            await bms.__aenter__()
+        except PermissionError:
+            raise LinkClosed(f"{self.where}: it does not take the password; expected the right password:") from None
+        except BleakCharacteristicNotFoundError:
+            await self._managers(self.adapter).forget(self.address)
+            text = f"it has no {bms.uuid_rx()} that {self._name} reads from; another kind of device?"
+            raise LinkClosed(f"{self.where}: {text}") from None
 
     @contextmanager
     def _understood(self) -> Iterator[None]:

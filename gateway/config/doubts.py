@@ -56,6 +56,12 @@ def _bank(settings: Settings) -> Iterator[str]:
             f"bank.join_voltage_difference: {bank.join_voltage_difference:g} V per 16 cells lets very different"
             " batteries be connected, with a high current between them"
         )
+    named = {"@" in battery.port for battery in settings.batteries if port_kind(battery.port) == "ble"}
+    if named == {True, False}:
+        yield (
+            "batteries: some Bluetooth ports name their adapter and some do not, so one adapter may be used twice at a"
+            " time; expected @hci0 and so on at each"
+        )
     kinds = {battery.port == SIMULATED for battery in settings.batteries}
     if kinds == {True, False}:
         yield "batteries: simulated and real ones in one bank; limits will rest on invented values"

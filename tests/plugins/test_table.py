@@ -200,6 +200,19 @@ def test_check_names_our_own_driver_where_there_is_one() -> None:
     assert said("vatrer_bms") == []
 
 
+def test_check_warns_where_one_adapter_may_have_two_names() -> None:
+    def said(*ports: str) -> int:
+        each = [
+            f'{{name: {name}, driver: jbd_ble, port: "ble:{port}"}}' for name, port in zip("ab", ports, strict=True)
+        ]
+        return sum(
+            "name their adapter" in doubt for doubt in doubts(parse(f"batteries: [{', '.join(each)}]", "x.yaml"))
+        )
+
+    one, two = "C8:47:8C:00:00:01", "C8:47:8C:00:00:02"
+    assert (said(one, f"{two}@hci0"), said(one, two), said(f"{one}@hci1", f"{two}@hci0")) == (1, 0, 0)
+
+
 def test_ours_are_drivers_of_ours() -> None:
     for name in plugins.OURS.values():
         assert "ble" in registry.load(name).transports

@@ -4,10 +4,12 @@ As a judge, too: given the notifications of our recordings, its plug-ins must re
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import bleak
@@ -218,6 +220,13 @@ def test_a_device_that_goes_while_it_is_connected_holds_up_nobody(monkeypatch: p
     run(work())
 
 
+def test_the_manual_names_every_plug_in_that_only_the_library_has() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "bluetooth.md").read_text()
+    said = re.search(r"`model` is one of (.*?)\. The library", page, re.DOTALL)
+    assert said is not None
+    assert re.findall(r"`(\w+)`", said[1]) == [name for name in plugins.names() if name not in plugins.OURS]
+
+
 # ---- which plug-in
 
 
@@ -315,6 +324,16 @@ def test_bytes_that_a_plug_in_cannot_read_are_no_defect(monkeypatch: pytest.Monk
             await sampled(link)
         await sampled(link)
         assert (link.counters["timeout"], link.counters["replies"]) == (1, 1)
+
+    run(work())
+
+
+def test_another_kind_of_device_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        device = Peripheral(MAC, table=[("180f", [("2a19", ["read", "notify"])])])
+        with pytest.raises(LinkClosed, match=f"ble:{MAC}: it has no ff01 that jbd_bms reads from; another kind"):
+            await Bench(monkeypatch, device).link().open()
+        assert device.client is None
 
     run(work())
 
