@@ -137,7 +137,7 @@ async def restarted() -> None:
 
 async def troubles(packs: list[Pack]) -> None:
     powered(False)
-    await each_says(packs, "switched off", "the adapter is switched off, and they say so")
+    await each_says(packs, "Bluetooth adapter", "the adapter is switched off, and they say so")
     powered(True)
     await each_reads(packs, "the adapter is on again, and both are read")
     bluez(signal.SIGSTOP)
