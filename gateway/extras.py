@@ -26,6 +26,7 @@ LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belong
     "spidev": ("spidev", "spi"),
     "rich": ("rich", "demo"),
     "matplotlib": ("matplotlib", "plot"),
+    "h11": ("h11", "web"),
     "serial": ("pyserial", ""),
 }
 PYTHON: Final = {"aiobmsble": (3, 12)}  # the oldest Python that such a library runs on, where ours is older
