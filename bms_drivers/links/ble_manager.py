@@ -113,6 +113,7 @@ class Manager:
         self._news = asyncio.Event()
         self._listening = False
         self._scanning: asyncio.Task[None] | None = None
+        self._late: tuple[BleakScanner, asyncio.Task[None]] | None = None  # a start that BlueZ has not answered yet
         self.heard: dict[str, AdvertisementData] = {}  # by address, what was last heard of those who were sought
 
     def signal(self, address: str) -> int | None:
@@ -209,11 +210,34 @@ class Manager:
     async def _scanned(self, heard: Callable[[BLEDevice, AdvertisementData], None]) -> AsyncIterator[None]:
         """`heard` is told who is in the air meanwhile."""
         scanner = self._scanner_for(heard)
-        async with answering():
-            await scanner.start()
+        await self._begin(scanner)
         try:
             yield
         finally:
+            async with answering():
+                await scanner.stop()
+
+    async def _begin(self, scanner: BleakScanner) -> None:
+        """Start to scan.  A start that BlueZ does not answer goes on: it may do so later, and is ended before another.
+
+        Raises Hung, and what the scanner raises.
+        """
+        if self._late is not None:
+            await self._end_late(*self._late)
+        start = asyncio.create_task(scanner.start())
+        await asyncio.wait({start}, timeout=LET_GO)
+        if not start.done():
+            self._late = scanner, start
+            raise Hung
+        start.result()
+
+    async def _end_late(self, scanner: BleakScanner, start: "asyncio.Task[None]") -> None:
+        await asyncio.wait({start}, timeout=LET_GO)
+        if not start.done():
+            raise Hung
+        self._late = None
+        with suppress(BleakError, OSError, EOFError):
+            start.result()
             async with answering():
                 await scanner.stop()
 

@@ -14,7 +14,7 @@ from bleak.backends.descriptor import BleakGATTDescriptor
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
 from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
-from bleak.exc import BleakError
+from bleak.exc import BleakDBusError, BleakError
 from bleak.uuids import normalize_uuid_str
 
 Answers = Callable[[bytes], Sequence[bytes]]
@@ -57,6 +57,7 @@ class Air:
         self.busy: list[str] = []  # what the adapter is doing now
         self.most_busy = 0
         self.broken: Exception | None = None
+        self.asked = False  # BlueZ was asked to scan, and not to end it
         self.hangs = False  # BlueZ is there and does not answer
         self.scanner = type("FakeScanner", (_Scanner,), {"air": self})
         self.client = type("FakeClient", (_Client,), {"air": self})
@@ -82,9 +83,13 @@ class _Scanner(BaseBleakScanner):
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        if self.air.hangs:
-            await asyncio.Event().wait()
+        if self.air.asked:  # BlueZ takes one start from each who asks
+            raise BleakDBusError("org.bluez.Error.InProgress", ["Operation already in progress"])
+        self.air.asked = True
+        while self.air.hangs:
+            await asyncio.sleep(ADVERTISED_EACH)
         if self.air.broken is not None:
+            self.air.asked = False
             raise self.air.broken
         self.air.scans += 1
         self._number = self.air.scans
@@ -97,6 +102,7 @@ class _Scanner(BaseBleakScanner):
         with suppress(asyncio.CancelledError):
             await self._task
         self.air.busy.remove("scan")
+        self.air.asked = False
 
     async def _advertise(self) -> None:
         while True:
