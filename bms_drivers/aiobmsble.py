@@ -225,6 +225,7 @@ DRIVER: Final = kit.Driver(
         ),
         kit.Poll("about", kit.simple(ask(ABOUT), about), every=kit.ONCE, gives=tuple(TEXTS)),
     ),
+    secrets=(kit.secrets.pattern(rb'"(?:serial_number|name)": "([^"]+)"'),),
     assemble=assemble,
     detection=kit.Detection(polls=("sample", "about"), proof=proof, rank=99, never_auto=True),
     standing="as good as the library",
