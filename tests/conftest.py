@@ -4,6 +4,6 @@ import os
 
 from hypothesis import settings
 
-settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 if not os.environ.get("EXPLORE"):
     settings.load_profile("repeatable")
