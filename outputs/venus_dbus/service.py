@@ -8,22 +8,22 @@ All of it runs on the D-Bus thread.  Sheet: venus-dbus.md sections 1 and 2.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dbus import Dictionary
-from dbus.lowlevel import ErrorMessage, MethodCallMessage, MethodReturnMessage, SignalMessage
+from dbus.lowlevel import MethodCallMessage, SignalMessage
 from gi.repository import GLib
 
 from gateway.supervise import Supervisor
 from outputs.output import Clock
-from outputs.venus_dbus.bus import BUS_ITEM, Bus, from_wire, to_wire
+from outputs.venus_dbus.answers import Answers, items
+from outputs.venus_dbus.bus import BUS_ITEM, Bus
 from outputs.venus_dbus.claim import Claim
 from outputs.venus_dbus.controls import DONE, NOT_WRITABLE, REFUSED, Asker, Controls
-from outputs.venus_dbus.pace import Pace, haste
-from outputs.venus_dbus.paths import Published
-from outputs.venus_dbus.tree import Item, Tree, Value, clean, hexadecimal, introspection, plain, typed
+from outputs.venus_dbus.pace import Haste, Pace, haste
+from outputs.venus_dbus.published import Published
+from outputs.venus_dbus.tree import Item, Tree, Value, clean, hexadecimal, plain, typed
 from outputs.view import View
 
 log = logging.getLogger("bms_gateway.venus_dbus")
@@ -50,6 +50,8 @@ class Plan:
     version: str
     writable: bool
     bms: bool  # has limits
+    cells: str  # layout of their paths
+    midpoint: bool
     min_interval: float  # s
     slow_interval: float  # s
 
@@ -62,9 +64,10 @@ class BatteryService:
         self.signals = self.reconnects = 0
         self.tree = _static(plan)
         self._controls = Controls(
-            self.tree, plan.battery, ask, self._change, writable=plan.writable, history=plan.bms
+            self.tree, plan.battery, ask, self._change, clock, writable=plan.writable, history=plan.bms
         )  # fmt: skip
-        self._published = Published(self.tree)
+        self._answers = Answers(self.tree, self._write)
+        self._published = Published(self.tree, plan.cells, midpoint=plan.midpoint)
         self._address, self._clock, self._supervisor = address, clock, supervisor
         self._claim = Claim(
             plan.identity, plan.instance, plan.custom_name, self._settled, self._assigned, self._named
@@ -120,10 +123,14 @@ class BatteryService:
     def offer(self, view: View, *, fresh: bool) -> None:
         """Take the newest values; they go out as soon as the pace allows.  `fresh`: there is a new reading in them."""
         self._view, self._fresh = view, fresh or self._fresh
+        self._tell(haste(self._sent, view), fresh=self._fresh)
+
+    def _tell(self, urgency: Haste, *, fresh: bool) -> None:
+        """Publish what is new, as soon as the pace allows."""
         now = self._clock()
-        wait = self._pace.wait(now, haste(self._sent, view), fresh=self._fresh)
+        wait = self._pace.wait(now, urgency, fresh=fresh)
         if wait <= 0.0:
-            self._publish()
+            self._publish_or_leave()
         elif self._timer is None or now + wait < self._due:
             self._stop_timer()
             self._due = now + wait
@@ -136,9 +143,12 @@ class BatteryService:
 
     def _timed(self) -> bool:
         self._timer = None
+        self._publish_or_leave()
+        return bool(GLib.SOURCE_REMOVE)
+
+    def _publish_or_leave(self) -> None:
         with self._supervisor.trying(lambda fault: self.give_up()):
             self._publish()
-        return bool(GLib.SOURCE_REMOVE)
 
     def _publish(self) -> None:
         """Bring the tree up to date and tell the bus what changed."""
@@ -151,7 +161,7 @@ class BatteryService:
         )
         changed = self._published.update(view, slow=slow)
         self._slow_at, self._sent = now if slow else self._slow_at, view
-        self._dirty.update(dict.fromkeys([*changed, *self._controls.offer(view.controls)]))
+        self._dirty.update(dict.fromkeys([*changed, *self._controls.offer(view.controls, view.on)]))
         fresh, self._fresh = self._fresh, False
         self._emit(fresh=fresh)
         self._request_name()
@@ -164,7 +174,7 @@ class BatteryService:
             self._say("the D-Bus daemon does not read; changes wait")
             return
         message = SignalMessage("/", BUS_ITEM, "ItemsChanged")
-        message.append(self._items(list(self._dirty)), signature="a{sa{sv}}")
+        message.append(items(self.tree, self._dirty), signature="a{sa{sv}}")
         self._bus.send(message)
         self._dirty.clear()
         self._say("")
@@ -174,14 +184,10 @@ class BatteryService:
         self._pace.sent(now, fresh=fresh)
 
     def _change(self, path: str, value: Value) -> None:
-        """A value that changed by itself, at once."""
+        """A value that changed by somebody's hand: early, as long as that remains rare."""
         if self.tree.put(path, value):
             self._dirty[path] = None
-            self._emit()
-
-    def _items(self, paths: Sequence[str]) -> dict[str, dict[str, object]]:
-        tree = self.tree
-        return {path: {"Value": to_wire(tree[path].value), "Text": tree[path].shown} for path in paths}
+            self._tell(Haste.SOON, fresh=False)
 
     # ---- connection and name
 
@@ -270,48 +276,10 @@ class BatteryService:
         if not isinstance(message, MethodCallMessage):
             self._claim.signal(message)
             return False
-        reply = self._answer(message)
+        reply = self._answers.to(message)
         if not message.get_no_reply():
             self._bus.send(reply)
         return True
-
-    def _answer(self, message: Any) -> Any:
-        path, member, interface = str(message.get_path()), message.get_member(), message.get_interface()
-        if path not in self.tree and not self.tree.is_node(path):
-            return ErrorMessage(message, "org.freedesktop.DBus.Error.UnknownObject", f"there is no {path}")
-        if member == "Introspect":
-            return _reply(message, "s", introspection(self.tree, path))
-        if member == "GetAll":
-            return _reply(message, "a{sv}", {})
-        answer = self._bus_item(path, member, message) if interface in (None, BUS_ITEM) else None
-        if answer is None:
-            text = f"{interface or BUS_ITEM} has no method {member} at {path}"
-            return ErrorMessage(message, "org.freedesktop.DBus.Error.UnknownMethod", text)
-        return answer
-
-    def _bus_item(self, path: str, member: str, message: Any) -> Any:
-        """A reply to a method of BusItem; None = no such method there."""
-        if path not in self.tree:
-            return self._node(path, member, message)
-        item = self.tree[path]
-        if member == "GetValue":
-            return _reply(message, "v", to_wire(item.value))
-        if member == "GetText":
-            return _reply(message, "s", item.shown)
-        if member == "SetValue":
-            arguments = message.get_args_list()
-            return _reply(message, "i", self._write(path, item, from_wire(arguments[0])) if arguments else REFUSED)
-        return None
-
-    def _node(self, path: str, member: str, message: Any) -> Any:
-        if member == "GetItems" and path == "/":
-            return _reply(message, "a{sa{sv}}", self._items(list(self.tree)))
-        under = self.tree.under(path).items()
-        if member == "GetValue":
-            return _reply(message, "v", _tree({name: to_wire(item.value) for name, item in under}))
-        if member == "GetText":
-            return _reply(message, "v", _tree({name: item.shown for name, item in under}))
-        return None
 
     def _write(self, path: str, item: Item, value: Value) -> int:
         """SetValue: 0 = accepted; whatever it changes is told to everybody."""
@@ -328,16 +296,6 @@ class BatteryService:
         self._change("/CustomName", name)
         self._claim.rename(name)
         return DONE
-
-
-def _reply(message: Any, signature: str, value: object) -> Any:
-    reply = MethodReturnMessage(message)
-    reply.append(value, signature=signature)
-    return reply
-
-
-def _tree(values: dict[str, object]) -> object:
-    return Dictionary(values, signature="sv")
 
 
 def _static(plan: Plan) -> Tree:

@@ -50,6 +50,10 @@ class Settings(BaseModel):
     each_battery: bool = Field(
         default=False, description="true = also publish every battery by itself, to look at, without limits"
     )
+    cells: Literal["voltages", "cell", "both", "none"] = Field(
+        default="voltages", description="paths of single cells: /Voltages/Cell1, /Cell/1/Volts, both, or none"
+    )
+    midpoint: bool = Field(default=False, description="true = publish the voltage at half of the cells")
     writable: bool = Field(
         default=True, description="false = nobody on the bus may switch charging or discharging off or set the SoC"
     )
@@ -59,8 +63,8 @@ class Settings(BaseModel):
         " error 67; null = stay and keep publishing 0 A",
     )  # fmt: skip
     min_interval: float = Field(
-        default=0.9, ge=0.1, le=60, json_schema_extra={"unit": "s"},
-        description="between two updates of a service; limits that fall and alarms do not wait",
+        default=1.0, ge=0.1, le=60, json_schema_extra={"unit": "s"},
+        description="between two updates of a service in the long run; limits that fall and alarms do not wait",
     )  # fmt: skip
     slow_interval: float = Field(
         default=30.0, ge=1, le=3600, json_schema_extra={"unit": "s"},
