@@ -107,7 +107,7 @@ def _mid_voltage(view: View) -> Value:
 
 
 def _deviation(view: View) -> Value:
-    """How far the halves are apart, in % of the whole: 100 (upper - lower) / (upper + lower), as battery monitors do."""
+    """How far the halves are apart, in % of the whole, as battery monitors do: + = the upper one is higher."""
     halves = _halves(view)
     if halves is None or not sum(halves):
         return None

@@ -29,7 +29,10 @@ class Bench:
     def __init__(self, actions: frozenset[str] = ALL, *, writable: bool = True, running: bool = True) -> None:
         self.tree, self.asked, self.running = Tree(), [], running  # type: Tree, list[Command], bool
         self._tells: list[Tell] = []
-        self.controls = Controls(self.tree, "", self._ask, self.tree.put, writable=writable, history=True)
+        self.now = 0.0
+        self.controls = Controls(
+            self.tree, "", self._ask, self.tree.put, lambda: self.now, writable=writable, history=True
+        )
         self.new = self.controls.offer(actions)
 
     def _ask(self, command: Command, tell: Tell) -> bool:
