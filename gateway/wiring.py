@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Driver
 from bms_drivers.kit.detect import UNKNOWN, Found, Search
-from bms_drivers.links.factory import open_port, place
+from bms_drivers.links.factory import lasting, open_port, place
 from bms_drivers.links.port import Port
 from gateway.absent import NoSensor
 from gateway.app import Gateway, Plan
@@ -248,6 +248,8 @@ def _watch(battery: BatterySettings, limits: LimitSettings) -> Watch:
         poll_interval=battery.poll_interval,
         control=battery.control,
         connection=f"{battery.port}{address}",
+        identity=battery.identity or "",
+        place=lambda: f"{battery.name if battery.port == SIMULATED else lasting(battery.port)}{address}",
         settings=battery.setup,
         correct=lambda reading: correct(reading, limits),
     )

@@ -77,6 +77,8 @@ IDENTITY: Final = (
           modbus=Register(200, "text", count=16)),
     Value(name="driver", where="B", source=link("driver"), kind="text", dbus=("/Family",),
           status=("batteries.driver",)),
+    Value(name="identity", where="B", source=link("identity"), kind="text", slow=True, title="Who it is for good",
+          status=("batteries.identity",)),
     Value(name="connection", source=identity("connection"), kind="text", slow=True,
           dbus=("/Mgmt/Connection", "/Mgmt/InsecureConnection"), status=("batteries.connection",)),
     Value(name="manufacturer", source=identity("manufacturer"), kind="text", slow=True, dbus=("/Manufacturer",),

@@ -70,7 +70,7 @@ class BatteryService:
         self._published = Published(self.tree, plan.cells, midpoint=plan.midpoint)
         self._address, self._clock, self._supervisor = address, clock, supervisor
         self._claim = Claim(
-            plan.identity, plan.instance, plan.custom_name, self._settled, self._assigned, self._named
+            plan.identity, plan.instance, plan.custom_name, self._settled, self._assigned, self._named, self._after
         )  # fmt: skip
         self._bus = Bus(self._greeted, self._message, self._lost, supervisor)
         self._pace = Pace(plan.min_interval)
@@ -101,6 +101,7 @@ class BatteryService:
             if source is not None:
                 GLib.source_remove(source)
         self._retry = self._timer = None
+        self._claim.end()
         self._bus.close()
 
     def give_up(self) -> None:
@@ -219,6 +220,7 @@ class BatteryService:
             log.info("%s is on the bus, device instance %s", self.plan.name, self.tree["/DeviceInstance"].value)
 
     def _lost(self, reason: str) -> None:
+        self._claim.end()
         self._dropped = self._dropped or self.claimed
         self.claimed = self._welcome = self._asked = False
         self._say(reason)
@@ -231,15 +233,23 @@ class BatteryService:
     def _later(self, action: Callable[[], None]) -> None:
         """Try again after a delay that grows."""
 
-        def due() -> bool:
+        def due() -> None:
             self._retry = None
+            action()
+
+        delay = RETRY[min(self._tries, len(RETRY) - 1)]
+        self._tries += 1
+        self._retry = self._after(delay, due)
+
+    def _after(self, seconds: float, action: Callable[[], None]) -> int:
+        """Have something done later; the number of its GLib source."""
+
+        def due() -> bool:
             with self._supervisor.trying():
                 action()
             return bool(GLib.SOURCE_REMOVE)
 
-        delay = RETRY[min(self._tries, len(RETRY) - 1)]
-        self._tries += 1
-        self._retry = GLib.timeout_add(int(delay * 1000.0), due)
+        return int(GLib.timeout_add(int(seconds * 1000.0), due))
 
     def _say(self, problem: str) -> None:
         """Keep the present problem, and log it once."""

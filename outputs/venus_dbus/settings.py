@@ -6,6 +6,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 OWN_PRODUCT: Final = 0xBAFE  # an id that systemcalc does nothing special about
+SAFE_FIRST: Final = 10.0  # s of 0 A before a BMS is withdrawn: what was told last stays in the chargers, read each 3 s
 SERIALBATTERY: Final = 0xBA77  # reserved for dbus-serialbattery: its GUI plugin attaches to this id
 
 QUIRKS: Final[dict[int, str]] = {
@@ -57,8 +58,13 @@ class Settings(BaseModel):
     writable: bool = Field(
         default=True, description="false = nobody on the bus may switch charging or discharging off or set the SoC"
     )
+    no_bms_after: float | None = Field(
+        default=None, ge=SAFE_FIRST, le=86400, json_schema_extra={"unit": "s"},
+        description="withdraw the charge voltage when a lost BMS has kept the limits at 0 for so long: a GX then looks"
+        " for another BMS, this one stays as battery monitor; null = keep publishing 0 A",
+    )  # fmt: skip
     leave_after: float | None = Field(
-        default=None, ge=1, le=86400, json_schema_extra={"unit": "s"},
+        default=None, ge=SAFE_FIRST, le=86400, json_schema_extra={"unit": "s"},
         description="leave the bus when a lost BMS has kept the limits at 0 for so long, so that solar chargers raise"
         " error 67; null = stay and keep publishing 0 A",
     )  # fmt: skip

@@ -200,8 +200,8 @@ def test_no_more_than_about_one_message_a_second(daemon: Daemon) -> None:
                 output.publish(now(bank=make.bank(current=20.0 + number)))
                 await asyncio.sleep(0.05)
             at = [moment for moment, _ in monitor.end()]
-            assert 2 <= len(at) <= 3
-            assert min(later - before for before, later in pairwise(at)) > 0.85
+            assert 3 <= len(at) <= 4, "one of them early, then one a second"
+            assert min(later - before for before, later in pairwise(at)) > 0.4
 
     asyncio.run(scenario())
 
@@ -267,14 +267,14 @@ def test_a_lost_bms_keeps_cvl_and_takes_the_currents(daemon: Daemon) -> None:
 
 def test_it_leaves_the_bus_when_told_to_and_comes_back_with_the_bms(daemon: Daemon) -> None:
     async def scenario() -> None:
-        async with gateway(daemon.address, leave_after=1.0) as (output, _):
+        async with gateway(daemon.address, leave_after=10.0) as (output, _):
             output.publish(now())
             await until(connected(output))
             fresh = now()
             output.publish(now(decision=make.decision(ccl=0.0, dcl=0.0, blocked_since=fresh.at - 0.5)))
             await asyncio.sleep(0.1)
             assert await off_loop(names, daemon.address) == [BANK]
-            output.publish(now(decision=make.decision(ccl=0.0, dcl=0.0, blocked_since=fresh.at - 2.0)))
+            output.publish(now(decision=make.decision(ccl=0.0, dcl=0.0, blocked_since=fresh.at - 11.0)))
             await until(lambda: not output.status()["connected"])
             assert await off_loop(names, daemon.address) == []
             output.publish(now())
@@ -285,7 +285,7 @@ def test_it_leaves_the_bus_when_told_to_and_comes_back_with_the_bms(daemon: Daem
 
 def test_every_battery_may_have_a_service_of_its_own_that_is_no_bms(daemon: Daemon) -> None:
     async def scenario() -> None:
-        members = (make.battery("rack-1"), make.battery("rack 1", of=make.reading(soc=40.0)))
+        members = (make.battery("rack-1"), make.battery("rack 1", of=make.reading(soc=40.0), identity="S-2"))
         services = [BANK, f"{BANK}_rack_1", f"{BANK}_rack_1_2"]
         async with gateway(daemon.address, each_battery=True, custom_name="House") as (output, asked):
             output.publish(now(bank=make.bank(*members)))

@@ -11,7 +11,7 @@ from outputs.venus_dbus.claim import settings_id
 from tests.venus_dbus.bus import Daemon, connected, gateway, now, off_loop, send, until, value
 
 SETTINGS = "com.victronenergy.settings"
-ROOT = "/Settings/Devices/bms_gateway_A_1"
+ROOT = "/Settings/Devices/bms_gateway"
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def localsettings(address: str, *taken: str) -> Iterator[None]:
 def test_the_first_name_on_the_bus_already_has_the_instance_that_venus_gives(daemon: Daemon) -> None:
     async def scenario() -> None:
         with localsettings(daemon.address, "1", "2"):
-            async with gateway(daemon.address, identity="A-1", custom_name="Cellar") as (output, _):
+            async with gateway(daemon.address, custom_name="Cellar") as (output, _):
                 output.publish(now())
                 await until(connected(output))
                 assert await off_loop(value, daemon.address, "/DeviceInstance") == "int32 3"
@@ -43,7 +43,9 @@ def test_the_first_name_on_the_bus_already_has_the_instance_that_venus_gives(dae
 
 def test_without_venus_settings_it_publishes_and_claims_when_they_appear(daemon: Daemon) -> None:
     async def scenario() -> None:
-        async with gateway(daemon.address, identity="A-1") as (output, _):
+        async with gateway(
+            daemon.address,
+        ) as (output, _):
             output.publish(now())
             await until(connected(output), within=1.0)
             assert await off_loop(value, daemon.address, "/DeviceInstance") == "int32 1"
@@ -59,7 +61,9 @@ def test_without_venus_settings_it_publishes_and_claims_when_they_appear(daemon:
 def test_an_instance_changed_by_the_user_is_taken_over(daemon: Daemon) -> None:
     async def scenario() -> None:
         with localsettings(daemon.address):
-            async with gateway(daemon.address, identity="A-1") as (output, _):
+            async with gateway(
+                daemon.address,
+            ) as (output, _):
                 output.publish(now())
                 await until(connected(output))
                 path, wish = f"{ROOT}/ClassAndVrmInstance", "variant:string:battery:9"
@@ -73,13 +77,15 @@ def test_an_instance_changed_by_the_user_is_taken_over(daemon: Daemon) -> None:
 def test_the_custom_name_is_written_through_and_read_back(daemon: Daemon) -> None:
     async def scenario() -> None:
         with localsettings(daemon.address):
-            async with gateway(daemon.address, identity="A-1") as (output, _):
+            async with gateway(
+                daemon.address,
+            ) as (output, _):
                 output.publish(now())
                 await until(connected(output))
                 await off_loop(send, daemon.address, "/CustomName", "SetValue", "variant:string:Barn")
                 stored = await off_loop(value, daemon.address, f"{ROOT}/CustomName", service=SETTINGS)
                 assert stored == "Barn"
-            async with gateway(daemon.address, identity="A-1", custom_name="not this") as (output, _):
+            async with gateway(daemon.address, custom_name="not this") as (output, _):
                 output.publish(now())
                 await until(connected(output))
                 assert await off_loop(value, daemon.address, "/CustomName") == "Barn"
