@@ -103,13 +103,13 @@ class BatteryService:
         self._retry = self._timer = None
         self._claim.end()
         self._bus.close()
+        self._sent = None  # no name before a whole set of values is there again
 
     def give_up(self) -> None:
         """Values cannot be made because of a defect: off the bus, rather than leaving old limits on it."""
         if self.problem != DEFECT:
             log.critical("%s leaves the bus: its values cannot be made", self.plan.name)
         self.leave()
-        self._sent = None  # no name before a whole set of values is there again
         self.problem = DEFECT
 
     @property

@@ -60,13 +60,13 @@ class Settings(BaseModel):
     )
     no_bms_after: float | None = Field(
         default=None, ge=SAFE_FIRST, le=86400, json_schema_extra={"unit": "s"},
-        description="withdraw the charge voltage when a lost BMS has kept the limits at 0 for so long: a GX then looks"
-        " for another BMS, this one stays as battery monitor; null = keep publishing 0 A",
+        description="withdraw the charge voltage when a lost BMS has kept the limits at 0 for so long, cable alarm"
+        " included: a GX then looks for another BMS, this one stays as battery monitor; null = keep publishing 0 A",
     )  # fmt: skip
     leave_after: float | None = Field(
         default=None, ge=SAFE_FIRST, le=86400, json_schema_extra={"unit": "s"},
-        description="leave the bus when a lost BMS has kept the limits at 0 for so long, so that solar chargers raise"
-        " error 67; null = stay and keep publishing 0 A",
+        description="leave the bus when a lost BMS has kept the limits at 0 for so long, cable alarm included, so that"
+        " solar chargers raise error 67; null = stay and keep publishing 0 A",
     )  # fmt: skip
     min_interval: float = Field(
         default=1.0, ge=0.1, le=60, json_schema_extra={"unit": "s"},

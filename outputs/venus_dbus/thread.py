@@ -20,6 +20,7 @@ from gateway.model import Reading, Snapshot
 from gateway.supervise import Supervisor
 from outputs.output import Clock
 from outputs.venus_dbus.controls import Asker
+from outputs.venus_dbus.loss import Loss, Stand
 from outputs.venus_dbus.members import PREFIX, Members
 from outputs.venus_dbus.service import BatteryService, Plan
 from outputs.venus_dbus.settings import Settings
@@ -43,7 +44,7 @@ class DbusThread:
         self._newest: Snapshot | None = None
         self._readings: list[Reading | None] = []  # those of the Snapshot that was looked at last
         self._door = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._knocked = self._stopping = self._hung = self._left = self._withdrawn = False
+        self._knocked = self._stopping = self._hung = False
         self._watch: int | None = None  # GLib source
         self._doorman: int | None = None  # GLib source
         self._deadline = 0.0  # what the watch is set to
@@ -52,6 +53,7 @@ class DbusThread:
         self._bank = self._service(
             settings.service, settings.service, settings.device_instance, "", settings.custom_name
         )
+        self._loss, self._stand = Loss(settings), Stand.BMS
         self._members = Members(settings.service, self._member, self._show)
 
     # ---- from any thread
@@ -164,8 +166,8 @@ class DbusThread:
         readings = [state.reading for state in snapshot.bank.batteries]
         fresh = [id(reading) for reading in readings] != [id(reading) for reading in self._readings]
         self._readings = readings  # kept, so that no other reading can have the id of one of them
+        self._become(self._loss.stand(snapshot, self._clock()))
         self._show(self._bank, lambda: self._view(snapshot), fresh=fresh)
-        self._stay_or_leave(snapshot)
         if self._settings.each_battery:
             self._members.offer(snapshot.bank.batteries)
 
@@ -175,28 +177,21 @@ class DbusThread:
             service.offer(view(), fresh=fresh)
 
     def _view(self, snapshot: Snapshot) -> View:
-        """The bank; without a charge voltage, so without a BMS, once that was lost for `no_bms_after`."""
+        """The bank; without a charge voltage where it is to be no BMS."""
         view = bank_view(snapshot, self._identity)
-        withdrawn = self._lost_for(snapshot, self._settings.no_bms_after)
-        if withdrawn and not self._withdrawn:
-            log.error("%s is no BMS any more: none answers for %g s", self._bank.plan.name, self._settings.no_bms_after)
-        self._withdrawn = withdrawn
-        return view._replace(limits=replace(view.limits, cvl=None)) if withdrawn else view
+        return view if self._stand is Stand.BMS else view._replace(limits=replace(view.limits, cvl=None))
 
-    def _lost_for(self, snapshot: Snapshot, patience: float | None) -> bool:
-        """Has the loss of the BMS kept the limits at 0 for so long [s]?"""
-        since = snapshot.decision.blocked_since
-        return patience is not None and since is not None and self._clock() - since >= patience
-
-    def _stay_or_leave(self, snapshot: Snapshot) -> None:
-        """After `leave_after` of a lost BMS the bank leaves, so that Victron's own BMS-lost handling takes over."""
-        gone = self._lost_for(snapshot, self._settings.leave_after)
-        if gone and not self._left:
-            log.error("%s leaves the bus: no BMS for %g s", self._bank.plan.name, self._settings.leave_after)
+    def _become(self, stand: Stand) -> None:
+        """What a loss of the BMS makes of the bank's service, or its end."""
+        if stand is not self._stand:
+            level = logging.WARNING if stand is Stand.BMS else logging.ERROR
+            why = "" if stand is Stand.BMS else ": its batteries do not answer"
+            log.log(level, "%s is %s now%s", self._bank.plan.name, stand.value, why)
+        self._stand = stand
+        if stand is Stand.GONE:
             self._bank.leave()
-        elif not gone:
+        else:
             self._bank.enter()
-        self._left = gone
 
     def _arm(self, deadline: float) -> None:
         """Wake just past the deadline; once it has passed, only where something may still be due."""
@@ -206,7 +201,7 @@ class DbusThread:
             GLib.source_remove(self._watch)
             self._watch = None
         left = deadline - self._clock()
-        if left < 0.0 and self._settings.leave_after is None is self._settings.no_bms_after:
+        if left < 0.0 and not self._loss.watches:
             return
         self._deadline = deadline
         self._watch = GLib.timeout_add(int((left + 0.01 if left >= 0.0 else TICK) * 1000.0), self._late)

@@ -178,7 +178,7 @@ def test_a_hang_also_ends_in_leaving_where_that_is_wished(daemon: Daemon) -> Non
         ahead = 0.0
         async with gateway(daemon.address, clock=lambda: time.monotonic() + ahead, leave_after=10.0) as (output, _):
             output.publish(now(valid_for=0.2))
-            await until(connected(output))
+            await until(lambda: output.status()["connected"] and "hangs" in str(output.status()["problem"]))
             ahead = 10.5
             await until(lambda: not output.status()["connected"], within=4.0)
             assert await off_loop(names, daemon.address) == []
