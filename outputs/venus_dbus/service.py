@@ -302,7 +302,7 @@ class BatteryService:
     def _rename(self, value: Value) -> int:
         if not isinstance(value, str):
             return REFUSED
-        name = clean(value)[:NAME_LENGTH]
+        name = clean(value[:NAME_LENGTH])
         self._change("/CustomName", name)
         self._claim.rename(name)
         return DONE
