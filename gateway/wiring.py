@@ -18,6 +18,7 @@ from bms_drivers.links.port import Port
 from gateway.absent import NoSensor
 from gateway.app import Gateway, Plan
 from gateway.battery import Battery, Watch, silent_after
+from gateway.commander import Asking
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, ExternalSensorSettings, Settings
 from gateway.config.survey import survey
 from gateway.config.tree import dotted
@@ -104,7 +105,7 @@ async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Sto
     Raises ConfigError for what `survey` finds wrong; settings that were loaded from a file have passed it.
     """
     gateway: list[Gateway] = []  # batteries and outputs call back to what is built last
-    calls = Calls(lambda: gateway[0].changed(), lambda command: gateway[0].commander(command), clock)
+    calls = Calls(lambda: gateway[0].changed(), Asking(lambda: gateway[0]), clock)
     store = store or Store(settings.state_dir or default_directory())
     plan = await _plan(settings, calls, NOTHING, store)
     gateway.append(Gateway(plan, clock=clock))
@@ -116,7 +117,7 @@ async def rebuild(gateway: Gateway, settings: Settings, *, clock: Clock = time.m
 
     The store stays.  Raises GatewayError; then nothing has changed.
     """
-    calls = Calls(gateway.changed, gateway.commander, clock)
+    calls = Calls(gateway.changed, Asking(lambda: gateway), clock)
     return await _plan(settings, calls, gateway.plan.parts, gateway.plan.store)
 
 

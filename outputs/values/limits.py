@@ -3,12 +3,14 @@
 from typing import Final
 
 from gateway.model import ALARMS
+from outputs.values.remote import asked, latest_end, left_by_source, longest_left
 from outputs.values.shapes import (
     AMPS,
     ENUM,
     HIDDEN,
     HIDDEN_AMPS,
     HIDDEN_SECONDS,
+    NOTED,
     NOTED_VOLTS,
     PROBLEM,
     TEXT,
@@ -93,6 +95,17 @@ LIMITS: Final = (
           status=("guard",)),
     Value(name="guard_active", where="K", source=lambda s: bool(s.snapshot.guard), kind="flag",
           title="The guard replaced the limits", ha=PROBLEM, prometheus=Series("guard_active"), modbus=Register(53)),
+    Value(name="remote_limits", where="K", source=lambda s: len(s.snapshot.remote), kind="int",
+          title="Limits asked for from outside", ha=NOTED, modbus=Register(54)),
+    Value(name="remote_left", where="K", source=longest_left, unit="s", title="Limits from outside end in",
+          modbus=Register(55, "u32")),
+    Value(name="remote_until", where="K", source=latest_end, kind="moment", unit="s",
+          title="Limits from outside end at", ha=HomeAssistant("timestamp", state_class="", diagnostic=True)),
+    Value(name="remote_seconds", where="K", source=left_by_source, kind="map", unit="s",
+          title="Limits from outside end in, by who asked",
+          prometheus=Series("remote_limit_remaining_seconds", label="source")),
+    Value(name="remote_asked", where="K", source=asked, kind="table", title="What is asked for from outside",
+          status=("remote",)),
     Value(name="blocked", where="K", source=blocked_for, unit="s", title="Blocked by the loss of a BMS for",
           status=("decision.blocked_since",), ha=HIDDEN_SECONDS, prometheus=Series("blocked_seconds"),
           modbus=Register(57, "u32")),

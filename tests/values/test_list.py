@@ -107,6 +107,7 @@ def test_a_value_is_not_known_once_its_bms_is_silent_for_longer_than_it_lives(he
 
 
 MAY_LACK = {
+    "remote_left", "remote_until",
     "cell_overvoltage_protection", "cell_undervoltage_protection", "deepest_discharge", "last_discharge",
     "average_discharge", "total_ah_drawn", "minimum_voltage", "maximum_voltage", "minimum_cell_voltage",
     "maximum_cell_voltage", "minimum_temperature", "maximum_temperature",
