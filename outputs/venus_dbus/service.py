@@ -9,7 +9,6 @@ All of it runs on the D-Bus thread.  Sheet: venus-dbus.md sections 1 and 2.
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from dbus.lowlevel import MethodCallMessage, SignalMessage
@@ -22,8 +21,9 @@ from outputs.venus_dbus.bus import BUS_ITEM, Bus
 from outputs.venus_dbus.claim import Claim
 from outputs.venus_dbus.controls import DONE, NOT_WRITABLE, REFUSED, Asker, Controls
 from outputs.venus_dbus.pace import Haste, Pace, haste
+from outputs.venus_dbus.plan import Plan, fixed_items
 from outputs.venus_dbus.published import Published
-from outputs.venus_dbus.tree import Item, Tree, Value, clean, hexadecimal, plain, typed
+from outputs.venus_dbus.tree import Item, Value, clean
 from outputs.view import View
 
 log = logging.getLogger("bms_gateway.venus_dbus")
@@ -36,33 +36,13 @@ NAME_LENGTH: Final = 64  # characters of a custom name
 DEFECT: Final = "a defect: its values cannot be made; see the log"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a service is before it knows any value."""
-
-    name: str  # com.victronenergy.battery.<...>
-    identity: str  # stable; localsettings keeps the instance under it
-    instance: int  # the wish
-    battery: str  # whom commands are for; "" = the whole bank
-    custom_name: str
-    product_name: str
-    product_id: int
-    version: str
-    writable: bool
-    bms: bool  # has limits
-    cells: str  # layout of their paths
-    midpoint: bool
-    min_interval: float  # s
-    slow_interval: float  # s
-
-
 class BatteryService:
     """Keeps one service on the bus, whatever the daemon does."""
 
     def __init__(self, plan: Plan, address: str, clock: Clock, ask: Asker, supervisor: Supervisor) -> None:
         self.plan, self.problem, self.claimed = plan, "", False
         self.signals = self.reconnects = 0
-        self.tree = _static(plan)
+        self.tree = fixed_items(plan)
         self._controls = Controls(
             self.tree, plan.battery, ask, self._change, clock, writable=plan.writable, history=plan.bms
         )  # fmt: skip
@@ -306,23 +286,3 @@ class BatteryService:
         self._change("/CustomName", name)
         self._claim.rename(name)
         return DONE
-
-
-def _static(plan: Plan) -> Tree:
-    """The paths that never change, or only by the user's hand."""
-    tree = Tree()
-    for path, item in (
-        ("/Mgmt/ProcessName", Item("s", plain, "bms-gateway")),
-        ("/Mgmt/ProcessVersion", Item("s", plain, plan.version)),
-        ("/DeviceInstance", Item("i", plain, plan.instance)),
-        ("/ProductId", Item("i", hexadecimal, plan.product_id)),
-        ("/ProductName", Item("s", plain, plan.product_name)),
-        ("/CustomName", Item("s", plain, typed("s", plan.custom_name), writable=True)),
-        ("/Connected", Item("i", plain, 1)),
-        ("/Settings/HasTemperature", Item("i", plain, 1)),
-        ("/History/CanBeCleared", Item("i", plain, int(plan.bms and plan.writable))),
-    ):
-        tree.add(path, item)
-    if plan.bms:
-        tree.add("/Capabilities/ChargeVoltageControl", Item("i", plain, 1))
-    return tree

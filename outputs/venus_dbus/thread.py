@@ -22,7 +22,8 @@ from outputs.output import Clock
 from outputs.venus_dbus.controls import Asker
 from outputs.venus_dbus.loss import Loss, Stand
 from outputs.venus_dbus.members import PREFIX, Members
-from outputs.venus_dbus.service import BatteryService, Plan
+from outputs.venus_dbus.plan import Plan
+from outputs.venus_dbus.service import BatteryService
 from outputs.venus_dbus.settings import Settings
 from outputs.view import HUNG, View, bank_view, vouched
 
