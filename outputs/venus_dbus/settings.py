@@ -72,6 +72,10 @@ class Settings(BaseModel):
         default=1.0, ge=0.1, le=60, json_schema_extra={"unit": "s"},
         description="between two updates of a service in the long run; limits that fall and alarms do not wait",
     )  # fmt: skip
+    battery_interval: float = Field(
+        default=5.0, ge=0.1, le=60, json_schema_extra={"unit": "s"},
+        description="likewise of the services of single batteries (each_battery), which nobody obeys",
+    )  # fmt: skip
     slow_interval: float = Field(
         default=30.0, ge=1, le=3600, json_schema_extra={"unit": "s"},
         description="between updates of what nobody needs each second: time to go, averages, history, reasons",

@@ -218,7 +218,7 @@ class DbusThread:
             name=PREFIX + suffix, identity=identity, instance=instance, battery=battery, custom_name=custom_name,
             product_name=PRODUCT, product_id=settings.product_id,
             version=f"{VERSION} (Python {platform.python_version()})", writable=settings.writable, bms=not battery,
-            cells=settings.cells, midpoint=settings.midpoint,
-            min_interval=settings.min_interval, slow_interval=settings.slow_interval,
+            cells=settings.cells, midpoint=settings.midpoint, slow_interval=settings.slow_interval,
+            min_interval=settings.battery_interval if battery else settings.min_interval,
         )  # fmt: skip
         return BatteryService(plan, self._address, self._clock, self._ask, self._supervisor)

@@ -209,7 +209,7 @@ def test_a_defect_in_one_service_is_said_once_and_leaves_the_others_alone(
     daemon: Daemon, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
-        async with gateway(daemon.address, each_battery=True, min_interval=0.1) as (output, _):
+        async with gateway(daemon.address, each_battery=True, battery_interval=0.1) as (output, _):
             output.publish(now())
             await until(lambda: len(output.status()["services"]) == 2)  # type: ignore[arg-type]
             for soc in (41.0, 42.0, 43.0):
