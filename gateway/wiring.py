@@ -28,7 +28,7 @@ from gateway.installation import installation
 from gateway.limits import LimitSettings, Site
 from gateway.limits.correct import correct
 from gateway.model import ConfigError, MissingPart
-from gateway.store import Store, default_directory
+from gateway.store import Copy, Store, default_directory
 from outputs import registry as output_registry
 from outputs.absent import AbsentOutput
 from outputs.output import Clock, Commander, Output
@@ -106,7 +106,7 @@ async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Sto
     """
     gateway: list[Gateway] = []  # batteries and outputs call back to what is built last
     calls = Calls(lambda: gateway[0].changed(), Asking(lambda: gateway[0]), clock)
-    store = store or Store(settings.state_dir or default_directory())
+    store = store or Store(settings.state_dir or default_directory(), copy=_copy(settings))
     plan = await _plan(settings, calls, NOTHING, store)
     gateway.append(Gateway(plan, clock=clock))
     return gateway[0]
@@ -278,6 +278,17 @@ def _floor(settings: Settings, clock: Clock) -> Any:
     from outputs.venus_dbus.bus import bus_address
 
     return EssFloor(bus_address(getattr(output, "bus", "auto"), os.environ), clock)
+
+
+def _copy(settings: Settings) -> Copy | None:
+    """A second place for the state, where Venus OS is an output."""
+    output: Any = settings.outputs.get("venus_dbus")
+    if output is None or output_registry.missing_library("venus_dbus"):
+        return None
+    from gateway.venus_copy import VenusCopy
+    from outputs.venus_dbus.bus import bus_address
+
+    return VenusCopy(bus_address(output.bus, os.environ), output.service)
 
 
 def _site(settings: Settings) -> Site:

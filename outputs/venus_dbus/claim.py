@@ -12,6 +12,7 @@ from outputs.venus_dbus.bus import BUS_ITEM, DAEMON, DAEMON_PATH, Bus, from_wire
 from outputs.venus_dbus.tree import clean
 
 SETTINGS: Final = "com.victronenergy.settings"
+ADDER: Final = "com.victronenergy.Settings"  # the interface by which it is asked to keep something
 SHORTLY: Final = 1.0  # s that the service name waits for an answer of a localsettings that is there
 AGAIN: Final = 20.0  # s until one that failed to answer is asked again
 INSTANCE, NAME = "ClassAndVrmInstance", "CustomName"
@@ -100,7 +101,7 @@ class Claim:
             {"path": f"{self._root}/{NAME}", "default": self._name},
         ]
         self._bus.call(
-            owner, "/", "com.victronenergy.Settings", "AddSettings", "aa{sv}", (wanted,), self._added,
+            owner, "/", ADDER, "AddSettings", "aa{sv}", (wanted,), self._added,
             lambda _: self._missed(owner),
         )  # fmt: skip
 
