@@ -28,6 +28,9 @@ its BMS's serial number, else its Bluetooth address, host, or the USB socket tha
 the same one cannot both have a service: the second is refused, and `status` says what to do. A device instance that is
 changed on the GX counts at once; a name that was given while the settings were away is written when they are back.
 
+What the gateway knows (SoC counter, history, where charging stands) is in its state file; four times an hour at most,
+and at the end, Venus OS gets a copy (`.../State`), from which it is taken where the file is gone.
+
 ## Choosing it on the GX
 
 | page of the GUI | what is there |
