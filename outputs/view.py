@@ -347,10 +347,12 @@ def _controls(batteries: Sequence[BatteryState]) -> frozenset[str]:
 
 
 def _switched_on(batteries: Sequence[BatteryState]) -> frozenset[str]:
-    """Switches that a BMS which answers has on."""
-    readings = [state.reading for state in batteries if state.reading is not None and state.health is Health.ONLINE]
+    """Switches that can be commanded, and that a BMS which answers has on."""
     return frozenset(
-        name for name in ("charge", "discharge", "balance") if any(getattr(one, f"{name}_allowed") for one in readings)
+        name
+        for name in ("charge", "discharge", "balance")
+        for state in batteries
+        if name in state.controls and state.health is Health.ONLINE and getattr(state.reading, f"{name}_allowed", None)
     )
 
 

@@ -161,12 +161,14 @@ def test_the_mode_is_both_switches_and_follows_the_readings_alone() -> None:
 
 def test_wishes_that_come_too_fast_are_refused_and_said_so() -> None:
     bench = Bench()
-    answers = [bench.write(CHARGE, number % 2) for number in range(100)]
+    answers = [bench.write(BALANCE, number % 2) for number in range(100)]
     assert answers == [DONE] * 10 + [REFUSED, DONE] * 45, "what is being asked already is no new wish"
     assert (len(bench.asked), bench[OUTCOME]) == (10, TOO_FAST)
     bench.now = 1.5
-    assert bench.write(CHARGE, 0) == DONE
-    assert bench.write(CHARGE, 1) == REFUSED
+    assert bench.write(BALANCE, 0) == DONE
+    assert bench.write(BALANCE, 1) == REFUSED
+    assert bench.write(CHARGE, 1) == bench.write(DISCHARGE, 1) == DONE, "a current may always be stopped"
+    assert bench.write(CHARGE, 0) == REFUSED
 
 
 def test_switches_do_not_disturb_each_other() -> None:

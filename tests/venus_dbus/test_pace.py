@@ -56,7 +56,7 @@ def test_what_changes_with_time_alone_never_takes_the_place_of_a_reading() -> No
     assert pace.wait(11.01, Haste.USUAL, fresh=False) == pytest.approx(0.99)
 
 
-@given(st.lists(st.floats(-0.2, 0.2), min_size=20, max_size=200))
+@given(st.lists(st.floats(-0.2, 0.2), min_size=20, max_size=100))
 def test_readings_once_an_interval_never_wait_although_they_come_unevenly(late: list[float]) -> None:
     pace = Pace(1.0)
     for number, off in enumerate(late):
@@ -64,7 +64,7 @@ def test_readings_once_an_interval_never_wait_although_they_come_unevenly(late: 
         pace.sent(number + off)
 
 
-@given(st.lists(st.tuples(st.floats(0.001, 1.5), st.booleans()), min_size=20, max_size=300))
+@given(st.lists(st.tuples(st.floats(0.001, 1.5), st.booleans()), min_size=20, max_size=100))
 def test_in_the_long_run_there_is_one_message_an_interval(steps: list[tuple[float, bool]]) -> None:
     pace, now, sent = Pace(1.0), 0.0, 0
     for step, fresh in steps:

@@ -354,3 +354,4 @@ def test_a_bank_can_be_switched_as_a_whole_only_where_every_battery_can() -> Non
     assert "mode" in bank_view(make.snapshot(bank=make.bank(able, able))).controls
     assert "mode" not in bank_view(make.snapshot(bank=make.bank(able, unable))).controls
     assert bank_view(make.snapshot(bank=make.bank(able))).on == {"charge", "discharge"}
+    assert bank_view(make.snapshot(bank=make.bank(unable))).on == {"charge"}, "nobody can switch the other one"
