@@ -80,7 +80,7 @@ def rows() -> Iterator[Row]:
 
 def numbered(path: str) -> str:
     """/Voltages/Cell7 -> /Voltages/Cell<n>."""
-    return re.sub(r"(?<=Cell|ture)\d+$|(?<=/TimeToSoC/)\d+$|(?<=/Cell/)\d+(?=/)", "<n>", path)
+    return re.sub(r"(?<=Cell|ture)\d+$|(?<=/TimeToSoC/)[\d_]+$|(?<=/Cell/)\d+(?=/)", "<n>", path)
 
 
 def _unit(item: Item) -> str:
