@@ -50,8 +50,8 @@ below `/Settings`. Ids by which a GX changes the limits are refused.
 
 SetValue answers 0 = taken, 1 = this may not be written, 2 = refused: no such value, nothing can do it, or too many
 wishes at a time (ten, then one a second). What became of a wish leads back to its path once the BMS was read back: a
-refused switch falls back, and `/Settings/Outcome` says why. `/Mode` is both switches at once and shows what the
-readings say. `writable: false` leaves `/CustomName` alone.
+refused switch falls back, and `/Settings/Outcome` says why. Stopping a current is never too fast. `/Mode` is both
+switches at once and shows what the readings say. `writable: false` leaves `/CustomName` alone.
 
 ## A BMS that does not answer
 

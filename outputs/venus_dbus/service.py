@@ -32,6 +32,7 @@ RETRY: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 10.0)  # s before each further try
 DO_NOT_QUEUE: Final = 4
 OWNER: Final = (1, 4)  # RequestName: we own it now, we own it already
 RATE_WINDOW: Final = 30.0  # s over which messages are counted
+TOGETHER: Final = 0.01  # s; a wish, its outcome and the sentence about it make one message
 NAME_LENGTH: Final = 64  # characters of a custom name
 DEFECT: Final = "a defect: its values cannot be made; see the log"
 
@@ -106,10 +107,10 @@ class BatteryService:
         self._view, self._fresh = view, fresh or self._fresh
         self._tell(haste(self._sent, view), fresh=self._fresh)
 
-    def _tell(self, urgency: Haste, *, fresh: bool) -> None:
-        """Publish what is new, as soon as the pace allows."""
+    def _tell(self, urgency: Haste, *, fresh: bool, gather: float = 0.0) -> None:
+        """Publish what is new, as soon as the pace allows; together with what else comes within `gather` s."""
         now = self._clock()
-        wait = self._pace.wait(now, urgency, fresh=fresh)
+        wait = max(gather, self._pace.wait(now, urgency, fresh=fresh))
         if wait <= 0.0:
             self._publish_or_leave()
         elif self._timer is None or now + wait < self._due:
@@ -168,7 +169,7 @@ class BatteryService:
         """A value that changed by somebody's hand: early, as long as that remains rare."""
         if self.tree.put(path, value):
             self._dirty[path] = None
-            self._tell(Haste.SOON, fresh=False)
+            self._tell(Haste.SOON, fresh=False, gather=TOGETHER)
 
     # ---- connection and name
 
