@@ -19,8 +19,9 @@ a GX; [settings.md](settings.md) lists the options. Off Venus OS the same servic
 ## Bank and batteries
 
 `com.victronenergy.battery.bms_gateway` is the bank: the one service with limits, so the one that systemcalc takes as
-BMS and, by itself, as battery monitor. `each_battery: true` adds a service for each battery, to look at: no limits, so
-that there is never a second BMS (`/Dvcc/Alarms/MultipleBatteries`). Each service is on a bus connection of its own.
+BMS and, by itself, as battery monitor. `each_battery: true` adds a service for each battery, to look at: it lacks the
+paths of limits, so that there is never a second BMS (`/Dvcc/Alarms/MultipleBatteries`), and systemcalc, left to itself,
+takes the bank as battery monitor, too. Each service is on a bus connection of its own.
 
 What Venus OS keeps of a service hangs on who it is: of the bank its service name (`service`), so
 `/Settings/Devices/bms_gateway/ClassAndVrmInstance` and `CustomName`; of a battery its `identity` in gateway.yaml, else

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from outputs.values import VALUES
 from outputs.venus_dbus.cells import LEAST_FOR_MIDPOINT, Seen, cell_entries
 from outputs.venus_dbus.controls import APPLY, CLEAR, HAS_SETTINGS, MODE, OUTCOME, SOC, SWITCHES, Controls
-from outputs.venus_dbus.paths import HISTORY, OWN, TABLE, point_entries
+from outputs.venus_dbus.paths import HISTORY, LIMITS, OWN, TABLE, point_entries
 from outputs.venus_dbus.plan import Plan, fixed_items
 from outputs.venus_dbus.tree import Item
 
@@ -72,7 +72,7 @@ def rows() -> Iterator[Row]:
     controls.offer(ACTIONS)
     words = {path: value.words for value in VALUES for path in value.dbus} | FIXED
     items = [(path, tree[path], False) for path in tree]
-    for entry in (*TABLE, *cell_entries(MOST, "both", midpoint=True), *HISTORY, *OWN, *point_entries((1.0,))):
+    for entry in (*TABLE, *LIMITS, *cell_entries(MOST, "both", midpoint=True), *HISTORY, *OWN, *point_entries((1.0,))):
         items.append((numbered(entry.path), Item(entry.kind, entry.text, writable=entry.path == MODE), entry.slow))
     for path, (item, slow) in {path: (item, slow) for path, item, slow in items}.items():
         yield Row(path, KINDS[item.kind], _unit(item), item.writable, slow, words.get(path, ""))

@@ -221,17 +221,6 @@ TABLE: Final[tuple[Entry, ...]] = (
     Entry("/Balancing", "i", plain, lambda v: flag(v.balancing)),
     Entry("/Balancer/Status", "i", plain, _balancer),
     Entry("/Heating", "i", plain, lambda v: flag(v.heating)),
-    Entry("/Info/MaxChargeVoltage", "d", VOLTS, lambda v: down(v.limits.cvl, 2)),
-    Entry("/Info/MaxChargeCurrent", "d", AMPS, lambda v: down(v.limits.ccl, 1)),
-    Entry("/Info/MaxDischargeCurrent", "d", AMPS, lambda v: down(v.limits.dcl, 1)),
-    Entry("/Info/BatteryLowVoltage", "d", VOLTS, _low_voltage),
-    Entry("/Info/MaxChargeCellVoltage", "d", CELL_VOLTS, _cvl_per_cell),
-    Entry("/Info/ChargeRequest", "i", plain, lambda v: flag(v.charge_request)),
-    Entry("/Info/ChargeMode", "s", plain, _text("charge_mode")),
-    Entry("/Info/ChargeLimitation", "s", plain, _text("charge_limitation"), slow=True),
-    Entry("/Info/DischargeLimitation", "s", plain, _text("discharge_limitation"), slow=True),
-    Entry("/Io/AllowToCharge", "i", plain, lambda v: flag(v.limits.allow_charge)),
-    Entry("/Io/AllowToDischarge", "i", plain, lambda v: flag(v.limits.allow_discharge)),
     Entry("/Io/AllowToBalance", "i", plain, lambda v: flag(v.single.balance_allowed)),
     Entry("/System/NrOfCellsPerBattery", "i", plain, lambda v: v.cell_count),
     Entry("/System/NrOfModulesOnline", "i", plain, lambda v: v.online),
@@ -250,6 +239,23 @@ TABLE: Final[tuple[Entry, ...]] = (
     *(Entry(_alarm_path(name), "i", plain, _alarm(name)) for name in ALARMS if name != "short_circuit"),
     Entry("/History/ChargeCycles", "i", plain, lambda v: _cycles(v), slow=True),
 )
+
+
+LIMITS: Final[tuple[Entry, ...]] = (
+    Entry("/Info/MaxChargeVoltage", "d", VOLTS, lambda v: down(v.limits.cvl, 2)),
+    Entry("/Info/MaxChargeCurrent", "d", AMPS, lambda v: down(v.limits.ccl, 1)),
+    Entry("/Info/MaxDischargeCurrent", "d", AMPS, lambda v: down(v.limits.dcl, 1)),
+    Entry("/Info/BatteryLowVoltage", "d", VOLTS, _low_voltage),
+    Entry("/Info/MaxChargeCellVoltage", "d", CELL_VOLTS, _cvl_per_cell),
+    Entry("/Info/ChargeRequest", "i", plain, lambda v: flag(v.charge_request)),
+    Entry("/Info/ChargeMode", "s", plain, _text("charge_mode")),
+    Entry("/Info/ChargeLimitation", "s", plain, _text("charge_limitation"), slow=True),
+    Entry("/Info/DischargeLimitation", "s", plain, _text("discharge_limitation"), slow=True),
+    Entry("/Io/AllowToCharge", "i", plain, lambda v: flag(v.limits.allow_charge)),
+    Entry("/Io/AllowToDischarge", "i", plain, lambda v: flag(v.limits.allow_discharge)),
+)
+"""Rows of the service that is the BMS.  The others must not even have them: systemcalc, choosing a battery monitor by
+itself, takes a service that has the path of the charge voltage limit for a BMS, whatever its value is."""
 
 
 def _cycles(view: View) -> Value:

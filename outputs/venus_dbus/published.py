@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from outputs.venus_dbus.cells import Seen, cell_entries
-from outputs.venus_dbus.paths import HISTORY, OWN, TABLE, Entry, point_entries
+from outputs.venus_dbus.paths import HISTORY, LIMITS, OWN, TABLE, Entry, point_entries
 from outputs.venus_dbus.tree import Item, Tree, Value
 from outputs.view import View
 
@@ -11,13 +11,13 @@ from outputs.view import View
 class Published:
     """The rows of one service."""
 
-    def __init__(self, tree: Tree, layout: str = "voltages", *, midpoint: bool = False) -> None:
-        """`layout` of the cells: voltages, cell, both or none."""
+    def __init__(self, tree: Tree, layout: str = "voltages", *, bms: bool = True, midpoint: bool = False) -> None:
+        """`layout` of the cells: voltages, cell, both or none; `bms`: it has limits."""
         self._tree, self._layout, self._midpoint = tree, layout, midpoint
         self._most = Seen()
         self._quick: tuple[Entry, ...] = ()
         self._slow: tuple[Entry, ...] = ()
-        self._extend(TABLE)
+        self._extend((*TABLE, *LIMITS) if bms else TABLE)
 
     def update(self, view: View, *, slow: bool) -> list[str]:
         """Put the view into the tree; the paths that changed.  The slow rows are looked at only where asked."""

@@ -48,7 +48,7 @@ class BatteryService:
             self.tree, plan.battery, ask, self._change, clock, writable=plan.writable, history=plan.bms
         )  # fmt: skip
         self._answers = Answers(self.tree, self._write)
-        self._published = Published(self.tree, plan.cells, midpoint=plan.midpoint)
+        self._published = Published(self.tree, plan.cells, bms=plan.bms, midpoint=plan.midpoint)
         self._address, self._clock, self._supervisor = address, clock, supervisor
         self._claim = Claim(
             plan.identity, plan.instance, plan.custom_name, self._settled, self._assigned, self._named, self._after

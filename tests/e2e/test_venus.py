@@ -44,7 +44,7 @@ def items(text: str) -> dict[str, Any]:
 def seen(home: House) -> tuple[list[str], list[str], dict[str, float]]:
     """The services, those of them that are a BMS by systemcalc's rule, and their instances."""
     found = batteries(home)
-    bms = [name for name, values in found.items() if values["/Info/MaxChargeVoltage"] is not None]
+    bms = [name for name, values in found.items() if "/Info/MaxChargeVoltage" in values]  # whatever its value is
     usable = all(values["/Connected"] == 1 and values["/ProductName"] for values in found.values())
     assert usable
     return list(found), bms, {name: values["/DeviceInstance"] for name, values in found.items()}
