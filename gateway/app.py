@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -211,7 +212,8 @@ class Gateway:
         """In a thread, after a save that is under way: the last frames need not wait for the disk."""
         if self.plan.store is not None:
             data = self._memory.persisted()
-            saving = asyncio.get_running_loop().run_in_executor(None, self.plan.store.save, data)
+            save = partial(self.plan.store.save, data, last=True)
+            saving = asyncio.get_running_loop().run_in_executor(None, save)
             await asyncio.wait([saving], timeout=PATIENCE)
             if saving.done():
                 saving.result()

@@ -5,14 +5,14 @@ the safe side.  Sheet: venus-dbus.md section 4 (paths), section 8 (rounding); li
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from gateway import VERSION
 from gateway.model import ALARMS, Extreme
-from outputs.venus_dbus.tree import Item, Kind, Text, Tree, Value, clean, fixed, plain
+from outputs.venus_dbus.tree import Kind, Text, Value, clean, fixed, plain
 from outputs.view import View
 
 VOLTS, CELL_VOLTS = fixed(2, "V"), fixed(3, "V")
@@ -21,10 +21,10 @@ AMPS, WATTS, CELSIUS, PERCENT, AMP_HOURS, SECONDS, ENERGY = (
 )  # fmt: skip
 
 RUNNING, STANDBY, ERROR = 9, 14, 10  # /State
-ON, IDLE = 3, 0xFC  # /Mode
+ON, OFF, IDLE = 3, 4, 0xFC  # /Mode
+BALANCED, BALANCING, UNBALANCED = 1, 2, 3  # /Balancer/Status
 OK, HOT, WARM, FAULT, TRIPPED, EMPTY = 0x100, 0x101, 0x102, 0x103, 0x104, 0x105  # /DeviceState
 SPECIAL_MAKERS: Final = ("PYLON", "BYD", "LG")
-SENSORS: Final = 4  # /System/Temperature1..4
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,24 @@ def _cvl_per_cell(view: View) -> float | None:
 
 
 def _idle(view: View) -> bool:
-    return view.limits.allow_charge is False and view.limits.allow_discharge is False
+    """Nothing may flow: by the limits or, where there are none, by the BMS's own switches."""
+    return _off(view) or (view.limits.allow_charge is False and view.limits.allow_discharge is False)
+
+
+def _off(view: View) -> bool:
+    """Every battery has both its switches off."""
+    return 0 < view.online + view.offline <= min(view.blocking_charge, view.blocking_discharge)
+
+
+def _mode(view: View) -> int:
+    return OFF if _off(view) else IDLE if _idle(view) else ON
+
+
+def _balancer(view: View) -> int | None:
+    if view.balancing:
+        return BALANCING
+    apart = view.alarms.get("cell_imbalance")
+    return None if apart is None or view.balancing is None else UNBALANCED if apart else BALANCED
 
 
 def _state(view: View) -> int:
@@ -182,6 +199,7 @@ TABLE: Final[tuple[Entry, ...]] = (
     Entry("/Serial", "s", plain, _about("serial"), slow=True),
     Entry("/DeviceName", "s", plain, _about("model"), slow=True),
     Entry("/Manufacturer", "s", plain, _manufacturer, slow=True),
+    Entry("/Family", "s", plain, _about("family"), slow=True),
     Entry("/FirmwareVersion", "s", plain, lambda v: _about("firmware")(v) or VERSION, slow=True),
     Entry("/HardwareVersion", "s", plain, _about("hardware"), slow=True),
     Entry("/Dc/0/Voltage", "d", VOLTS, lambda v: rounded(v.voltage, 2)),
@@ -196,22 +214,13 @@ TABLE: Final[tuple[Entry, ...]] = (
     Entry("/TimeToGo", "i", SECONDS, _time_to_go, slow=True),
     Entry("/CurrentAvg", "d", AMPS, lambda v: rounded(v.current_average, 1), slow=True),
     Entry("/State", "i", plain, _state),
-    Entry("/Mode", "i", plain, lambda v: IDLE if _idle(v) else ON),
+    Entry("/Mode", "i", plain, _mode),
     Entry("/ErrorCode", "i", plain, lambda v: v.error),
     Entry("/DeviceState", "i", plain, _device_state),
     Entry("/ConnectionInformation", "s", plain, _text("connection_information"), slow=True),
     Entry("/Balancing", "i", plain, lambda v: flag(v.balancing)),
+    Entry("/Balancer/Status", "i", plain, _balancer),
     Entry("/Heating", "i", plain, lambda v: flag(v.heating)),
-    Entry("/Info/MaxChargeVoltage", "d", VOLTS, lambda v: down(v.limits.cvl, 2)),
-    Entry("/Info/MaxChargeCurrent", "d", AMPS, lambda v: down(v.limits.ccl, 1)),
-    Entry("/Info/MaxDischargeCurrent", "d", AMPS, lambda v: down(v.limits.dcl, 1)),
-    Entry("/Info/BatteryLowVoltage", "d", VOLTS, _low_voltage),
-    Entry("/Info/MaxChargeCellVoltage", "d", CELL_VOLTS, _cvl_per_cell),
-    Entry("/Info/ChargeMode", "s", plain, _text("charge_mode")),
-    Entry("/Info/ChargeLimitation", "s", plain, _text("charge_limitation"), slow=True),
-    Entry("/Info/DischargeLimitation", "s", plain, _text("discharge_limitation"), slow=True),
-    Entry("/Io/AllowToCharge", "i", plain, lambda v: flag(v.limits.allow_charge)),
-    Entry("/Io/AllowToDischarge", "i", plain, lambda v: flag(v.limits.allow_discharge)),
     Entry("/Io/AllowToBalance", "i", plain, lambda v: flag(v.single.balance_allowed)),
     Entry("/System/NrOfCellsPerBattery", "i", plain, lambda v: v.cell_count),
     Entry("/System/NrOfModulesOnline", "i", plain, lambda v: v.online),
@@ -230,6 +239,23 @@ TABLE: Final[tuple[Entry, ...]] = (
     *(Entry(_alarm_path(name), "i", plain, _alarm(name)) for name in ALARMS if name != "short_circuit"),
     Entry("/History/ChargeCycles", "i", plain, lambda v: _cycles(v), slow=True),
 )
+
+
+LIMITS: Final[tuple[Entry, ...]] = (
+    Entry("/Info/MaxChargeVoltage", "d", VOLTS, lambda v: down(v.limits.cvl, 2)),
+    Entry("/Info/MaxChargeCurrent", "d", AMPS, lambda v: down(v.limits.ccl, 1)),
+    Entry("/Info/MaxDischargeCurrent", "d", AMPS, lambda v: down(v.limits.dcl, 1)),
+    Entry("/Info/BatteryLowVoltage", "d", VOLTS, _low_voltage),
+    Entry("/Info/MaxChargeCellVoltage", "d", CELL_VOLTS, _cvl_per_cell),
+    Entry("/Info/ChargeRequest", "i", plain, lambda v: flag(v.charge_request)),
+    Entry("/Info/ChargeMode", "s", plain, _text("charge_mode")),
+    Entry("/Info/ChargeLimitation", "s", plain, _text("charge_limitation"), slow=True),
+    Entry("/Info/DischargeLimitation", "s", plain, _text("discharge_limitation"), slow=True),
+    Entry("/Io/AllowToCharge", "i", plain, lambda v: flag(v.limits.allow_charge)),
+    Entry("/Io/AllowToDischarge", "i", plain, lambda v: flag(v.limits.allow_discharge)),
+)
+"""Rows of the service that is the BMS.  The others must not even have them: systemcalc, choosing a battery monitor by
+itself, takes a service that has the path of the charge voltage limit for a BMS, whatever its value is."""
 
 
 def _cycles(view: View) -> Value:
@@ -298,79 +324,3 @@ def point_entries(points: tuple[float, ...]) -> tuple[Entry, ...]:
 
 def _time_to(point: float) -> Callable[[View], Value]:
     return lambda view: view.time_to_soc.get(point)
-
-
-@cache
-def cell_entries(count: int, balancing: int, sensors: int) -> tuple[Entry, ...]:
-    """Rows for a single battery: its cells, how far they are apart, which are balanced, its sensors."""
-    if not (count or balancing or sensors):
-        return ()
-    return (
-        *(Entry(f"/Voltages/Cell{n + 1}", "d", CELL_VOLTS, _cell(n)) for n in range(count)),
-        Entry("/Voltages/Sum", "d", VOLTS, _sum),
-        Entry("/Voltages/Diff", "d", CELL_VOLTS, _diff),
-        *(Entry(f"/Balances/Cell{n + 1}", "i", plain, _balance(n)) for n in range(balancing)),
-        *(Entry(f"/System/Temperature{n + 1}", "d", CELSIUS, _sensor(n)) for n in range(min(sensors, SENSORS))),
-    )
-
-
-def _cell(index: int) -> Callable[[View], Value]:
-    return lambda view: rounded(view.single.cell_voltages[index], 3) if index < len(view.single.cell_voltages) else None
-
-
-def _balance(index: int) -> Callable[[View], Value]:
-    return lambda view: flag(view.single.cell_balancing[index]) if index < len(view.single.cell_balancing) else None
-
-
-def _sensor(index: int) -> Callable[[View], Value]:
-    return lambda view: rounded(view.single.temperatures[index], 1) if index < len(view.single.temperatures) else None
-
-
-def _sum(view: View) -> Value:
-    known = [voltage for voltage in view.single.cell_voltages if voltage is not None]
-    return rounded(sum(known), 2) if known and len(known) == len(view.single.cell_voltages) else None
-
-
-def _diff(view: View) -> Value:
-    known = [voltage for voltage in view.single.cell_voltages if voltage is not None]
-    return rounded(max(known) - min(known), 3) if known else None
-
-
-class Published:
-    """Which rows a service publishes: the table, and whatever else there was ever something to say about."""
-
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
-        self._most = (0, 0, 0)
-        self._quick: tuple[Entry, ...] = ()
-        self._slow: tuple[Entry, ...] = ()
-        self._extend(TABLE)
-
-    def update(self, view: View, *, slow: bool) -> list[str]:
-        """Put the view into the tree; the paths that changed.  The slow rows are looked at only where asked."""
-        seen = (len(view.single.cell_voltages), len(view.single.cell_balancing), len(view.single.temperatures))
-        most = tuple(map(max, seen, self._most))
-        if most != self._most:
-            self._most = (most[0], most[1], most[2])
-            self._extend(cell_entries(*self._most))
-        self._extend_once(HISTORY, view.life is not None)
-        self._extend_once(OWN, view.bms is not None)
-        self._extend_once(point_entries(tuple(view.time_to_soc)), bool(view.time_to_soc))
-        changed = self._tree.update(_values(self._quick, view))
-        return changed + self._tree.update(_values(self._slow, view)) if slow else changed
-
-    def _extend_once(self, entries: tuple[Entry, ...], wanted: bool) -> None:
-        """Rows that are there from the moment on in which there is something to say."""
-        if wanted and entries[0].path not in self._tree:
-            self._extend(entries)
-
-    def _extend(self, entries: tuple[Entry, ...]) -> None:
-        new = tuple(entry for entry in entries if entry.path not in self._tree)
-        for entry in new:
-            self._tree.add(entry.path, Item(entry.kind, entry.text))
-        self._quick += tuple(entry for entry in new if not entry.slow)
-        self._slow += tuple(entry for entry in new if entry.slow)
-
-
-def _values(entries: tuple[Entry, ...], view: View) -> Iterator[tuple[str, Value]]:
-    return ((entry.path, entry.source(view)) for entry in entries)
