@@ -7,7 +7,7 @@ from typing import Final
 
 import dbc
 from bms_drivers import kit
-from bms_drivers.kit import can
+from bms_drivers.kit import can, named
 from gateway.model import WrongDevice
 
 FRAMES: Final = can.Dbc(dbc.path("jbd_can"))
@@ -88,7 +88,7 @@ DRIVER: Final = kit.Driver(
         step("serial", "Serial_1", "Serial_2", gives=("serial_number",)),
         step("board", "Board", gives=("firmware_version",)),
     ),
-    assemble=kit.alone(lambda values, setup: finish(can.gathered(values, ()), setup)),
+    assemble=kit.alone(lambda values, setup: finish(named.gathered(values, ()), setup)),
     detection=kit.Detection(rank=95, polls=("measured", "maker", "model"), proof=proof, never_auto=True),
     limits_from_bms=True,
     standing="from documentation only (no capture is public)",

@@ -220,6 +220,7 @@ class Option:
     least: float | None = None
     most: float | None = None
     choices: tuple[Any, ...] = ()  # the only values there are; () = any
+    file: bool = False  # names a file; in gateway.yaml a relative one is beside it
 
     def allows(self, value: Any) -> bool:
         """Can the setting be this?  None stands for the driver's own choice."""
@@ -332,6 +333,7 @@ class Driver:
     asked_with: Callable[[bytes], Values] = lambda request: {}  # the settings that a recorded request tells
     listens: Callable[[Setup], bool] = lambda setup: False  # so set up it asks nothing: a master talks on its bus
     made_of: "Callable[[Setup], Driver] | None" = None  # where a setting decides what the BMS is: the driver for it
+    described: str = ""  # the text of the file that it was made of
 
     def setup(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Settings with defaults; names this driver does not have are left out."""

@@ -17,6 +17,7 @@ from gateway.model.errors import (
     LinkError,
     LinkTimeout,
     MissingPart,
+    Placed,
     TalksByItself,
     WrongDevice,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "LinkTimeout",
     "MissingPart",
     "Outcome",
+    "Placed",
     "Reading",
     "Snapshot",
     "TalksByItself",
