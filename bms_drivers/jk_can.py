@@ -93,9 +93,11 @@ def request(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     mine = (told.at(), told.at(address(setup))) if address(setup) else (told.at(),)
     others = tuple(FRAMES.messages["BATT_ST1"].at(n) for n in ADDRESSES if n != address(setup))
     frames = yield kit.CanAsk((*mine, *others), told.life, settle=1.5, complete=lambda got: False, partial=True)
+    if any(other.fits(frame.kind) for other in others for frame in frames):
+        return {}  # whose it is cannot be told, however often it is asked
     values = can.values_of(FRAMES, (told,) * len(mine), mine, frames)
-    if not values or any(other.fits(frame.kind) for other in others for frame in frames):
-        raise LinkTimeout("no charge request that is certainly this BMS's")
+    if not values:
+        raise LinkTimeout("no charge request")
     if values["_stop"] is None:
         values["max_charge_current"] = None
     elif values["_stop"]:

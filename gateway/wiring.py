@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from bms_drivers.kit.can import listens_to
 from bms_drivers.kit.declare import Driver, SerialLine
 from bms_drivers.kit.detect import UNKNOWN, Found, Search
 from bms_drivers.links.factory import open_port, place
@@ -215,19 +216,28 @@ def _plug(
     While no driver on it is known, its line is that of the first to be tried.
     """
     sharing = {(battery.driver, drivers[battery.name].line) for battery in batteries}
+    known = [(drivers[battery.name], battery.setup) for battery in batteries if battery.driver != AUTO]
     before = old.plugs.get(at)
-    if before is not None and before[0] == sharing:
-        return before
+    plug = before[1] if before is not None and before[0] == sharing else _new_plug(batteries, known, devices)
+    for driver, setup in known:
+        plug.port.expect(listens_to(driver, driver.setup(setup)))
+    return sharing, plug
+
+
+def _new_plug(
+    batteries: Sequence[BatterySettings], known: Sequence[tuple[Driver, Mapping[str, Any]]],
+    devices: Mapping[str, "Device"],
+) -> Plug:  # fmt: skip
+    """A port that is not open yet.  Raises ConfigError."""
     first = batteries[0]
     device, where = devices.get(first.name), _where(first, devices)
-    known = [(drivers[battery.name], battery.setup) for battery in batteries if battery.driver != AUTO]
     search = Search(where, known) if len(known) < len(batteries) else None
     speak = [driver for driver, _ in known]
     if device is not None:
-        return sharing, Plug(Port(where, device.link(*speak)), search)
+        return Plug(Port(where, device.link(*speak)), search)
     listening = any(driver.listens(driver.setup(setup)) for driver, setup in known)
     lines = speak or (search.candidates[:1] if search else [])
-    return sharing, Plug(open_port(where, lines, listening=listening), search)
+    return Plug(open_port(where, lines, listening=listening), search)
 
 
 def _battery(

@@ -5,7 +5,7 @@ that a short frame does not hold, or of another than the multiplexed part.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -155,13 +155,20 @@ def assemble(
 
 def identifiers(driver: Driver, setup: Setup) -> list[CanId]:
     """All that a driver listens to and sends on its bus, as far as its plan tells beforehand."""
-    found: list[CanId] = []
-    for poll in driver.plan:
+    return [wanted for ask in _asked(driver, setup) for wanted in (*ask.hears, *(sent for sent, _ in ask.sends))]
+
+
+def listens_to(driver: Driver, setup: Setup) -> list[CanId]:
+    """What it will want to hear on its bus, likewise."""
+    return [wanted for ask in _asked(driver, setup) for wanted in ask.hears]
+
+
+def _asked(driver: Driver, setup: Setup) -> Iterator[CanAsk]:
+    for poll in driver.plan if "can" in driver.transports else ():
         with suppress(GatewayError):  # it waits for what an earlier answer tells
             question = next(poll.talk(setup, {}), None)
             if isinstance(question, CanAsk):
-                found += (*question.hears, *(wanted for wanted, _ in question.sends))
-    return found
+                yield question
 
 
 def _way(signal: Any) -> Callable[[Any], Any]:

@@ -18,6 +18,7 @@ import bms_drivers
 from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Driver
 from bms_drivers.kit.decode import decode
+from bms_drivers.kit.map_file import Bits, Map, Value
 from bms_drivers.links.recording import load
 from gateway.cli.skeleton import skeleton
 from gateway.model import ConfigError
@@ -178,3 +179,30 @@ def test_the_dbc_of_the_page_gives_its_reading_from_a_log(tmp_path: Path) -> Non
     reading = json.loads(done.stdout)["reading"]
     assert (reading["voltage"], reading["current"], reading["soc"]) == (13.28, -12.3, 78)
     assert reading["cell_voltages"] == [3.321, 3.319, None, None], "a part that did not come is not known"
+
+
+def test_the_register_map_of_the_page_gives_its_reading(tmp_path: Path) -> None:
+    """From an empty file to a Reading, as the page says: `check` accepts both files, `decode` reads the recording."""
+    shown, house = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)[1:3]
+    vectors = ROOT / "tests/vectors/modbus_map"
+    assert shown == (vectors / "acme.yaml").read_text(), "the recording of tests/vectors/modbus_map is its test"
+    (tmp_path / "acme.yaml").write_text(shown)
+    (tmp_path / "gateway.yaml").write_text(house)
+    done = run("check", str(tmp_path / "gateway.yaml"))
+    assert (done.returncode, done.stderr) == (0, ""), "a relative path is beside gateway.yaml, wherever one is"
+    words = ("--driver", "modbus_map", "--set", f"map={tmp_path}/acme.yaml", "--json")
+    done = run("decode", *words, str(vectors / "acme.json"))
+    answer, expected = json.loads(done.stdout), json.loads((vectors / "acme.json").read_text())["expected"]
+    assert (answer["unanswered"], answer["errors"]) == ([], [])
+    assert {name: value for name, value in answer["reading"].items() if name in expected and name != "alarms"} == {
+        name: value for name, value in expected.items() if name != "alarms"
+    }
+    assert answer["reading"]["alarms"]["high_temperature"] == 1
+
+
+def test_the_page_explains_every_key_of_a_register_map() -> None:
+    part = PAGE[PAGE.index("## From an empty register map") : PAGE.index("## From an empty DBC")]
+    table = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", part, re.M))))
+    entry = {field.alias or name for name, field in (Value.model_fields | Bits.model_fields).items()}
+    assert table | {"bits"} == entry
+    assert [name for name in Map.model_fields if f"`{name}" not in part] == []
