@@ -142,7 +142,7 @@ DRIVER: Final = kit.Driver(
     ),
     assemble=kit.alone(lambda values, setup: finish(named.gathered(values, ()), setup)),
     detection=kit.Detection(
-        rank=30, polls=("counts", "pack"), proof=proof, setups=({},), only_named=True, never_auto=True,
+        rank=98, polls=("counts", "pack"), proof=proof, setups=({},), wary=True, never_auto=True,
         siblings=tuple({"address": n} for n in BOARDS[1:]),
     ),
     daisy_chain=True,

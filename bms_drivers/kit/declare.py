@@ -304,7 +304,8 @@ class Detection:
     rank: int = 50  # the lower, the earlier it is tried: quick questions and unmistakable answers first
     wakes: bool = False  # the first question may only wake it, and is asked twice
     never_auto: bool = False  # `driver: auto` does not try it, somebody should look at what `scan` says
-    only_named: bool = False  # nor does `scan`, unless it is named: its questions may disturb others on the bus
+    wary: bool = False  # nor does `scan`, unless it is named, where others may take its questions for their own:
+    #                     on a CAN bus with 29-bit identifiers, or with errors
 
 
 UNDETECTABLE: Final = Detection(polls=(), proof=lambda values: "", setups=())
