@@ -25,6 +25,7 @@ LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belong
     "spidev": ("spidev", "spi"),
     "rich": ("rich", "demo"),
     "matplotlib": ("matplotlib", "plot"),
+    "h11": ("h11", "web"),
     "serial": ("pyserial", ""),
 }
 OURS: Final = ("gateway", "bms_drivers", "outputs", "dbc")

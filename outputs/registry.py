@@ -17,8 +17,8 @@ from gateway.model import MissingPart
 from outputs.absent import AbsentOutput
 from outputs.output import Clock, Commander, Output
 
-PACKAGES: Final = {"can_bms": "outputs.can_bms", "venus_dbus": "outputs.venus_dbus"}
-LIBRARIES: Final = {"can_bms": ("can", "cantools"), "venus_dbus": ("dbus", "gi")}
+PACKAGES: Final = {"can_bms": "outputs.can_bms", "venus_dbus": "outputs.venus_dbus", "web": "outputs.web"}
+LIBRARIES: Final = {"can_bms": ("can", "cantools"), "venus_dbus": ("dbus", "gi"), "web": ("h11",)}
 SEVERAL: Final = {"can_bms": "channel"}
 """Kinds of which there may be several, as a list, and the setting that tells them apart: "can_bms:can1"."""
 
@@ -72,7 +72,7 @@ def _room(name: str, file: str) -> Any:
 
 
 def build(name: str, settings: Any, clock: Clock, commander: Commander, identity: str) -> Output:
-    """The output called `name`; `identity` is a stable id of this gateway (its bank) for buses that want one.
+    """The output called `name`; `identity` is the id of this installation (gateway/installation.py).
 
     Where its library is not installed, an output that does nothing but say so.
     """
