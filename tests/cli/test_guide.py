@@ -206,3 +206,14 @@ def test_the_page_explains_every_key_of_a_register_map() -> None:
     entry = {field.alias or name for name, field in (Value.model_fields | Bits.model_fields).items()}
     assert table | {"bits"} == entry
     assert [name for name in Map.model_fields if f"`{name}" not in part] == []
+
+
+def test_a_register_maps_own_questions_are_recorded(tmp_path: Path) -> None:
+    vectors, file = ROOT / "tests/vectors/modbus_map", tmp_path / "first.json"
+    exchanges = json.loads((vectors / "acme.json").read_text())["exchanges"]
+    with device({bytes.fromhex(e["tx"]): bytes.fromhex(e["rx"][0]) for e in exchanges}) as port:
+        words = ("--driver", "modbus_map", "--set", f"map={vectors}/acme.yaml", "--port", port)
+        done = run("record", *words, "--out", str(file))
+    assert done.returncode == 0, done.stderr
+    found = decode(registry.load("modbus_map"), load(file))
+    assert (found.unanswered, found.readings[""].voltage, found.readings[""].model) == ([], 13.28, "A4S-100")
