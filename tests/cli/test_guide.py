@@ -1,5 +1,6 @@
 """docs/add-a-bms.md may be followed literally: its commands, its skeleton and its worked example."""
 
+import asyncio
 import json
 import os
 import re
@@ -16,12 +17,15 @@ import pytest
 
 import bms_drivers
 from bms_drivers.kit import registry
-from bms_drivers.kit.declare import Driver
+from bms_drivers.kit.declare import Driver, Registers
 from bms_drivers.kit.decode import decode
 from bms_drivers.kit.map_file import Bits, Map, Value
+from bms_drivers.kit.session import Session
+from bms_drivers.links import converse
+from bms_drivers.links.factory import open_link
 from bms_drivers.links.recording import load
 from gateway.cli.skeleton import skeleton
-from gateway.model import ConfigError
+from gateway.model import ConfigError, DeviceRefused
 from tests.vectors import differences
 
 ROOT = Path(__file__).parent.parent.parent
@@ -217,3 +221,43 @@ def test_a_register_maps_own_questions_are_recorded(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = decode(registry.load("modbus_map"), load(file))
     assert (found.unanswered, found.readings[""].voltage, found.readings[""].model) == ([], 13.28, "A4S-100")
+
+
+def test_a_recording_may_stand_in_for_the_bms_of_a_register_map() -> None:
+    """`simulate modbus_map --image` is a device that holds what the recording held, and refuses all else."""
+    vectors = ROOT / "tests/vectors/modbus_map"
+    words = ("simulate", "modbus_map", "--image", str(vectors / "acme.json"))
+    with subprocess.Popen([TOOLS / "bms-gateway", *words], stdout=subprocess.PIPE, text=True) as simulator:
+        assert simulator.stdout is not None
+        session = Session(registry.load("modbus_map"), {"map": str(vectors / "acme.yaml")})
+        port = simulator.stdout.readline().strip()
+
+        async def read() -> Any:
+            link = open_link(port, session.driver)
+            await link.open()
+            for poll in session.due(0.0):
+                session.learnt(poll, await converse(link, poll.talk(session.setup, session.known)), 0.0)
+            with pytest.raises(DeviceRefused, match="illegal data address"):
+                await link.exchange(Registers(1, 5, 1))
+            await link.close()
+            return session.readings()[""]
+
+        try:
+            reading = asyncio.run(read())
+        finally:
+            simulator.terminate()
+    assert differences(reading, json.loads((vectors / "acme.json").read_text())["expected"]) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("modbus_map",), "modbus_map: what its registers hold is not known; expected --image with a recording"),
+        (("jbd", "--image", "x.json"), "--image: a jbd has a simulator of its own"),
+        (("modbus_map", "--image", "tests/vectors/jbd_can"), "tests/vectors/jbd_can: Is a directory"),
+    ],
+)
+def test_an_image_that_cannot_be_held_is_one_line(words: tuple[str, ...], said: str) -> None:
+    done = run("simulate", *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr and done.stderr.count("\n") == 1
