@@ -33,6 +33,7 @@ def described(setup: kit.Setup) -> kit.Driver:
         options=DRIVER.options,
         limits_from_bms=True,
         described=frames.text,
+        secrets=(kit.secrets.identifiers(*(message.kind for message in told if "serial_number" in message.signals)),),
     )
 
 

@@ -41,6 +41,7 @@ def described(setup: kit.Setup) -> kit.Driver:
     plan = [map_read.poll(block, file) for block in map_read.blocks(found, file.at_once, file.gap)]
     always = {name: value for name in ("manufacturer", "model") if (value := getattr(file, name))}
     names = [place.name for place in found]
+    secret = [range(place.first, place.first + place.count) for place in found if place.name == "serial_number"]
     return kit.Driver(
         name=DRIVER.name,
         title=DRIVER.title,
@@ -54,6 +55,7 @@ def described(setup: kit.Setup) -> kit.Driver:
         limits_from_bms=True,
         asked_with=kit.unit_asked,
         described=text,
+        secrets=(kit.secrets.registers(*secret),),
     )
 
 

@@ -308,6 +308,9 @@ class Detection:
     #                     on a CAN bus with 29-bit identifiers, or with errors
 
 
+Mask = Callable[[bytes, bytes], bytes]
+"""From a request and its answer to the same answer without its secrets; see kit.secrets."""
+
 UNDETECTABLE: Final = Detection(polls=(), proof=lambda values: "", setups=())
 """Nothing proves such a device: it is read only where the configuration names it."""
 
@@ -332,6 +335,7 @@ class Driver:
     daisy_chain: bool = False
     limits_from_bms: bool = False  # max_charge_current and max_discharge_current are limits, not protection values
     asked_with: Callable[[bytes], Values] = lambda request: {}  # the settings that a recorded request tells
+    secrets: tuple[Mask, ...] = ()  # bytes of its answers that no report may hold
     listens: Callable[[Setup], bool] = lambda setup: False  # so set up it asks nothing: a master talks on its bus
     made_of: "Callable[[Setup], Driver] | None" = None  # where a setting decides what the BMS is: the driver for it
     described: str = ""  # the text of the file that it was made of

@@ -283,3 +283,13 @@ def test_any_text_is_a_map_or_a_named_mistake(tmp_path_factory: pytest.TempPathF
         return
     found = decode(driver, RECORDED)
     assert found.readings or found.unanswered or found.errors
+
+
+def test_a_serial_number_leaves_no_house(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text(ACME.replace("  model:", "  serial_number:"))
+    (mask,) = driver_of(file).secrets
+    for exchange in RECORDED["exchanges"]:
+        request, answer = bytes.fromhex(exchange["tx"]), bytes.fromhex(exchange["rx"][0])
+        secret = request[2:4] == bytes((0, 40))
+        assert mask(request, answer) == (sealed(answer[:3] + b"*" * 8) if secret else answer)
