@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from bms_drivers.links.port import Port
 from gateway.extras import missing, needed
 from gateway.model import ConfigError, MissingPart
 
+SOCKETS: Final = Path("/dev/serial/by-path")  # where udev says which socket an adapter is in
 MODBUS_PORT: Final = 502  # TCP, as registered for Modbus
 MODBUS_LINE: Final = SerialLine(baud=9600)  # where a Modbus driver names no line
 
@@ -137,6 +139,16 @@ def place(where: str) -> str:
     if kind == "ble":
         return where.partition("@")[0].lower()
     return os.path.realpath(where) if where.startswith("/") else where.lower() if kind == "serial" else where
+
+
+def lasting(where: str) -> str:
+    """What the port is at every start: of a USB adapter the socket it is in, for its name may be another's tomorrow."""
+    at = place(where)
+    sockets: list[str] = []
+    with suppress(OSError):
+        sockets = sorted(link.name for link in SOCKETS.iterdir() if os.path.realpath(link) == at)
+    named = where.startswith(f"{SOCKETS.parent}/")  # by the user himself, for good
+    return where if named else sockets[0] if sockets else at
 
 
 def unusable(where: str, drivers: Sequence[Driver]) -> str:
