@@ -288,7 +288,9 @@ class Gateway:
     def _keep(self, now: float) -> None:
         """Save what a restart should know, in a thread: a slow disk must not delay a frame."""
         store = self.plan.store
-        if store is not None and self._saving is None and store.due(data := self._memory.persisted(), now):
+        if store is None or self._saving is not None or not store.looks(now):
+            return
+        if store.due(data := self._memory.persisted(), now):
             self._saving = asyncio.get_running_loop().run_in_executor(None, store.save, data)
             self._saving.add_done_callback(self._saved)
 

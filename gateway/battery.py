@@ -21,7 +21,6 @@ from bms_drivers.kit.declare import ONCE, Driver, Frame, Poll
 from bms_drivers.kit.detect import UNKNOWN, Found
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
-from bms_drivers.links.link import Rated
 from gateway.held import held
 from gateway.identity import Identities
 from gateway.model import (
@@ -240,7 +239,7 @@ class Battery:
 
     async def _round(self, link: Link) -> None:
         """Commands, what is due, and one question of those that are asked once.  Raises what spoils the round."""
-        self._signal = link.signal if isinstance(link, Rated) else None
+        self._signal = getattr(link, "signal", None)  # of a link over the air, see Rated
         with self._trouble.counting(link.counters):
             if self._health is Health.LOST and not self._forgot:  # once, and not while a round is under way
                 self.session.forget()

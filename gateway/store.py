@@ -31,6 +31,7 @@ BAD, UNREAD = "bad", "unread"  # set aside: damaged, and what could not be read 
 BAD_FILES_KEPT: Final = 5  # damaged files must not fill a small disk either
 QUICK: Final = 15.0  # s between writes when something changed
 SLOW: Final = 300.0  # s between writes when only what drifts all the time changed
+LOOK: Final = 3.0  # s between comparisons with what was saved
 
 DRIFTING: Final[Mapping[str, float]] = {
     "soc_calc": 0.5,  # %
@@ -106,7 +107,7 @@ class Store:
         self._in_the_way = ""  # why that file can be neither read nor set aside
         self._drifting, self._read, self._copy = drifting, read, copy
         self._clock, self._wall = clock, wall
-        self._tried_at = -math.inf
+        self._tried_at = self._looked_at = -math.inf
         self._saved: Mapping[str, Any] | None = None
         self._saved_at = -math.inf
         self._writing = threading.Lock()
@@ -149,8 +150,13 @@ class Store:
         self._saved, self._saved_at = data, self._clock()
         return data
 
+    def looks(self, now: float) -> bool:
+        """Is it time to ask whether something is `due`?  The comparison itself costs more than most seconds' work."""
+        return now - self._tried_at >= QUICK and now - self._looked_at >= LOOK
+
     def due(self, data: Mapping[str, Any], now: float) -> bool:
         """Is `data` worth a write at `now` [s, the clock's]?  Spares flash; at shutdown just save."""
+        self._looked_at = now
         if now - self._tried_at < QUICK:
             return False
         if self._saved is None:

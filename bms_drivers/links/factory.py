@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bms_drivers.kit.declare import BleLine, Driver, SerialLine, SpiLine
+from bms_drivers.kit.plugins import LIBRARY
 from bms_drivers.links.absent import AbsentLink
 from bms_drivers.links.link import Link
 from bms_drivers.links.overhear import Hearing, Overhear
@@ -80,9 +81,18 @@ def open_link(where: str, *drivers: Driver) -> Link:
         return AbsentLink(str(problem))
 
 
-def missing_library(where: str) -> str:
-    """Why `where` cannot be reached in this installation; "" = it can.  Raises ConfigError for what is no port."""
-    return missing(where, *LIBRARIES.get(port_kind(where), ()))
+def missing_library(where: str, driver: Driver | None = None) -> str:
+    """Why `where` cannot be reached in this installation, with `driver`; "" = it can.
+
+    Raises ConfigError for what is no port.
+    """
+    needed_there = missing(where, *LIBRARIES.get(port_kind(where), ()))
+    return needed_there or (missing_plugins(where, driver) if driver is not None else "")
+
+
+def missing_plugins(where: str, driver: Driver) -> str:
+    """Why `driver` has no plug-in to speak at `where`; "" = it has, or needs none."""
+    return missing(where, LIBRARY) if driver.ble is not None and driver.ble.plugin is not None else ""
 
 
 def _usable_link(where: str, drivers: Sequence[Driver]) -> Link:
@@ -209,10 +219,14 @@ def _serial(where: str, line: SerialLine) -> Link:
 
 
 def _ble(where: str, drivers: Sequence[Driver]) -> Link:
-    from bms_drivers.links.ble import BleLink
-
     line = next((driver.ble for driver in drivers if driver.ble is not None), BleLine(ways=()))
     address, _, adapter = where.removeprefix("ble:").partition("@")
+    if line.plugin is not None:
+        from bms_drivers.links.ble_plugin import PluginLink
+
+        return PluginLink(address, line.plugin, adapter)
+    from bms_drivers.links.ble import BleLink
+
     return BleLink(address, line, adapter)
 
 

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 from outputs.values import VALUES
 from outputs.venus_dbus.cells import LEAST_FOR_MIDPOINT, Seen, cell_entries
 from outputs.venus_dbus.controls import APPLY, CLEAR, HAS_SETTINGS, MODE, OUTCOME, SOC, SWITCHES, Controls
-from outputs.venus_dbus.paths import HISTORY, LIMITS, OWN, TABLE, point_entries
+from outputs.venus_dbus.lifetime import HISTORY, OWN, point_entries
+from outputs.venus_dbus.paths import LIMITS, TABLE
 from outputs.venus_dbus.plan import Plan, fixed_items
 from outputs.venus_dbus.tree import Item
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model import ALARMS, Cap, Decision, Extreme, Health, Life, Snapshot
-from outputs.venus_dbus.paths import down
+from outputs.venus_dbus.entry import down
 from outputs.venus_dbus.published import Published
 from outputs.venus_dbus.tree import Tree, Value
 from outputs.view import View, bank_view, battery_view, vouched
