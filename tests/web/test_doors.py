@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import stat
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,3 +84,19 @@ def test_a_token_that_can_be_guessed_is_refused(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_meant_are_refused(key: str, value: object) -> None:
     with pytest.raises(ValueError, match=key):
         Settings(**{key: value})  # type: ignore[arg-type]
+
+
+def test_nothing_of_the_page_is_loaded_where_it_is_not_configured(tmp_path: Path) -> None:
+    program = """
+import asyncio, sys
+from gateway.config.load import parse
+from gateway.wiring import build
+text = "batteries: [{name: a, driver: jbd, port: /dev/nowhere}]\\noutputs: {can_bms: {interface: virtual, channel: w}}"
+asyncio.run(build(parse(text)))
+sys.exit(str([name for name in sys.modules if name.startswith(("outputs.web", "h11", "http.server"))]).strip("[]"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "STATE_DIRECTORY": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.stdout, done.stderr.strip()) == ("", "")
