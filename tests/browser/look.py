@@ -29,7 +29,7 @@ GATEWAY = ROOT / ".venv" / "bin" / "bms-gateway"
 PYTHON = ROOT / ".venv" / "bin" / "python"
 FEW_COLOURS = """import sys
 from PIL import Image
-Image.open(sys.argv[1]).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(sys.argv[1], optimize=True)"""
+Image.open(sys.argv[1]).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(sys.argv[1], optimize=True)"""
 CONFIG = """
 batteries:
   - {{name: rack-1, driver: jbd, port: {folder}/rack-1}}

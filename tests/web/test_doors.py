@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from gateway.remote import Remote
 from outputs.web.doors import Door, token
 from outputs.web.settings import Settings
-from tests.web.site import Answer, get, site
+from tests.web.site import Answer, House, get, site
 
 TOKEN = "a-token-for-these-tests"
 JSON = {"Content_Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
@@ -100,3 +101,47 @@ sys.exit(str([name for name in sys.modules if name.startswith(("outputs.web", "h
         env={**os.environ, "STATE_DIRECTORY": str(tmp_path)},
     )  # fmt: skip
     assert (done.stdout, done.stderr.strip()) == ("", "")
+
+
+class Commander:
+    """The gateway's end."""
+
+    def __init__(self) -> None:
+        self.remote = Remote()
+
+    def restrict(self, source: str, data: object) -> Any:
+        return self.remote.asked(source, data)
+
+
+def limits(tmp_path: Path, *bodies: bytes, **settings: Any) -> list[Any]:
+    """What is answered to orders for limits that bear the token."""
+
+    async def look() -> list[Any]:
+        async with site(House(tmp_path), Commander(), **settings) as web:
+            headers = {**JSON, "Authorization": f"Bearer {(tmp_path / 'web-token').read_text().strip()}"}
+            answers = [await get(web, "/api/limits", "POST", body, **headers) for body in bodies]
+            return [json.loads(answer.body) for answer in answers]
+
+    return asyncio.run(look())
+
+
+def test_limits_are_asked_for_with_the_token(tmp_path: Path) -> None:
+    followed, refused = limits(tmp_path, b'{"ccl": 20, "ttl_seconds": 60}', b'{"ccl": -1}', remote_limits=True)
+    assert (followed["accepted"], followed["in_force"]) == (True, {"ccl": 20.0})
+    assert followed["note"].startswith("http asks for at most 20 A of charge")
+    assert (refused["accepted"], refused["in_force"]) == (False, {"ccl": 20.0})
+    assert refused["note"] == "ccl -1 is no limit, expected a number 0..10000 A or null"
+
+
+def test_there_is_no_door_unless_configured_nor_without_a_token(tmp_path: Path) -> None:
+    async def look(house: House, **settings: Any) -> tuple[int, str]:
+        async with site(house, Commander(), **settings) as web:
+            while not web.status()["connected"]:
+                await asyncio.sleep(0.01)
+            answer = await get(web, "/api/limits", "POST", b"{}", **JSON)
+            return answer.status, str(web.status()["problem"])
+
+    assert asyncio.run(look(House(tmp_path))) == (405, "")
+    assert not (tmp_path / "web-token").exists()
+    status, problem = asyncio.run(look(House(None), remote_limits=True))
+    assert status == 405 and problem == "/api/limits is closed: there is no state_dir to keep a token in"
