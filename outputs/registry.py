@@ -1,8 +1,8 @@
 """Outputs by name, imported only when configured, so that a site without D-Bus never loads it.
 
 An output's package holds `settings.py` (a pydantic model called Settings, importing nothing heavy; its property
-`exclusive` names the bus that no second gateway may use) and `build.py` with
-`build(settings, clock, commander, identity) -> Output`.  Where settings can be well-formed and still not work,
+`exclusive` names the bus that no second gateway may use, `serial_port` the port that nobody else may) and `build.py`
+with `build(settings, clock, commander, identity) -> Output`.  Where settings can be well-formed and still not work,
 `check.py` holds `problems(settings)`: keys and sentences, found without opening anything; `doubts.py` may hold
 `doubts(settings)`: "key: sentence", of what is allowed but perhaps not meant.
 """
@@ -17,9 +17,13 @@ from gateway.model import MissingPart
 from outputs.absent import AbsentOutput
 from outputs.output import Clock, Commander, Output
 
-PACKAGES: Final = {"can_bms": "outputs.can_bms", "venus_dbus": "outputs.venus_dbus"}
-LIBRARIES: Final = {"can_bms": ("can", "cantools"), "venus_dbus": ("dbus", "gi")}
-SEVERAL: Final = {"can_bms": "channel"}
+PACKAGES: Final = {
+    "can_bms": "outputs.can_bms",
+    "rs485_bms": "outputs.rs485_bms",
+    "venus_dbus": "outputs.venus_dbus",
+}
+LIBRARIES: Final = {"can_bms": ("can", "cantools"), "rs485_bms": ("serial",), "venus_dbus": ("dbus", "gi")}
+SEVERAL: Final = {"can_bms": "channel", "rs485_bms": "port"}
 """Kinds of which there may be several, as a list, and the setting that tells them apart: "can_bms:can1"."""
 
 
@@ -87,6 +91,12 @@ def build(name: str, settings: Any, clock: Clock, commander: Commander, identity
 def exclusive(settings: Any) -> str:
     """The bus on which no second gateway may speak, where an output's settings name one; "" = there is none."""
     return getattr(settings, "exclusive", "")
+
+
+def serial_port(settings: Any) -> str:
+    """The serial port that an output's settings name, for itself alone; "" = there is none."""
+    port: str = getattr(settings, "serial_port", "")
+    return port
 
 
 def missing_library(name: str) -> str:

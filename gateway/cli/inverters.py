@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from gateway.cli.markdown import table
 from outputs.can_bms import brand
-from outputs.can_bms.brand import Brand, Cable, Quirks
+from outputs.can_bms.brand import Brand
+from outputs.inverter.brand import Cable, Quirks
 
 STANDING: Final = {"recording": "recordings", "document": "documents", "report": "reports of users"}
 TRUST: Final = {"recording": "seen in a recording", "document": "a document says so", "report": "reported"}

@@ -44,6 +44,11 @@ class Settings(BaseModel):
     )
 
     @property
+    def serial_port(self) -> str:
+        """The port of an adapter on one; "" for others."""
+        return self.channel if self.channel.startswith("/") else ""
+
+    @property
     def exclusive(self) -> str:
         """The bus, on which two gateways would contradict each other; an imagined one is each process's own."""
         channel = str(Path(self.channel).resolve()) if self.channel.startswith("/") else self.channel

@@ -8,7 +8,7 @@ import pytest
 
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.dialect import Frame
-from outputs.can_bms.keys import check
+from outputs.inverter.keys import check
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "can_inverter"
 DIALECTS = {
