@@ -21,6 +21,8 @@ def doubts(settings: Settings) -> Iterator[str]:
             "wire.limit_unit_63: 0.01 A, with which an inverter that counts in 0.1 A takes limits ten times too big;"
             " watch the current that it shows as allowed"
         )
+    if spoken.wire.also_answers:
+        yield "wire.also_answers: an inverter that finds several batteries may add or multiply what each allows"
     if settings.inverter is not None:
         yield from _overridden(settings, towards, spoken)
         yield from _late(settings, towards)

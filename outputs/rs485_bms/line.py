@@ -66,7 +66,7 @@ class Line:
         self._fd, self._poll = -1, select.poll()
         self._buffer = bytearray()
         self._looked = 0.0  # s, before the last look at the line: nothing that comes later was there then
-        self._heard_at = 0.0  # s, when the last bytes were read
+        self._heard_at = 0.0  # s, when the last bytes were looked for
         self._sent = b""
         self._busy_until = 0.0  # s, when the last byte of the answer is out
         self._looks = 0.0  # s, when the watch looked last
@@ -129,25 +129,27 @@ class Line:
 
     def _listen(self) -> tuple[Request, float] | None:
         """What is to be answered, and the earliest moment [s] at which it can have been whole."""
-        ready = self._poll.poll(1000 * WAIT)
+        if not self._poll.poll(1000 * WAIT):
+            at = time.monotonic()
+            if not self._poll.poll(0):
+                self._looked = at
+                self._forget()
+                return None
         came, earliest = bytearray(), 0.0
         while True:
             at = time.monotonic()
             chunk = self._read()
-            before, self._looked = self._looked, at
             if not chunk:
-                break
+                raise OSError(errno.EIO, "the device has gone")
+            earliest, self._looked = self._looked, at
             came += chunk
             del came[:-KEPT_MOST]
-            earliest, self._heard_at = before, time.monotonic()
+            if not self._poll.poll(1000 * QUIET):
+                break
             if self._stopping.is_set():
                 return None
-            time.sleep(QUIET)
-        if ready and not came:
-            raise OSError(errno.EIO, "the device has gone")
-        if not came:
-            self._forget()
-            return None
+            time.sleep(QUIET)  # more comes: let it gather
+        self._heard_at = at
         request = self._understood(bytes(came))
         return None if request is None else (request, earliest)
 
@@ -185,7 +187,7 @@ class Line:
 
     def _answer(self, request: Request, earliest: float) -> None:
         """The writer: the last look at what may be said, and at the time."""
-        if self._waiting():
+        if self._busy_until and self._waiting():
             self.counters["talked_over"] += 1  # the last answer is not out yet: the line is not ours to speak on
             return
         image, answer = None, b""

@@ -32,7 +32,6 @@ from outputs.rs485_bms.watch import Watch
 log = logging.getLogger("bms_gateway.rs485_bms")
 
 PATIENCE: Final = 1.0  # s that an orderly end may take
-FROM_CAN: Final = ("manufacturer", "modules")  # keys of CAN whose values here are the gateway's own
 
 
 class Rs485Output:
@@ -127,8 +126,7 @@ class Rs485Output:
 
     def _complete(self, values: dict[str, Value]) -> dict[str, Value]:
         """With what the gateway says of itself, and stand-ins."""
-        given = {key: value for key, value in values.items() if key not in FROM_CAN}
-        made, self._unsaid = filled(given, self._identity)
+        made, self._unsaid = filled(values, self._identity)
         return {**made, "manufacturer": self._spoken.manufacturer} if self._spoken.manufacturer else made
 
     def _note(self, clamped: tuple[str, ...]) -> None:

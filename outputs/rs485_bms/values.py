@@ -6,12 +6,14 @@ Stand-ins, where a fixed place has no way to say "not known": `filled`.  Sheet: 
 2, 3, 5, 6 and 9.
 """
 
+import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gateway import VERSION
 from gateway.model import BatteryState, Extreme, Health, Snapshot
 from outputs.inverter import values as every
+from outputs.inverter.coder import TINY
 from outputs.inverter.keys import Value
 
 SENSORS: Final = 4  # of cells; before them stands that of the board
@@ -19,7 +21,6 @@ CELLS_MOST: Final = 24
 LFP: Final = 3.3  # V, a cell of which the number is to be guessed
 OWN: Final[Mapping[str, Value]] = {
     "model": "BMS-GW", "manufacturer": "BMS-Gateway", "manufacturer_version": "1.0", "firmware_version": VERSION,
-    "modules": 1,
 }  # fmt: skip
 PARAMETERS: Final = {  # °C of 47; the gateway's own curves hold the current, so these only bound it
     "charge_high_temperature": 45.0, "charge_low_temperature": 0.0,
@@ -45,6 +46,7 @@ def values_of(snapshot: Snapshot, keys: Container[str]) -> dict[str, Value]:
         "cell_spread_mV": _spread_mv(bank.min_cell, bank.max_cell),
         "time_to_go": None if snapshot.time_to_go is None else snapshot.time_to_go // 60,
         "serial_number": _serial(snapshot),
+        "modules": 1,
     }  # fmt: skip
     known: dict[str, Value] = {key: value for key, value in found.items() if key in keys and value is not None}
     values = {**every.values_of(snapshot, keys), **known}
@@ -100,11 +102,17 @@ def parameters(made: Mapping[str, Value]) -> dict[str, float]:
     """The limits of now, so that nothing in 47 is looser than what 92 says; V, A, °C."""
     high, low = _plain(made, "charge_voltage_limit"), _plain(made, "discharge_voltage_limit")
     count = _plain(made, "cell_count") or len(_listed(made, "cell_voltages")) or max(1, round(high / 3.5))
+    charge, discharge = (_down(_plain(made, f"{way}_current_limit"), 10) for way in ("charge", "discharge"))
     return {
-        "cell_high": high / count, "cell_low": low / count, "cell_under": low / count,
-        "charge_current": _plain(made, "charge_current_limit"), "module_high": high, "module_low": low,
-        "module_under": low, "discharge_current": -_plain(made, "discharge_current_limit"), **PARAMETERS,
+        "cell_high": _down(high / count, 1000), "cell_low": low / count, "cell_under": low / count,
+        "charge_current": charge, "module_high": _down(high, 1000), "module_low": low, "module_under": low,
+        "discharge_current": -discharge, **PARAMETERS,
     }  # fmt: skip
+
+
+def _down(value: float, steps: int) -> float:
+    """To the next of so many steps a unit."""
+    return math.floor(value * steps + TINY) / steps
 
 
 def _plain(values: Mapping[str, Value], key: str) -> float:

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import select
+import threading
 import time
 import tty
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from gateway.model import Snapshot
 from gateway.wire import hex_frame
 from outputs.output import Output
 from outputs.rs485_bms.build import build
-from outputs.rs485_bms.heard import Dialect
 from outputs.rs485_bms.dialects import make
+from outputs.rs485_bms.heard import Dialect
 from outputs.rs485_bms.modbus import sealed
 from outputs.rs485_bms.settings import Settings
 from outputs.rs485_bms.wire import Wire
@@ -49,6 +50,27 @@ class Line:
         """Unplug it."""
         os.close(self.master)
         os.close(self._slave)
+
+
+@contextmanager
+def bridged(line: Line) -> Iterator[str]:
+    """The path of another pty whose bytes go to and fro between it and `line`: for programs that open a port."""
+    other, stop = Line(), threading.Event()
+
+    def carry() -> None:
+        ends = {line.master: other.master, other.master: line.master}
+        while not stop.is_set():
+            for end in select.select(list(ends), [], [], 0.05)[0]:
+                os.write(ends[end], os.read(end, 4096))
+
+    thread = threading.Thread(target=carry, daemon=True)
+    thread.start()
+    try:
+        yield str(other.path)
+    finally:
+        stop.set()
+        thread.join()
+        other.close()
 
 
 class Inverter:
