@@ -9,7 +9,7 @@ from pathlib import Path
 import can
 import click
 
-from gateway.cli.demo import parse_duration
+from gateway.cli.duration import parse_duration
 from gateway.model import GatewayError
 from gateway.supervise import words
 from outputs.can_bms.dbc_file import load

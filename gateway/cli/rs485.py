@@ -46,8 +46,9 @@ def answer(file: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help='One JSON object: {"values": {...}}.')
 def decode(file: Path, as_json: bool) -> None:
     """Print what the answers ("rx") of CASE say, with the units of its "config"."""
+    case = _case(file)
     try:
-        values = cases.values(_case(file))
+        values = cases.values(case)
     except (GatewayError, FrameError) as problem:
         raise GatewayError(f"{file}: {problem}") from None
     if as_json:

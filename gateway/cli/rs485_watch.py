@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 import serial
 
-from gateway.cli.demo import parse_duration
+from gateway.cli.duration import parse_duration
 from gateway.model import FrameError, GatewayError
 from gateway.opening import opening_failed
 from outputs.rs485_bms.dialects import CLASSES, make

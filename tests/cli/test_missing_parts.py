@@ -38,6 +38,7 @@ WORDS: Mapping[str, list[str]] = {
     "record": ["--driver", "jbd", "--port", "/nowhere", "--out", "/dev/null"],
     "simulate": ["jbd", "--link", "/nowhere/at/all"],
     "can": ["decode", str(VECTORS / "can_inverter/constructed_victron_35a_flags.json")],
+    "rs485": ["decode", str(VECTORS / "rs485_inverter/voltronic_jk_cell_count.json")],
     "limits": [str(VECTORS / "limits/mosfet_step.json"), "--plot", "x.png"],
     "import-config": ["/nowhere.ini"],
     "demo": ["--for", "1s"],
