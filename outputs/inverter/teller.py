@@ -66,6 +66,7 @@ class Teller:
         self._complete, self._source = complete, source
         self._known: dict[str, tuple[float, Value]] = {}  # what inverters must be told: when last known [s], and what
         self._old_since: float | None = None  # s, something of it is too old
+        self._last: Told = {}  # the values that were told last, before they were shaped
 
     def take(self, snapshot: Snapshot) -> None:
         """Keep the newest Snapshot.
@@ -82,7 +83,7 @@ class Teller:
         snapshot = self.snapshot
         if snapshot is None or not snapshot.bank.complete:
             return Verdict(None, WAITING)
-        values = self._values(snapshot)
+        values = self._last = self._values(snapshot)
         missing = [key for key in REQUIRED if key not in values and key in self._keys]
         if missing:
             return Verdict(None, f"nothing is sent while not known: {', '.join(missing)}")
@@ -96,9 +97,9 @@ class Teller:
         return Verdict(self.shaper.shape(told, snapshot, now), since=since)
 
     def foretell(self, now: float) -> Told:
-        """What will have to be told when the gateway hangs, after a `tell` that told something."""
-        assert self.snapshot is not None
-        return self.shaper.foresee(safe(self._values(self.snapshot), self._keys), self.snapshot, now)
+        """What will have to be told when the gateway hangs: beside what `tell` told last."""
+        told = safe(self._last, self._keys)
+        return told if self.snapshot is None else self.shaper.foresee(told, self.snapshot, now)
 
     def _values(self, snapshot: Snapshot) -> Told:
         """The Snapshot's values; what must be told and is not known any more stays as it was last known."""

@@ -42,6 +42,7 @@ QUIET: Final = 0.005  # s of silence before an answer, and between two looks at 
 WAIT: Final = 0.08  # s between two looks at a line on which nothing comes
 LATEST: Final = 0.15  # s after which an answer is late, and not sent
 STALE: Final = 0.25  # s of silence after which a question that has only begun is forgotten
+ECHO: Final = 0.15  # s beyond its time on the line until which an answer may come back
 STUCK: Final = 0.1  # s beyond its time on the line after which an answer is taken back
 LOOK_EVERY: Final = 1.0  # s between two looks at whether the inverter still asks
 CHUNK: Final = 4096
@@ -68,7 +69,7 @@ class Line:
         self._looked = 0.0  # s, before the last look at the line: nothing that comes later was there then
         self._heard_at = 0.0  # s, when the last bytes were looked for
         self._sent = b""
-        self._busy_until = 0.0  # s, when the last byte of the answer is out
+        self._busy_until = self._echo_until = 0.0  # s, when the last byte of the answer is out, and back
         self._looks = 0.0  # s, when the watch looked last
         self._delay = 0.0  # s, before the port is opened again
         self._hung = False
@@ -170,7 +171,8 @@ class Line:
         """The question that ends what has come, if it is for us and whole."""
         self._buffer += came
         del self._buffer[:-KEPT_MOST]
-        if self._sent and (at := self._buffer.find(self._sent)) >= 0:
+        echoed = self._sent and self._heard_at < self._echo_until  # later the same bytes may be a question
+        if echoed and (at := self._buffer.find(self._sent)) >= 0:
             del self._buffer[at : at + len(self._sent)]
             self.counters["echo"] += 1
         heard: list[Heard] = list(self._dialect.split(self._buffer))
@@ -203,6 +205,7 @@ class Line:
             raise OSError(errno.EAGAIN, "the port takes no bytes")
         self._sent, self.last = answer, (request.raw, answer)
         self._busy_until = now + len(answer) * BITS / self._baud
+        self._echo_until = self._busy_until + ECHO
         self.longest = max(self.longest, now - self._heard_at)
         self.counters["answers"] += 1
         if log.isEnabledFor(logging.DEBUG):

@@ -3,12 +3,13 @@
 A number that does not fit its field stops at the end of it, and is noted as clamped; it never wraps.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from gateway.model import BadLength
-from outputs.inverter.coder import Coder, shown
+from outputs.inverter.coder import TINY, Coder, shown
 from outputs.inverter.keys import BOUNDS, Value, Values
 
 Found = dict[str, Any]
@@ -243,9 +244,15 @@ class Series:
     def encode(self, values: Values, clamped: list[str]) -> bytes:
         """As Part."""
         numbers = listed(values.get(self.key))[: self.places or 255]
-        name = self.each.coder.key
-        data = b"".join(self.each.encode({name: value}, clamped) for value in numbers)
+        data = b"".join(map(self._raw, numbers))
         return data.ljust(self.places * self.each.size, b"\0") if self.places else bytes((len(numbers),)) + data
+
+    def _raw(self, value: float) -> bytes:
+        """As Number, without its questions: there are many of them in every answer."""
+        coder = self.each.coder
+        steps = math.floor((value - coder.offset) / coder.scale + 0.5 + TINY) if math.isfinite(value) else coder.start
+        raw = min(max(steps, coder.low), coder.high)
+        return raw.to_bytes(self.each.size, "big", signed=coder.low < 0)
 
     def size_in(self, data: bytes) -> int:
         """As Part."""

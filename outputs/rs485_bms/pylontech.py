@@ -24,8 +24,9 @@ START: Final = b"~"
 CID1: Final = 0x46
 EMPTY: Final = 16  # characters between ~ and CR without INFO
 ALL: Final = 0xFF  # in the last byte of INFO: all packs
-OK, BAD_CHECKSUM, BAD_LENGTH, UNKNOWN, BAD_FORMAT = 0, 2, 3, 4, 5
+OK, BAD_CHECKSUM, BAD_LENGTH, UNKNOWN, BAD_FORMAT, NO_SUCH_PACK = 0, 2, 3, 4, 5, 0x90
 RETURNED: Final = (0, 1, 2, 3, 4, 5, 6, 0x90, 0x91)  # RTN of answers; no command has such a number
+OF_A_PACK: Final = ("42", "44", "92", "93", "96")  # whose INFO names the pack
 COMMANDS: Final = ("42", "44", "47", "4F", "51", "60", "61", "62", "63", "92", "93", "96")
 
 
@@ -93,8 +94,9 @@ class Pylontech:
         wire, pack = self._wire, self._pack
         made = {what: record.encode(values, clamped) for what, record in self._records.items()}
         first = unhexlify(wire.info_flag_42)
-        made["42"] = first + pack + self._module.encode(values, clamped)
-        made["42 all"] = first + self._module.all(values, clamped)
+        module = self._module.encode(values, clamped)
+        made["42"] = first + pack + module
+        made["42 all"] = first + self._module.all(values, module, clamped)
         alarms = records.Alarms().encode(values, clamped)
         made["44"] = unhexlify(wire.info_flag_44) + pack + alarms
         made["44 all"] = unhexlify(wire.info_flag_44) + b"\x01" + alarms
@@ -108,9 +110,15 @@ class Pylontech:
         info = image.get(f"{request.what} all" if all_packs else request.what)
         if request.code or info is None or request.what not in self._known:
             return self._frame(request, request.code or UNKNOWN, b"")
+        if request.what in OF_A_PACK and not self._means_us(request):
+            return self._frame(request, NO_SUCH_PACK, b"")
         if request.what == "4F":
             request = replace(request, version=int(self._wire.protocol_version, 16))
         return self._frame(request, OK, info)
+
+    def _means_us(self, request: Request) -> bool:
+        """Does INFO name no other pack?  A second one that answers would be counted, and its limits added."""
+        return not request.body or bool({0, ALL, request.address, self._address, *self._pack} & {*request.body})
 
     def _frame(self, request: Request, code: int, info: bytes) -> bytes:
         address = self._wire.reply_address or request.address

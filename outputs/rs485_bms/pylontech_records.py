@@ -165,10 +165,11 @@ class Module:
         many = [round(amount * 1000).to_bytes(3, "big") for amount in (left, full)] if items == 4 else []
         return FLOW.encode(values, clamped) + b"".join((few[0], bytes((items,)), few[1], cycles, *many))
 
-    def all(self, values: Values, clamped: list[str]) -> bytes:
-        """The number of packs, then a record of each."""
-        packs: Any = values.get("packs") or [values] * int(_number(values, "modules") or 1)
-        return bytes((len(packs),)) + b"".join(self.encode(pack, clamped) for pack in packs)
+    def all(self, values: Values, whole: bytes, clamped: list[str]) -> bytes:
+        """The number of packs, then a record of each: of those that are given, else `whole` for each module."""
+        packs: Any = values.get("packs", ())
+        records = [self.encode(pack, clamped) for pack in packs] or [whole] * int(_number(values, "modules") or 1)
+        return bytes((len(records),)) + b"".join(records)
 
     def decode(self, data: bytes) -> tuple[Found, bytes]:
         """A record off the front, and what is left.  Raises BadLength."""

@@ -18,6 +18,7 @@ from outputs.inverter.keys import Value
 
 SENSORS: Final = 4  # of cells; before them stands that of the board
 CELLS_MOST: Final = 24
+LOWEST: Final = 0.8  # of the charge voltage: 2.76 V a cell of LFP, 3.3 V of others
 LFP: Final = 3.3  # V, a cell of which the number is to be guessed
 OWN: Final[Mapping[str, Value]] = {
     "model": "BMS-GW", "manufacturer": "BMS-Gateway", "manufacturer_version": "1.0", "firmware_version": VERSION,
@@ -66,7 +67,7 @@ def filled(values: Mapping[str, Value], identity: str = "") -> tuple[dict[str, V
             made[key] = made[source] if isinstance(source, str) else source
             if not isinstance(source, str):
                 unsaid.append(f"{key} is not known: {source:g} is sent")
-    unsaid += _cell_stand_ins(made)
+    unsaid += [*_cell_stand_ins(made), *_lowest(made)]
     made["remaining_capacity"] = _remaining(made)
     made.setdefault("temperatures", tuple([_plain(made, "temperature")] * (1 + SENSORS)))
     made.setdefault("temperature_count", len(_listed(made, "temperatures")))
@@ -88,6 +89,13 @@ def _cell_stand_ins(made: dict[str, Value]) -> Iterator[str]:
         for key in ("max_cell_voltage_mV", "min_cell_voltage_mV"):
             made.setdefault(key, 1000 * voltage / count)
         yield f"cells are not known: {1000 * voltage / count:.0f} mV is sent, their mean"
+
+
+def _lowest(made: dict[str, Value]) -> Iterator[str]:
+    """A discharge voltage limit; 0 V would be none."""
+    if "charge_voltage_limit" in made and "discharge_voltage_limit" not in made:
+        made["discharge_voltage_limit"] = LOWEST * _plain(made, "charge_voltage_limit")
+        yield f"discharge_voltage_limit is not known: {LOWEST:.0%} of the charge voltage limit is sent"
 
 
 def _remaining(made: Mapping[str, Value]) -> float:

@@ -1,5 +1,7 @@
 """Brands on RS485 and the settings of the output: what is chosen, what is refused, what is doubted."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +143,13 @@ def test_what_is_perhaps_not_meant_is_doubted() -> None:
 def test_a_file_that_went_bad_is_refused_when_it_is_built(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         build(Settings(port=PORT, inverter=str(tmp_path / "gone.yaml")), lambda: 0.0, lambda command: None, "x")  # type: ignore[arg-type, return-value]
+
+
+def test_nothing_of_it_is_loaded_where_it_is_not_configured() -> None:
+    program = (
+        "import sys; from gateway.config.load import parse; from gateway.config.doubts import doubts;"
+        f"doubts(parse({config('  can_bms: {}' + chr(10))!r})); import gateway.wiring;"
+        "print([name for name in sys.modules if 'rs485' in name])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import statistics
-import threading
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -101,27 +102,35 @@ def test_what_must_be_told_is_repeated_for_a_minute_and_then_nothing_may_flow() 
 # ---- when
 
 
+ASKER = """
+import os, select, sys, time
+line, question = int(sys.argv[1]), bytes.fromhex(sys.argv[2])
+for _ in range(30):
+    asked = time.monotonic()
+    os.write(line, question)
+    came = select.select([line], [], [], 0.3)[0]
+    print(time.monotonic() - asked if came else -1.0)
+    while select.select([line], [], [], 0.05)[0]:
+        os.read(line, 4096)
+"""
+
+
 def test_answers_come_in_time_while_the_loop_hangs() -> None:
     async def scenario() -> list[float]:
         async with asking() as inverter:
             inverter.publish()
-            found: list[float] = []
-
-            def inquire() -> None:
-                for _ in range(30):
-                    inverter.line.say(pylon(0x61))
-                    found.append(inverter.line.hear(quiet=0.005)[1])
-
-            asker = threading.Thread(target=inquire)
-            asker.start()
-            while asker.is_alive():
-                sum(range(20_000))  # the loop does not come back
-            return found
+            fd = inverter.line.master
+            words = [sys.executable, "-c", ASKER, str(fd), pylon(0x61).hex()]
+            with subprocess.Popen(words, pass_fds=[fd], stdout=subprocess.PIPE, text=True) as asker:
+                while asker.poll() is None:
+                    sum(range(20_000))  # the loop does not come back
+                assert asker.stdout is not None
+                return [float(line) for line in asker.stdout]
 
     found = asyncio.run(scenario())
-    answers = [seconds for seconds in found if seconds]
+    answers = [seconds for seconds in found if seconds > 0]
     assert len(answers) > 20, "a machine without a moment for it may drop a question, and answers none late"
-    assert min(answers) >= 0.005 and statistics.median(answers) < 0.05 and max(answers) < 0.15, sorted(found)
+    assert min(answers) >= 0.005 and statistics.median(answers) < 0.05 and max(answers) < 0.2, sorted(found)
 
 
 def test_one_answer_costs_less_than_a_millisecond() -> None:
@@ -210,8 +219,11 @@ def test_an_echo_is_no_question(dialect: str) -> None:
             inverter.publish()
             answer = await inverter.ask(question)
             assert await inverter.ask(answer) == b""
+            assert await inverter.ask(question) == answer
             assert await inverter.ask(answer + question) == answer
             assert inverter.status["counters"]["echo"] == 2
+            await asyncio.sleep(0.5)
+            assert dialect != "voltronic" or await inverter.ask(answer), "later the same bytes are a question"
             assert "another battery" not in inverter.status["problem"]
 
     asyncio.run(scenario())

@@ -1,7 +1,7 @@
 """Questions as they come over a line: torn, damaged, in other forms, among noise; and what is answered to them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outputs.rs485_bms.dialects import CLASSES, make, resembles
@@ -37,6 +37,7 @@ def answer(name: str, raw: bytes, wire: Wire = USUAL) -> bytes:
 
 
 @pytest.mark.parametrize("name", CLASSES)
+@settings(deadline=None)
 @given(pieces=st.lists(st.integers(1, 9), min_size=30), noise=st.binary(max_size=6).filter(lambda raw: b"~" not in raw))
 def test_any_chopping_is_the_same(name: str, pieces: list[int], noise: bytes) -> None:
     dialect, stream, buffer, found = make(name, Wire()), GOOD[name] + noise.replace(b"\r", b"") * 2, bytearray(), []
@@ -48,6 +49,7 @@ def test_any_chopping_is_the_same(name: str, pieces: list[int], noise: bytes) ->
 
 
 @pytest.mark.parametrize("name", CLASSES)
+@settings(deadline=None)
 @given(raw=st.binary(max_size=600) | st.text("~\r0123456789ABCDEFabcdef", max_size=200).map(str.encode))
 def test_any_bytes_are_questions_or_noise_and_never_an_error(name: str, raw: bytes) -> None:
     dialect, buffer = make(name, Wire()), bytearray(raw)
@@ -58,6 +60,7 @@ def test_any_bytes_are_questions_or_noise_and_never_an_error(name: str, raw: byt
 
 
 @pytest.mark.parametrize("name", CLASSES)
+@settings(deadline=None)
 @given(flips=st.lists(st.tuples(st.integers(0, 7), st.integers(0, 30)), min_size=1, max_size=3))
 def test_a_damaged_question_is_never_answered_with_values(name: str, flips: list[tuple[int, int]]) -> None:
     raw = bytearray(GOOD[name])
@@ -125,6 +128,14 @@ def test_an_answer_is_no_question_and_other_addresses_are_others() -> None:
     for address in (0x00, 0x03, 0x12, 0xFF):
         assert asked("pylontech", pylon(0x61, address=address)) == []
     assert asked("pylontech", pylon(0x61)) == ["61"]
+
+
+@pytest.mark.parametrize("command", [0x42, 0x44, 0x92, 0x93, 0x96])
+def test_no_second_pack_answers_behind_the_same_address(command: int) -> None:
+    for info in (b"", b"\x02", b"\x02\x01", b"\x02\x02", b"\0", b"\x02\xff"):
+        assert answer("pylontech", pylon(command, info))[7:9] == b"00"
+    for info in (b"\x03", b"\x12", b"\x03\x01"):
+        assert answer("pylontech", pylon(command, info))[7:9] == b"90"
 
 
 def test_one_battery_is_one_pack() -> None:

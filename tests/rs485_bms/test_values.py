@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.model import Decision, Extreme, Snapshot
@@ -52,6 +52,7 @@ DECISIONS = st.builds(
 
 @pytest.mark.parametrize("name", CLASSES)
 @pytest.mark.parametrize("wire", [Wire(), Wire(limit_unit_63=0.01, dcl_sign_63=-1, dcl_sign_92=1)])
+@settings(deadline=None)
 @given(decision=DECISIONS)
 def test_no_limit_says_more_than_was_decided(name: str, wire: Wire, decision: Decision) -> None:
     dialect = make(name, wire)
@@ -67,6 +68,7 @@ def test_no_limit_says_more_than_was_decided(name: str, wire: Wire, decision: De
             assert allowed or found.get(key, 0.0) == 0.0
 
 
+@settings(deadline=None)
 @given(decision=DECISIONS)
 def test_nothing_in_47_is_looser_than_the_limits(decision: Decision) -> None:
     values = told(made.snapshot(decision=decision), DIALECTS["pylontech"])
@@ -116,6 +118,9 @@ def test_what_is_not_known_is_no_zero_and_is_said(name: str) -> None:
     found: dict[str, Any] = {}
     for question in EVERY[name]:
         found |= said(dialect, settled(whole), question)
+    assert found.get("discharge_voltage_limit", 46.4) == 46.4
+    nothing = told(made.snapshot(decision=made.decision(low_voltage=None)), DIALECTS["pylontech"])
+    assert said(DIALECTS["pylontech"], nothing, pylon(0x63))["discharge_voltage_limit"] == pytest.approx(0.8 * 55.2)
     for key, stand_in in (("soh", 100), ("temperature", 25), ("mosfet_temperature", 25.0), ("capacity", 100.0)):
         assert found.get(key, stand_in) == stand_in
     assert found["remaining_capacity"] == 60.0, "the reader divides it by the capacity"
@@ -152,6 +157,7 @@ def test_several_batteries_are_one_pack_whose_extremes_were_measured() -> None:
     assert said(dialect, values, pylon(0x61))["max_voltage_cell_id"] == "0010"
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(2, 4), min_size=2, max_size=60), st.integers(2, 24))
 def test_a_selection_holds_the_lowest_and_the_highest(cells: list[float], count: int) -> None:
     chosen = spread(cells, count)
