@@ -23,6 +23,7 @@ from outputs.rs485_bms.wire import Wire
 from tests import make as made
 
 PATIENCE = 0.2  # s that an inverter waits
+TRIES = 5
 
 
 class Line:
@@ -90,10 +91,16 @@ class Inverter:
         self.line.say(question)
         return (await asyncio.to_thread(self.line.hear, seconds))[0]
 
+    async def told(self, question: bytes) -> bytes:
+        """The answer, which must come; asked again as inverters do, since a busy machine may miss the moment."""
+        for _ in range(TRIES):
+            if answer := await self.ask(question):
+                return answer
+        raise AssertionError(f"no answer to {question!r}: {self.status}")
+
     async def values(self, question: bytes) -> dict[str, Any]:
-        """What the answer says; {} = silence."""
-        answer = await self.ask(question)
-        return self.dialect.read(question, answer) if answer else {}
+        """What the answer says, which must come."""
+        return self.dialect.read(question, await self.told(question))
 
     @property
     def status(self) -> dict[str, Any]:
