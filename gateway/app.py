@@ -8,13 +8,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bms_drivers.links.port import Port
 from gateway import guard
 from gateway.bank import Standings, aggregate, join
 from gateway.battery import Battery
 from gateway.control import ControlServer
+from gateway.curves import by_battery
+from gateway.events import Event, Events
+from gateway.evidence import Evidence, pack
 from gateway.full import FullCharge
 from gateway.limits import Memory, Site, evaluate
 from gateway.limits.checks import pack_doubts, together_doubts
@@ -28,13 +33,17 @@ from gateway.model import (
     GatewayError,
     Life,
     Outcome,
+    RemoteLimit,
+    Restricted,
+    Restriction,
     Snapshot,
 )
 from gateway.outlets import PATIENCE, Outlets
+from gateway.remote import Remote
 from gateway.report import snapshot_json
 from gateway.store import Store
 from gateway.supervise import Supervisor
-from outputs.output import Output
+from outputs.output import Output, Resident
 
 if TYPE_CHECKING:
     from gateway.external import EssFloor, ExternalSensor
@@ -44,6 +53,10 @@ log = logging.getLogger("bms_gateway")
 COALESCE: Final = 0.02  # s; readings that arrive together make one Snapshot
 HEARTBEAT: Final = 1.0  # s between Snapshots while nothing arrives
 AFTER_NEWS: Final = 1.25  # s from news to the next Snapshot at the longest: what is polled each second comes before it
+REQUESTS: Final = (
+    '{"ask": "state"}', '{"ask": "command", "action", "value", "battery"}', '{"ask": "restrict", "order"}',
+    '{"ask": "unrestrict"}', '{"ask": "audit"}', '{"ask": "evidence"}',
+)  # fmt: skip
 VALID_FOR: Final = 5.0  # s; an output that hears nothing for so long goes to its safe state
 
 
@@ -61,6 +74,7 @@ class Plan:
     external: "ExternalSensor | None" = None
     floor: "EssFloor | None" = None
     closing: Sequence[Callable[[], Any]] = field(default_factory=tuple)  # awaited at the end: ports, simulators
+    ports: Mapping[str, Port] = field(default_factory=dict)  # by battery; several may share one
     parts: Any = None  # what it was built of; the wiring's own business
 
 
@@ -94,9 +108,13 @@ class Gateway:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._polling: dict[Battery, asyncio.Task[None]] = {}
         self._leaving = False
+        self.events = Events()
         self._outlets = Outlets(plan.outputs)
+        self._let_in(plan.outputs)
         self._supervisor = Supervisor("gateway")
         self._charge = FullCharge()
+        self.remote = Remote(clock, wall)
+        self.evidence = Evidence(clock, wall)
 
     # ---- life
 
@@ -117,6 +135,12 @@ class Gateway:
         finally:
             await self._leave(control)
 
+    def _let_in(self, outputs: Mapping[str, Output]) -> None:
+        """Show the house to the outputs that tell of it."""
+        for output in outputs.values():
+            if isinstance(output, Resident):
+                output.move_in(self)
+
     def _poll(self, batteries: Iterable[Battery]) -> None:
         """Begin to read these batteries."""
         for battery in batteries:
@@ -134,6 +158,7 @@ class Gateway:
         await self._unpoll([battery for battery in old.batteries if battery not in plan.batteries])
         await self._close(close for close in old.closing if close not in plan.closing)
         self._poll(battery for battery in plan.batteries if battery not in self._polling)
+        self._let_in(plan.outputs)
         await self._outlets.change(plan.outputs)
         for watched in _watched(old):
             if watched not in _watched(plan):
@@ -234,18 +259,23 @@ class Gateway:
         now, wall = self._clock(), self._wall()
         bank = self._bank(now)
         events = self._memory.full_events
-        decision, self._memory = evaluate(bank, self.plan.site, self._memory, now, wall)
+        asked = self.remote.active()
+        decision, self._memory = evaluate(bank, self.plan.site, self._memory, now, wall, asked)
         for note in decision.notes:
             log.warning("%s", note)
-        decision, problem = self._guard(decision, bank)
+        decision, problem = self._guard(decision, bank, asked)
         self._sequence += 1
         self.snapshot = Snapshot(
             bank=bank, decision=decision, at=now, wall=wall, valid_until=now + VALID_FOR, sequence=self._sequence,
             time_to_go=self._memory.time_to_go, time_to_soc=self._memory.time_to_soc,
-            current_average=self._memory.current_average, guard=problem,
+            current_average=self._memory.current_average, guard=problem, remote=asked,
             life=self._life(bank) if self.plan.site.limits.history else None,
         )  # fmt: skip
         self._outlets.publish(self.snapshot)
+        with self._supervisor.trying():
+            self.events.look(self.snapshot)
+        with self._supervisor.trying():
+            self.evidence.look(self.snapshot, self.plan.ports)
         with self._supervisor.trying():
             self._full(bank, events)
         with self._supervisor.trying():
@@ -301,9 +331,9 @@ class Gateway:
         for doubt in together_doubts({name: (own, cells or 0) for name, (own, cells) in members.items()}):
             log.warning("bank: %s", doubt)
 
-    def _guard(self, decision: Decision, bank: BankState) -> tuple[Decision, str]:
+    def _guard(self, decision: Decision, bank: BankState, asked: tuple[RemoteLimit, ...]) -> tuple[Decision, str]:
         self._known = guard.learn(bank, self._known)
-        problem = guard.broken(decision, bank, self.plan.bounds, self._known) if bank.complete else ""
+        problem = guard.broken(decision, bank, self.plan.bounds, self._known, asked) if bank.complete else ""
         if problem and problem != self._guarded:
             log.error("guard: %s; emitting the safe state instead", problem)
         elif self._guarded and not problem:
@@ -329,7 +359,23 @@ class Gateway:
     # ---- questions and commands
 
     async def command(self, command: Command) -> list[Outcome]:
-        """Have a command performed by the battery named in it, or by every battery that can."""
+        """Have a command performed by the battery named in it, or by every battery that can; it is noted."""
+        outcomes = await self._command(command)
+        self.remote.commanded(command, [outcome.note for outcome in outcomes])
+        for outcome in outcomes:
+            self.events.add(Event(self._wall(), "command", command.words, outcome.note, int(not outcome.accepted)))
+        return outcomes
+
+    def restrict(self, order: Restriction) -> Restricted:
+        """Limits from outside, for a while; they count at once."""
+        return self._restricted(self.remote.order(order))
+
+    def _restricted(self, found: Restricted) -> Restricted:
+        if found.accepted:
+            self._wake(0.0)
+        return found
+
+    async def _command(self, command: Command) -> list[Outcome]:
         if command.action == "clear_history":
             return [self._clear(command.value)]
         named = [b for b in self.plan.batteries if b.watch.name == command.battery] if command.battery else None
@@ -373,11 +419,37 @@ class Gateway:
             return self.state()
         if request.get("ask") == "command" and request.keys() >= {"action", "value"}:
             try:
-                command = Command(request["action"], request["value"], str(request.get("battery", "")))
+                command = Command(request["action"], request["value"], str(request.get("battery", "")), "cli")
             except CommandError as problem:
                 return {"outcomes": [_outcome_json(Outcome(False, False, str(problem)))]}
             return {"outcomes": [_outcome_json(outcome) for outcome in await self.command(command)]}
-        return {"error": 'unknown request: {"ask": "state"} or {"ask": "command", "action", "value", "battery"}'}
+        if request.get("ask") == "restrict":
+            return self._restricted(self.remote.asked("cli", request.get("order"))).json()
+        if request.get("ask") == "unrestrict":
+            return self._restricted(self.remote.clear()).json()
+        if request.get("ask") == "audit":
+            return {"audit": list(self.remote.audit)}
+        if request.get("ask") == "evidence":
+            taken = self.evidence.take(self.plan.batteries, self.plan.ports)
+            taken |= {
+                "state": self.state(), "audit": list(self.remote.audit), "events": [asdict(e) for e in self.events],
+            }  # fmt: skip
+            return await asyncio.to_thread(pack, taken)
+        return {"error": f"unknown request, expected one of {', '.join(REQUESTS)}"}
+
+    @property
+    def directory(self) -> Path | None:
+        """Where state is kept; None = nowhere."""
+        return self.plan.store.directory if self.plan.store is not None else None
+
+    @property
+    def audit(self) -> Iterable[dict[str, Any]]:
+        """What was asked for from outside, the oldest first."""
+        return self.remote.audit
+
+    def curves(self) -> dict[str, Any]:
+        """The limit curves by battery, "" = the bank."""
+        return by_battery(self.plan.site)
 
     def state(self) -> dict[str, Any]:
         """The whole state as plain data."""

@@ -19,6 +19,7 @@ LIFTED: Final[Mapping[str, str]] = {  # rule, or rule and limit: what would lift
     "any_blocks": "when the battery named is back and allows it",
     "no_battery": "when a battery takes part again",
     "sum": "when one of the batteries allows more",
+    "remote": "when its time is over, or by whoever asked for it; `bms-gateway restrict --clear` ends it at once",
     "mosfet_temperature": "as the MOSFETs cool",
     "missing_data": "when the BMS tells it again",
     "soc_reset": "at the end of this charge",
@@ -90,10 +91,14 @@ def explain_lines(state: Json) -> Iterable[str]:
 def reason_lines(decision: Json) -> Iterable[str]:
     """One line a limit: what binds it, and what would lift it."""
     for name, unit, key in LIMITS:
-        caps = decision[f"{key}_caps"]
-        for cap in _together(binding(caps)):
-            lifting = _lifting(name, unit, cap, caps)
-            yield f"  {name} {number(decision[key], unit)} by {_said(cap)}" + (f"; {lifting}" if lifting else "")
+        for cap in reasons(name, unit, decision[f"{key}_caps"]):
+            lifting = f"; {cap['lifting']}" if cap["lifting"] else ""
+            yield f"  {name} {number(decision[key], unit)} by {_said(cap)}{lifting}"
+
+
+def reasons(name: str, unit: str, caps: Sequence[Json]) -> list[Json]:
+    """The caps that bind the limit called `name`, each with `lifting`: what would lift it, and what binds next."""
+    return [{**cap, "lifting": _lifting(name, unit, cap, caps)} for cap in _together(binding(caps))]
 
 
 def inverter_lines(output: Json) -> Iterable[str]:

@@ -16,6 +16,8 @@ LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belong
     "can": ("python-can", "can"),
     "cantools": ("cantools", "can"),
     "pymodbus": ("pymodbus", "modbus"),
+    "aiomqtt": ("aiomqtt", "mqtt"),
+    "paho": ("paho-mqtt", "mqtt"),
     "dbus": ("dbus-python", "venus"),
     "_dbus_bindings": ("dbus-python", "venus"),
     "_dbus_glib_bindings": ("dbus-python", "venus"),
@@ -25,6 +27,7 @@ LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belong
     "spidev": ("spidev", "spi"),
     "rich": ("rich", "demo"),
     "matplotlib": ("matplotlib", "plot"),
+    "h11": ("h11", "web"),
     "serial": ("pyserial", ""),
 }
 OURS: Final = ("gateway", "bms_drivers", "outputs", "dbc")

@@ -7,7 +7,7 @@ with `build(settings, clock, commander, identity) -> Output`.  Where settings ca
 `doubts(settings)`: "key: sentence", of what is allowed but perhaps not meant.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
@@ -21,8 +21,18 @@ PACKAGES: Final = {
     "can_bms": "outputs.can_bms",
     "rs485_bms": "outputs.rs485_bms",
     "venus_dbus": "outputs.venus_dbus",
+    "mqtt": "outputs.mqtt",
+    "modbus_tcp": "outputs.modbus_tcp",
+    "web": "outputs.web",
 }
-LIBRARIES: Final = {"can_bms": ("can", "cantools"), "rs485_bms": ("serial",), "venus_dbus": ("dbus", "gi")}
+LIBRARIES: Final = {
+    "can_bms": ("can", "cantools"),
+    "rs485_bms": ("serial",),
+    "venus_dbus": ("dbus", "gi"),
+    "mqtt": ("aiomqtt",),
+    "modbus_tcp": (),
+    "web": ("h11",),
+}
 SEVERAL: Final = {"can_bms": "channel", "rs485_bms": "port"}
 """Kinds of which there may be several, as a list, and the setting that tells them apart: "can_bms:can1"."""
 
@@ -57,16 +67,29 @@ def can_frames(name: str, settings: Any) -> tuple[str, frozenset[tuple[int, bool
 
     Nothing for an output on no such bus, or one whose settings do not tell.
     """
-    check = None if missing_library(name) else _room(name, "check")
-    found: tuple[str, frozenset[tuple[int, bool]]] = check.can_frames(settings) if check else ("", frozenset())
-    return found
+    check = _present(name, "check")
+    nothing: tuple[str, frozenset[tuple[int, bool]]] = "", frozenset()
+    return check.can_frames(settings) if hasattr(check, "can_frames") else nothing
 
 
 def doubts(name: str, settings: Any) -> Iterable[str]:
     """What of one output's settings is perhaps not meant: "key: sentence", below the output."""
-    room = None if missing_library(name) else _room(name, "doubts")  # else nobody can tell; what is missing is said
+    room = _present(name, "doubts")
     found: Iterable[str] = room.doubts(settings) if room else ()
     return found
+
+
+def name_clashes(outputs: Iterable[str], names: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """Batteries that an output could not tell apart by their names, and why."""
+    for name in outputs:
+        room = _present(name, "check")
+        if hasattr(room, "name_clashes"):
+            yield from room.name_clashes(names)
+
+
+def _present(name: str, file: str) -> Any:
+    """As `_room`; None, too, where its library is missing: then nobody can tell, and that is said elsewhere."""
+    return None if missing_library(name) else _room(name, file)
 
 
 def _room(name: str, file: str) -> Any:
@@ -76,7 +99,7 @@ def _room(name: str, file: str) -> Any:
 
 
 def build(name: str, settings: Any, clock: Clock, commander: Commander, identity: str) -> Output:
-    """The output called `name`; `identity` is a stable id of this gateway (its bank) for buses that want one.
+    """The output called `name`; `identity` is the id of this installation (gateway/installation.py).
 
     Where its library is not installed, an output that does nothing but say so.
     """
