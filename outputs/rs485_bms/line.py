@@ -46,6 +46,7 @@ ECHO: Final = 0.15  # s beyond its time on the line until which an answer may co
 STUCK: Final = 0.1  # s beyond its time on the line after which an answer is taken back
 LOOK_EVERY: Final = 1.0  # s between two looks at whether the inverter still asks
 CHUNK: Final = 4096
+FLOOD: Final = 0.5  # s that bytes may come without a pause; no question takes so long
 KEPT_MOST: Final = 512  # bytes of a flood; no question is longer
 RETRY_FIRST, RETRY_MOST = 0.5, 10.0  # s
 BITS: Final = 10  # of a byte: start, eight data, stop
@@ -136,7 +137,7 @@ class Line:
                 self._looked = at
                 self._forget()
                 return None
-        came, earliest = bytearray(), 0.0
+        came, earliest, begun = bytearray(), 0.0, time.monotonic()
         while True:
             at = time.monotonic()
             chunk = self._read()
@@ -147,12 +148,12 @@ class Line:
             del came[:-KEPT_MOST]
             if not self._poll.poll(1000 * QUIET):
                 break
-            if self._stopping.is_set():
-                return None
+            if self._stopping.is_set() or at - begun > FLOOD:
+                break  # and what comes next is not waited for
             time.sleep(QUIET)  # more comes: let it gather
         self._heard_at = at
         request = self._understood(bytes(came))
-        return None if request is None else (request, earliest)
+        return None if request is None or at - begun > FLOOD else (request, earliest)
 
     def _read(self) -> bytes:
         try:
@@ -203,6 +204,10 @@ class Line:
         written = os.write(self._fd, answer)
         if written < len(answer):
             raise OSError(errno.EAGAIN, "the port takes no bytes")
+        if time.monotonic() - earliest > LATEST:  # the process stood still within the last step
+            termios.tcflush(self._fd, termios.TCOFLUSH)
+            self.counters["taken_back"] += 1
+            return
         self._sent, self.last = answer, (request.raw, answer)
         self._busy_until = now + len(answer) * BITS / self._baud
         self._echo_until = self._busy_until + ECHO

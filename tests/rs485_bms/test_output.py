@@ -200,9 +200,10 @@ def test_a_flood_is_not_answered_and_ends() -> None:
     async def scenario() -> None:
         async with asking("growatt") as inverter:
             inverter.publish()
-            for _ in range(30):
-                inverter.line.say(os.urandom(1000))
+            for _ in range(250):
+                inverter.line.say(os.urandom(500))
                 await asyncio.sleep(0.003)
+            assert inverter.status["counters"]["noise"], "a flood is seen while it lasts"
             await asyncio.sleep(0.3)
             assert (await inverter.values(read(0x10, 27)))["soc"] == 60
 
