@@ -19,16 +19,16 @@ from outputs.output import Clock, Commander, Output
 
 PACKAGES: Final = {
     "can_bms": "outputs.can_bms",
-    "rs485_bms": "outputs.rs485_bms",
     "venus_dbus": "outputs.venus_dbus",
+    "rs485_bms": "outputs.rs485_bms",
     "mqtt": "outputs.mqtt",
     "modbus_tcp": "outputs.modbus_tcp",
     "web": "outputs.web",
 }
 LIBRARIES: Final = {
     "can_bms": ("can", "cantools"),
-    "rs485_bms": ("serial",),
     "venus_dbus": ("dbus", "gi"),
+    "rs485_bms": ("serial",),
     "mqtt": ("aiomqtt",),
     "modbus_tcp": (),
     "web": ("h11",),
