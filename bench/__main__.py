@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import bus, decoding, encoding, evaluation, gaps, latency, processes, rs485, weather
+from bench import broker, bus, decoding, encoding, evaluation, flood, gaps, latency, processes, rs485, weather
 from bench.table import Row, table
 
 MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
@@ -24,6 +24,8 @@ MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "decode": decoding.decoding,
     "encode": encoding.encoding,
     "bus": bus.bus,
+    "flood": flood.flood,
+    "mqtt": broker.mqtt,
     "weather": weather.weather,
 }
 LONG = {"weather", "gaps", "rs485"}  # take minutes; only when they are named

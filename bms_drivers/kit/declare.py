@@ -220,6 +220,7 @@ class Option:
     least: float | None = None
     most: float | None = None
     choices: tuple[Any, ...] = ()  # the only values there are; () = any
+    file: bool = False  # names a file; in gateway.yaml a relative one is beside it
 
     def allows(self, value: Any) -> bool:
         """Can the setting be this?  None stands for the driver's own choice."""
@@ -275,6 +276,14 @@ class Gatt:
 
 
 @dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plug-in of the library aiobmsble, which speaks to the device in our place."""
+
+    name: str = ""  # such as vatrer_bms; "" = the one that knows the device by its advertisement
+    password: str = ""  # what the device wants to be told first
+
+
+@dataclass(frozen=True, slots=True)
 class BleLine:
     """How the protocol uses Bluetooth LE."""
 
@@ -286,6 +295,7 @@ class BleLine:
     settle: float = 0.2  # s between subscribing and the first request
     quiet: float = 0.0  # s of silence before each request
     patience: float = 3.0  # s that an answer is waited for at least: over the air it takes longer than on a wire
+    plugin: Plugin | None = None  # it speaks, then nothing of the above counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +313,8 @@ class Detection:
     rank: int = 50  # the lower, the earlier it is tried: quick questions and unmistakable answers first
     wakes: bool = False  # the first question may only wake it, and is asked twice
     never_auto: bool = False  # `driver: auto` does not try it, somebody should look at what `scan` says
-    only_named: bool = False  # nor does `scan`, unless it is named: its questions may disturb others on the bus
+    wary: bool = False  # nor does `scan`, unless it is named, where others may take its questions for their own:
+    #                     on a CAN bus with 29-bit identifiers, or with errors
 
 
 Mask = Callable[[bytes, bytes], bytes]
@@ -336,6 +347,8 @@ class Driver:
     secrets: tuple[Mask, ...] = ()  # bytes of its answers that no report may hold
     listens: Callable[[Setup], bool] = lambda setup: False  # so set up it asks nothing: a master talks on its bus
     made_of: "Callable[[Setup], Driver] | None" = None  # where a setting decides what the BMS is: the driver for it
+    described: str = ""  # the text of the file that it was made of
+    advice: Callable[[Setup], str] = lambda setup: ""  # what who configures it so should know; "" = nothing
 
     def setup(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Settings with defaults; names this driver does not have are left out."""

@@ -5,17 +5,17 @@ which may begin with `like: deye` and say what differs.  Keys of gateway.yaml wi
 Every fact in our files bears what it rests on: a recording, a document, or a report.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 import dbc
-from gateway.config.explain import Explainer, hint
-from gateway.config.tree import NOTHING, Document, read
+from gateway.config.explain import hint
+from gateway.config.own_file import OwnFile
 from gateway.model import ConfigError
+from outputs.inverter.chosen import is_file
 
 DEEPEST: Final = 5  # files that begin like one another
 Trust = Literal["recording", "document", "report"]
@@ -105,11 +105,6 @@ class Common(Part):
 Brand = TypeVar("Brand", bound=Common)
 
 
-def is_file(inverter: str) -> bool:
-    """Is it a file of the user's own, not one of our names?"""
-    return "/" in inverter or inverter.endswith((".yaml", ".yml"))
-
-
 class Shelf(Generic[Brand]):
     """The brands' files for one bus."""
 
@@ -124,7 +119,10 @@ class Shelf(Generic[Brand]):
 
     def load(self, inverter: str, depth: int = 0) -> Brand:
         """The brand called so, or in the user's file.  Raises ConfigError with FILE:LINE: key: what, expected."""
-        return _checked(self._model, *self._merged(inverter, depth))
+        own = OwnFile(self._place(inverter), "keys such as like: deye")
+        data = own.data
+        base = self._base(own, data.pop("like", None), depth)
+        return own.as_a(self._model, _over(base, data))
 
     def _place(self, inverter: str) -> Path:
         if is_file(inverter):
@@ -133,57 +131,18 @@ class Shelf(Generic[Brand]):
             raise ConfigError(f"no inverter is called {inverter!r}, {hint(inverter, names)}; or a file: ./mine.yaml")
         return self._folder / f"{inverter}.yaml"
 
-    def _merged(self, inverter: str, depth: int) -> tuple[Path, Document, dict[str, Any]]:
-        """The file, what stands in it, and that laid over what it begins like."""
-        file = self._place(inverter)
-        document = _document(file)
-        own = {key: value for key, value in document.data.items() if key != "like"}
-        return file, document, _over(self._base(file, document, depth), _filled(own, document))
-
-    def _base(self, file: Path, document: Document, depth: int) -> dict[str, Any]:
+    def _base(self, own: OwnFile, like: Any, depth: int) -> dict[str, Any]:
         """What the file begins like; {} = nothing."""
-        like = document.data.get("like")
         if like is None:
             return {}
         if not isinstance(like, str) or depth >= DEEPEST:
             most = f"at most {DEEPEST} files begin like one another"
-            document.add(("like",), f"expected one of {', '.join(self.names())}; {most}")
-        _refuse(file, document)
+            own.give_up(("like",), f"expected one of {', '.join(self.names())}; {most}")
         try:
-            base = self.load(str(file.parent / like) if is_file(like) else like, depth + 1)
+            base = self.load(str(own.file.parent / like) if is_file(like) else like, depth + 1)
         except ConfigError as problem:
-            document.add(("like",), "; ".join(problem.problems))
-            _refuse(file, document)
-            raise
+            own.give_up(("like",), *problem.problems)
         return base.model_dump(mode="json", exclude_unset=True)
-
-
-def _document(file: Path) -> Document:
-    """What the file holds, a section.  Raises ConfigError."""
-    try:
-        document = read(file.read_text(encoding="utf-8-sig"))
-    except OSError as problem:
-        raise ConfigError(f"{file}: {problem.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{file}: not UTF-8, save the file as UTF-8") from None
-    except ValueError as problem:
-        raise ConfigError(f"{str(file)!r}: no file name ({problem})") from None
-    if not document.problems and not isinstance(document.data, dict):
-        document.add((), "expected keys such as like: deye")
-    _refuse(file, document)
-    return document
-
-
-def _filled(value: Any, document: Document, path: tuple[str | int, ...] = ()) -> Any:
-    """`value`; a key with nothing behind it is a setting that its writer believes to have made."""
-    if value is NOTHING:
-        document.add(path, "no value; remove the line, or write null for none")
-        return None
-    if isinstance(value, dict):
-        return {key: _filled(inner, document, (*path, key)) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_filled(inner, document, (*path, index)) for index, inner in enumerate(value)]
-    return value
 
 
 def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,23 +152,3 @@ def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         below = both.get(key)
         both[key] = _over(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return both
-
-
-def _checked(model: type[Brand], file: Path, document: Document, data: Mapping[str, Any]) -> Brand:
-    _refuse(file, document)
-    try:
-        return model.model_validate_json(json.dumps(data), strict=True)
-    except ValidationError as error:
-        explainer = Explainer(model)
-        for details in error.errors(include_url=False):
-            path = tuple(details["loc"])
-            unknown = details["type"] == "extra_forbidden"
-            text = explainer.unknown_key(path, explainer) if unknown else explainer.explain(details, path)
-            document.add(path, text)
-        _refuse(file, document)
-        raise
-
-
-def _refuse(file: Path, document: Document) -> None:
-    if document.problems:
-        raise ConfigError(*(problem.show(str(file)) for problem in sorted(document.problems)))

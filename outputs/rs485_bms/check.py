@@ -15,7 +15,7 @@ def problems(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     try:
         spoken = brand.spoken(settings, brand.of(settings))
     except ConfigError as problem:
-        yield ("inverter",), "; ".join(problem.problems)
+        yield from ((("inverter",), text) for text in problem.problems)
         return
     if spoken.dialect != "pylontech" and spoken.address > UNITS_MOST:
         key = "address" if settings.address is not None else "inverter"

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from outputs.inverter.chosen import Chosen
 from outputs.rs485_bms.wire import Wire
 
 
@@ -14,7 +15,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     port: str = Field(description="the adapter on the inverter's line, as /dev/serial/by-id/... or /dev/ttyUSB1")
-    inverter: str | None = Field(
+    inverter: Chosen | None = Field(
         None,
         description="its brand, as `bms-gateway inverters` lists them, or a file of your own (./mine.yaml): chooses "
         "dialect, address, speed and what this brand needs otherwise",
