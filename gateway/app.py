@@ -35,7 +35,6 @@ from gateway.model import (
     Outcome,
     RemoteLimit,
     Restricted,
-    Restriction,
     Snapshot,
 )
 from gateway.outlets import PATIENCE, Outlets
@@ -368,9 +367,9 @@ class Gateway:
             self.events.add(Event(self._wall(), "command", command.words, outcome.note, int(not outcome.accepted)))
         return outcomes
 
-    def restrict(self, order: Restriction) -> Restricted:
+    def restrict(self, source: str, data: object) -> Restricted:
         """Limits from outside, for a while; they count at once."""
-        return self.settled(self.remote.order(order))
+        return self.settled(self.remote.asked(source, data))
 
     def settled(self, found: Restricted) -> Restricted:
         """What became of an order for limits, after which it is time to decide."""

@@ -7,7 +7,8 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from bms_drivers.kit import registry
@@ -19,6 +20,7 @@ from gateway.model import ConfigError
 from gateway.redact import Redactor
 from gateway.versions import versions
 
+OWN: Final = (".dbc", ".yaml", ".yml")
 FORM: Final = 1  # of a report
 README: Final = """A report of bms-gateway, made {when} UTC.  It was sent nowhere; whoever has it, has it from you.
 
@@ -31,6 +33,7 @@ audit.json      orders and commands from outside, refused ones too
 log.txt         the last lines of the log; the second column is the monotonic clock, in s, as in all the other files
 frames/         what went over each port, in the format of recordings: `bms-gateway decode` reads each file
 error.txt       only there where no gateway answered: why, and then there is little else
+files/          DBC files and register maps of your own that batteries name
 aside/          the same around the last alarms and losses
 
 `bms-gateway replay` plays all of it through the same code and shows the same readings and decisions.
@@ -52,6 +55,7 @@ def bundle(evidence: Mapping[str, Any], config: str) -> bytes:
         "audit.json": _json(redactor.data(evidence.get("audit", []))),
         "log.txt": redactor.text("".join(map(_line, evidence.get("log", [])))),
     }
+    files |= {f"files/{path.name}": redactor.text(text) for path, text in _own_files(evidence.get("batteries", ()))}
     if "error" in evidence:
         files["error.txt"] = redactor.text(f"{evidence['error']}\n")
     for ring in evidence.get("rings", ()):
@@ -76,6 +80,15 @@ def _about(evidence: Mapping[str, Any]) -> dict[str, Any]:
         "batteries": evidence.get("batteries", []), "memories": evidence.get("memories", []),
         "files": {ring["name"]: f"frames/{_file(ring['name'])}.json" for ring in evidence.get("rings", ())},
     }  # fmt: skip
+
+
+def _own_files(batteries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Path, str]]:
+    """DBC files and register maps of the user's own, without which a replay cannot read the frames."""
+    for battery in batteries:
+        for value in battery["setup"].values():
+            path = Path(value) if isinstance(value, str) else Path()
+            if path.suffix in OWN and path.is_file():
+                yield path, path.read_text(encoding="utf-8", errors="replace")
 
 
 def _drivers(batteries: Iterable[Mapping[str, Any]], ring: str) -> list[Driver]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gateway.model import Command, Outcome, Restricted, Restriction
+from gateway.model import Command, Outcome, Restricted
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -20,9 +20,9 @@ class Asking:
         """As Commander."""
         return self._gateway().commander(command)
 
-    def restrict(self, order: Restriction) -> Restricted:
+    def restrict(self, source: str, data: object) -> Restricted:
         """As Commander."""
-        return self._gateway().restrict(order)
+        return self._gateway().restrict(source, data)
 
     def refuse(self, source: str, why: str, asked: object) -> Restricted:
         """As Commander."""

@@ -44,7 +44,7 @@ async def _command(gateway: "Gateway", request: Json) -> Json:
 
 
 async def _restrict(gateway: "Gateway", request: Json) -> Json:
-    return gateway.settled(gateway.remote.asked(CLI, request["order"])).json()
+    return gateway.restrict(CLI, request["order"]).json()
 
 
 async def _unrestrict(gateway: "Gateway", request: Json) -> Json:

@@ -1,7 +1,7 @@
 """Plays a report through the same code: the same drivers, batteries, limits and guard, in a loop whose time jumps.
 
 The loop's clock begins at the report's own and goes on to the next timer as soon as there is nothing to do, so an hour
-takes seconds.  Nothing is opened and nothing is sent: the outputs are left out.
+takes less than a minute.  Nothing is opened and nothing is sent: the outputs are left out.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from bms_drivers.kit import registry
@@ -43,6 +44,7 @@ class Report:
     state: Mapping[str, Any]
     events: Sequence[Mapping[str, Any]]
     audit: Sequence[Mapping[str, Any]]
+    files: Mapping[str, str]  # DBC files and register maps of the user's own, by name
     memories: Sequence[Mapping[str, Any]]  # of the limits, from time to time
     end: float  # s, monotonic
     wall: float  # s since the epoch, at the end
@@ -93,9 +95,11 @@ def _report(file: Path, bag: zipfile.ZipFile) -> Report:
         if what := wrong({"driver": case.get("driver", ""), **case}):
             raise GatewayError(f"{file}: {about['files'][name]}: {what}")
     read = {name: json.loads(bag.read(f"{name}.json")) for name in ("state", "events", "audit")}
-    return Report(settings, about["batteries"], recordings, read["state"], read["events"], read["audit"],
-                  about.get("memories", []),
-                  float(about["monotonic"]), float(about["wall"]))  # fmt: skip
+    own = {Path(name).name: bag.read(name).decode() for name in bag.namelist() if name.startswith("files/")}
+    return Report(
+        settings, about["batteries"], recordings, read["state"], read["events"], read["audit"], own,
+        about.get("memories", []), float(about["monotonic"]), float(about["wall"]),
+    )  # fmt: skip
 
 
 def _together(case: dict[str, Any]) -> dict[str, Any]:
@@ -170,17 +174,22 @@ class _Witness:
 def play(report: Report, told: Callable[[Snapshot], None] = lambda snapshot: None) -> Played:
     """Everything in the report, from its first byte to its end; `told` hears each Snapshot as it is made."""
     loop = JumpingLoop(report.begin - 1.0)
-    try:
-        return loop.run_until_complete(_play(report, told, loop))
-    finally:
-        loop.close()
+    with TemporaryDirectory() as folder:
+        for name, text in report.files.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        try:
+            return loop.run_until_complete(_play(report, told, loop, Path(folder)))
+        finally:
+            loop.close()
 
 
-async def _play(report: Report, told: Callable[[Snapshot], None], loop: JumpingLoop) -> Played:
+async def _play(report: Report, told: Callable[[Snapshot], None], loop: JumpingLoop, files: Path) -> Played:
     played = Played()
     gateway: list[Gateway] = []
     ports = {name: Port(name, TimelineLink(case), clock=loop.time) for name, case in report.recordings.items()}
-    batteries = [_battery(about, report, ports, lambda: gateway[0].changed(), loop) for about in report.batteries]
+    batteries = [
+        _battery(about, report, ports[about["ring"]], lambda: gateway[0].changed(), files) for about in report.batteries
+    ]
     plan = Plan(
         batteries=batteries, site=site_of(report.settings),
         bounds=bounds_of(report.settings), outputs={"replay": _Witness(played, told)},
@@ -230,22 +239,27 @@ class _Late(Battery):
 
 
 def _battery(
-    about: Mapping[str, Any], report: Report, ports: Mapping[str, Port], changed: Callable[[], None], loop: JumpingLoop
-) -> Battery:
-    """One battery as it ran.  Raises GatewayError for a driver that this version has not."""
-    try:
-        driver = registry.load(about["driver"])
-    except ConfigError as problem:
-        raise GatewayError(f"{about['name']}: {problem}") from None
+    about: Mapping[str, Any], report: Report, port: Port, changed: Callable[[], None], files: Path
+) -> Battery:  # fmt: skip
+    """One battery as it ran, in the loop that runs.  Raises GatewayError for one that this version cannot read."""
     mine = next((battery for battery in report.settings.batteries if battery.name == about["name"]), None)
     limits = report.settings.limits if mine is None else report.settings.limits_of(mine)
+    own = {key: str(files / name) for key, value in about["setup"].items() if (name := _name(value)) in report.files}
     watch = Watch(
         name=about["name"], poll_interval=about["poll_interval"], control=about["control"], connection="replay",
-        settings=about["setup"], correct=lambda reading: correct(reading, limits),
+        settings={**about["setup"], **own}, correct=lambda reading: correct(reading, limits),
     )  # fmt: skip
-    battery = _Late(watch, driver, ports[about["ring"]], changed, loop.time)
+    try:
+        battery = _Late(watch, registry.load(about["driver"]), port, changed, asyncio.get_running_loop().time)
+    except ConfigError as problem:
+        raise GatewayError(f"{about['name']}: {problem}") from None
     battery.begins = _first(about, report)
     return battery
+
+
+def _name(value: Any) -> str:
+    """That of a file, where a setting names one."""
+    return Path(value).name if isinstance(value, str) else ""
 
 
 def _first(about: Mapping[str, Any], report: Report) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from gateway.model import Command, Outcome, Restricted, Restriction, Snapshot
+from gateway.model import Command, Outcome, Restricted, Snapshot
 
 if TYPE_CHECKING:
     from gateway.events import Events
@@ -26,8 +26,8 @@ class Commander(Protocol):
     def __call__(self, command: Command) -> "asyncio.Future[list[Outcome]]":
         """Have a command performed; the future holds what became of it, for each battery."""
 
-    def restrict(self, order: Restriction) -> Restricted:
-        """Have limits from outside, which only tighten; returns at once.  Sheet: face.md 6."""
+    def restrict(self, source: str, data: object) -> Restricted:
+        """Follow or refuse an order for limits from outside, which only tighten.  Sheet: face.md 6."""
 
     def refuse(self, source: str, why: str, asked: object) -> Restricted:
         """Note an order that the door itself does not let in."""

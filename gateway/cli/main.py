@@ -33,6 +33,7 @@ COMMANDS: Final = {  # name: (module, one line for --help)
     "replay": ("replay", "Play a report through the same code."),
     "can": ("can", "The CAN bus: set it up, examine and watch it; encode values, decode logs."),
     "rs485": ("rs485", "The RS485 line of an inverter: answer and read recordings, watch a line."),
+    "values": ("values", "List every published value, and what each interface calls it."),
     "limits": ("limits", "Run a limits scenario."),
     "import-config": ("import_config", "Turn a dbus-serialbattery config.ini into gateway.yaml."),
 }

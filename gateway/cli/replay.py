@@ -20,9 +20,9 @@ from gateway.report import snapshot_json, status_lines
 def command(file: Path, as_json: bool, readings: bool) -> None:
     """Play the zip file REPORT of `bms-gateway report` through the same drivers, limits and guard.
 
-    Shows what changed and when, as the running gateway noted it, then the state at the end. An hour takes seconds;
-    nothing is opened and nothing is sent. What was before the recording is not known, so limits that were held or
-    rising then may begin otherwise.
+    Shows what changed and when, as the running gateway noted it, then the state at the end. An hour takes less than a
+    minute; nothing is opened and nothing is sent. It begins with what the limits remembered at the last mark before the
+    recording, so a limit that was held or rising then may begin a little otherwise.
     """
     logging.getLogger("bms_gateway").setLevel(logging.CRITICAL)  # what it would log stands in log.txt
     report = load(file)

@@ -17,8 +17,7 @@ from typing import Any, Final
 
 import aiomqtt
 
-from gateway.model import CommandError, GatewayError, Restricted, Snapshot
-from gateway.model.restriction import restriction
+from gateway.model import GatewayError, Restricted, Snapshot
 from gateway.supervise import Supervisor
 from outputs.mqtt.credentials import password, tls
 from outputs.mqtt.messages import Message, Messages
@@ -204,10 +203,7 @@ class Mqtt:
         except (ValueError, RecursionError):
             shown = raw[:60].decode(errors="replace")
             return self._commander.refuse(SOURCE, f'{shown!r} is no JSON, expected such as {{"ccl": 20}}', shown)
-        try:
-            return self._commander.restrict(restriction(SOURCE, data))
-        except CommandError as problem:
-            return self._commander.refuse(SOURCE, str(problem), data)
+        return self._commander.restrict(SOURCE, data)
 
     def _tell(self, problem: str) -> None:
         """Log a change, once."""

@@ -6,5 +6,5 @@ from outputs.web.settings import Settings
 
 
 def build(settings: Settings, clock: Clock, commander: Commander, identity: str) -> Web:
-    """The page; it commands nothing."""
-    return Web(settings, clock, identity)
+    """The page; limits for a while are all that it may ask for."""
+    return Web(settings, clock, identity, commander)

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from gateway.model import Snapshot
 from gateway.supervise import Supervisor
-from outputs.output import Clock, House
+from outputs.output import Clock, Commander, House
 from outputs.web import disk
+from outputs.web.doors import Door, token
 from outputs.web.history import History
 from outputs.web.live import Audience, event
 from outputs.web.message import compact
@@ -23,6 +25,7 @@ from outputs.web.state import state
 
 log = logging.getLogger("bms_gateway.web")
 
+LIMITS, SOURCE = "/api/limits", "http"  # where limits are asked for, and what such orders are called
 PACE: Final = 1.0  # s between two messages to those who watch
 HOUR: Final = 3600.0  # s between two blocks on the disk
 RETRY: Final = 10.0  # s until an address that is taken is tried again
@@ -33,9 +36,11 @@ class Web:
 
     name = "web"
 
-    def __init__(self, settings: Settings, clock: Clock, identity: str) -> None:
+    def __init__(self, settings: Settings, clock: Clock, identity: str, commander: Commander | None = None) -> None:
+        """Without `commander` nobody may ask for limits."""
         self.history = History(keeping=settings.history_on_disk)
         self._settings, self._clock, self._identity = settings, clock, identity
+        self._commander = commander
         self._house: House | None = None
         self._snapshot: Snapshot | None = None
         self._supervisor = Supervisor(self.name)
@@ -43,7 +48,7 @@ class Web:
         told = Told(self._state, self._metrics, self.history.plot, self._events, self._curves)
         self.routes = Routes(told, self._audience, settings.names)
         self._server = Server(self.routes, self._audience, self._supervisor)
-        self._problem = ""
+        self._problem = self._closed = ""
         self._told_at = float("-inf")  # s, loop time
         self._telling: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -51,6 +56,22 @@ class Web:
     def move_in(self, house: House) -> None:
         """Whom to ask for what no Snapshot holds."""
         self._house = house
+        if self._settings.remote_limits and self._commander is not None:
+            self._open_door(self._commander, house.directory)
+
+    def _open_door(self, commander: Commander, directory: Path | None) -> None:
+        """Where limits may be asked for, by whoever has the token; without one it stays closed, and all else works."""
+
+        async def act(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+            return commander.restrict(SOURCE, dict(asked)).json()
+
+        try:
+            if directory is None:
+                raise ValueError("there is no state_dir to keep a token in")
+            self.routes.doors[LIMITS] = Door(token(directory), act)
+        except (OSError, ValueError) as problem:
+            self._closed = f"{LIMITS} is closed: {getattr(problem, 'strerror', None) or problem}"
+            log.warning("%s", self._closed)
 
     async def start(self) -> None:
         """Listen, now or when the address is free."""
@@ -83,7 +104,7 @@ class Web:
         host = f"[{listen}]" if ":" in listen else listen
         return {
             "connected": port is not None,
-            "problem": self._problem,
+            "problem": self._problem or self._closed,
             "address": "" if port is None else f"http://{host}:{port}/",
             "watching": len(self._audience),
             "connections": len(self._server),

@@ -25,6 +25,12 @@ class Settings(BaseModel):
         description="keep what the plots show over a restart: 16 kB an hour for one battery, kept for 30 days",
     )
 
+    remote_limits: bool = Field(
+        default=False,
+        description="true = whoever has the token in state_dir/web-token may tighten CCL, DCL and the SoC window for a"
+        " while, by POST to /api/limits",
+    )
+
     @field_validator("listen")
     @classmethod
     def _an_address(cls, listen: str) -> str:

@@ -28,6 +28,7 @@ def run(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         ("docs/drivers.md", "drivers --markdown"),
         ("docs/inverters.md", "inverters --markdown"),
         ("docs/settings.md", "check --settings"),
+        ("docs/values.md", "values --markdown"),
         ("docs/venus-dbus.md", "venus --markdown"),
         ("docs/modbus.md", "modbus --markdown"),
         ("docs/not-known.md", "can dialects --markdown"),

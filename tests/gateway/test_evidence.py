@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -67,9 +68,11 @@ def test_only_the_newest_few_are_kept_and_a_loss_counts_too() -> None:
     assert len(aside) == 5 and {one["why"] for one in aside} == {"rack-1 stale"}
 
 
-def report(tmp_path: Path, rings: list[tuple[str, str, Ring]], config: str = CONFIG, **more: object) -> Path:
+def report(
+    tmp_path: Path, rings: list[tuple[str, str, Ring]], config: str = CONFIG, setup: Any = None, **more: object
+) -> Path:
     """A report as it would come from these rings."""
-    setups = {name: registry.load(driver).setup() for name, driver, _ in rings}
+    setups = {name: registry.load(driver).setup(setup) for name, driver, _ in rings}
     evidence = pack({
         "monotonic": 60.0, "wall": 1_790_000_060.0, "events": [], "aside": [],
         "batteries": [{"name": name, "driver": driver, "ring": name, "setup": setups[name], "poll_interval": 1.0,
@@ -177,3 +180,20 @@ def test_a_report_without_a_gateway_tells_of_the_configuration_alone(tmp_path: P
     with zipfile.ZipFile(tmp_path / "r.zip") as bag:
         assert "no running gateway answers" in bag.read("error.txt").decode()
         assert "hunter2" not in bag.read("gateway.yaml").decode()
+
+
+def test_a_dbc_file_of_the_users_own_comes_along(tmp_path: Path) -> None:
+    clock, case = Clock(), cases("dbc")[0].data
+    ring, clock.now = Ring(clock=clock), 0.0
+    for n in range(30):
+        clock.now = float(n)
+        for frame in case["frames"]:
+            ring.add_frame(
+                "rx", CanFrame(int(str(frame["id"]), 0), bytes.fromhex(frame["data"]), bool(frame.get("ext")))
+            )
+    own = tmp_path / "mine.dbc"
+    own.write_text(Path(case["config"]["dbc"]).read_text(encoding="cp1252"), encoding="utf-8")
+    config = CONFIG.replace("jbd", "dbc").replace("/dev/ttyUSB0", "can0")
+    file = report(tmp_path, [("pack", "dbc", ring)], config, {"dbc": str(own)}, monotonic=30.0)
+    own.unlink()
+    assert play(load(file)).moments[-1].bank.batteries[0].reading is not None

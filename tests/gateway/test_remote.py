@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.app import Gateway
 from gateway.config.load import parse
 from gateway.limits import LimitSettings
-from gateway.model import RemoteLimit, Restriction
+from gateway.model import RemoteLimit
 from gateway.remote import BURST, SOURCES, Remote
 from gateway.store import Store
 from gateway.wiring import build, rebuild
@@ -188,7 +188,7 @@ def test_an_order_counts_at_once_survives_a_new_configuration_and_no_restart(tmp
             while gateway.decide().bank.batteries[0].reading is None:
                 await asyncio.sleep(0.02)
         assert gateway.decide().decision.ccl == 7, "SIGHUP ends none"
-        assert gateway.restrict(Restriction("mqtt", {"ccl": None})).in_force == {"ccl": 7}
+        assert gateway.restrict("mqtt", {"ccl": None}).in_force == {"ccl": 7}
         assert (await gateway.answer({"ask": "unrestrict"}))["in_force"] == {}
         assert [entry["what"] for entry in (await gateway.answer({"ask": "audit"}))["audit"]] == [
             "limit", "limit", "clear",

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.main import cli
-from gateway.model import GatewayError, Restriction, Snapshot
+from gateway.model import GatewayError, Snapshot
 from gateway.remote import Remote
 from outputs.mqtt import output
 from outputs.mqtt.forget import forgotten
@@ -39,8 +39,8 @@ class Commander:
     def __init__(self) -> None:
         self.remote = Remote()
 
-    def restrict(self, order: Restriction) -> Any:
-        return self.remote.order(order)
+    def restrict(self, source: str, data: object) -> Any:
+        return self.remote.asked(source, data)
 
     def refuse(self, source: str, why: str, asked: object) -> Any:
         return self.remote.refused(source, why, asked)

@@ -29,6 +29,9 @@ class Memo:
     def load(self) -> dict[str, Any]:
         return dict(self.data)
 
+    def looks(self, now: float) -> bool:
+        return False
+
     def due(self, data: Mapping[str, Any], now: float) -> bool:
         return False
 

@@ -35,9 +35,9 @@ class Clock:
 
 
 @contextlib.asynccontextmanager
-async def site(house: House | None = None, **settings: Any) -> AsyncIterator[Web]:
+async def site(house: House | None = None, commander: Any = None, **settings: Any) -> AsyncIterator[Web]:
     """The page, listening at a free port."""
-    web = Web(Settings(port=0, **settings), Clock(), "0123456789ab")
+    web = Web(Settings(port=0, **settings), Clock(), "0123456789ab", commander)
     web.move_in(house or House())
     await web.start()
     while not web.status()["connected"] and not web.status()["problem"]:
