@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import broker, bus, decoding, encoding, evaluation, flood, gaps, latency, page, processes, weather
+from bench import broker, bus, decoding, encoding, evaluation, flood, gaps, latency, page, processes, rs485, weather
 from bench.table import Row, table
 
 MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
@@ -18,6 +18,7 @@ MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "cpu": processes.cpu,
     "jitter": processes.jitter,
     "gaps": gaps.gaps,
+    "rs485": rs485.rs485,
     "latency": latency.latency,
     "limits": evaluation.evaluation,
     "decode": decoding.decoding,
@@ -28,17 +29,20 @@ MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "mqtt": broker.mqtt,
     "weather": weather.weather,
 }
-LONG = {"weather", "gaps"}  # take minutes; only when they are named
+LONG = {"weather", "gaps", "rs485"}  # take minutes; only when they are named
 
 
 def main() -> None:
     """Run the measures named on the command line, or all."""
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument(
-        "measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(MEASURES)}; default all but weather and gaps"
+        "measures",
+        nargs="*",
+        metavar="MEASURE",
+        help=f"of {', '.join(MEASURES)}; default all but {', '.join(sorted(LONG))}",
     )
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement (default 20)")
-    parser.add_argument("--minutes", type=float, help="the same in minutes, for gaps: 10")
+    parser.add_argument("--minutes", type=float, help="the same in minutes, for gaps and rs485: 10")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     chosen = parser.parse_args()
     unknown = set(chosen.measures) - set(MEASURES)

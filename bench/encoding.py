@@ -6,7 +6,7 @@ from pathlib import Path
 
 from outputs.can_bms.dbc_file import load, names
 from outputs.can_bms.dialect import Dialect
-from outputs.can_bms.values import values_of
+from outputs.inverter.values import values_of
 from tests import make
 
 Row = tuple[str, str, str]

@@ -81,9 +81,10 @@ def explain_lines(state: Json) -> Iterable[str]:
         yield "waiting for"
         yield from (f"  {line}" for line in decision["waiting"])
     for name, output in state.get("outputs", {}).items():
-        if output.get("otherwise"):
+        if output.get("otherwise") or output.get("asks"):
             yield ""
             yield f"output {name}"
+            yield from _asks(output)
             yield from _otherwise(output)
 
 
@@ -108,7 +109,15 @@ def inverter_lines(output: Json) -> Iterable[str]:
         yield f"  inverter {output['towards']}: {output['inverter']}".replace(" :", ":") + (
             f"; {reports}" if reports else ""
         )
+    yield from _asks(output)
     yield from _otherwise(output)
+
+
+def _asks(output: Json) -> Iterable[str]:
+    """What an inverter that asks has asked."""
+    for ask in output.get("asks", ()):
+        every = "" if ask["every"] is None else f", every {ask['every']:g} s"
+        yield f"  asked {ask['what']}: {ask['count']} times{every}, last {ask['ago']:g} s ago"
 
 
 def _otherwise(output: Json) -> Iterable[str]:

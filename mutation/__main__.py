@@ -22,7 +22,8 @@ from mutation.mutants import Mutant, mutants
 
 SOURCES = (
     "gateway/bank.py", "gateway/battery.py", "gateway/guard.py", "gateway/plausible.py", "gateway/limits/*.py",
-    "outputs/can_bms/values.py",
+    "outputs/inverter/values.py", "outputs/inverter/teller.py", "outputs/rs485_bms/sayings.py",
+    "outputs/rs485_bms/values.py",
 )  # fmt: skip
 PATIENCE = 120.0  # s for the tests of one fault; a fault that hangs them was noticed
 

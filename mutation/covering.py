@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOMS = ("tests/limits", "tests/gateway", "tests/can_bms", "tests/store", "tests/config")
+ROOMS = ("tests/limits", "tests/gateway", "tests/can_bms", "tests/rs485_bms", "tests/store", "tests/config")
 """Tests that run in this process; those that start processes would hide what they run from coverage."""
 
 QUICK = 1.0  # s

@@ -1,8 +1,8 @@
 """Outputs by name, imported only when configured, so that a site without D-Bus never loads it.
 
 An output's package holds `settings.py` (a pydantic model called Settings, importing nothing heavy; its property
-`exclusive` names the bus that no second gateway may use) and `build.py` with
-`build(settings, clock, commander, identity) -> Output`.  Where settings can be well-formed and still not work,
+`exclusive` names the bus that no second gateway may use, `serial_port` the port that nobody else may) and `build.py`
+with `build(settings, clock, commander, identity) -> Output`.  Where settings can be well-formed and still not work,
 `check.py` holds `problems(settings)`: keys and sentences, found without opening anything; `doubts.py` may hold
 `doubts(settings)`: "key: sentence", of what is allowed but perhaps not meant.
 """
@@ -20,6 +20,7 @@ from outputs.output import Clock, Commander, Output
 PACKAGES: Final = {
     "can_bms": "outputs.can_bms",
     "venus_dbus": "outputs.venus_dbus",
+    "rs485_bms": "outputs.rs485_bms",
     "mqtt": "outputs.mqtt",
     "modbus_tcp": "outputs.modbus_tcp",
     "web": "outputs.web",
@@ -27,11 +28,12 @@ PACKAGES: Final = {
 LIBRARIES: Final = {
     "can_bms": ("can", "cantools"),
     "venus_dbus": ("dbus", "gi"),
+    "rs485_bms": ("serial",),
     "mqtt": ("aiomqtt",),
     "modbus_tcp": (),
     "web": ("h11",),
 }
-SEVERAL: Final = {"can_bms": "channel"}
+SEVERAL: Final = {"can_bms": "channel", "rs485_bms": "port"}
 """Kinds of which there may be several, as a list, and the setting that tells them apart: "can_bms:can1"."""
 
 
@@ -65,14 +67,14 @@ def can_frames(name: str, settings: Any) -> tuple[str, frozenset[tuple[int, bool
 
     Nothing for an output on no such bus, or one whose settings do not tell.
     """
-    check = None if missing_library(name) else _room(name, "check")
-    found: tuple[str, frozenset[tuple[int, bool]]] = check.can_frames(settings) if check else ("", frozenset())
-    return found
+    check = _present(name, "check")
+    nothing: tuple[str, frozenset[tuple[int, bool]]] = "", frozenset()
+    return check.can_frames(settings) if hasattr(check, "can_frames") else nothing
 
 
 def doubts(name: str, settings: Any) -> Iterable[str]:
     """What of one output's settings is perhaps not meant: "key: sentence", below the output."""
-    room = None if missing_library(name) else _room(name, "doubts")  # else nobody can tell; what is missing is said
+    room = _present(name, "doubts")
     found: Iterable[str] = room.doubts(settings) if room else ()
     return found
 
@@ -80,9 +82,14 @@ def doubts(name: str, settings: Any) -> Iterable[str]:
 def name_clashes(outputs: Iterable[str], names: Sequence[str]) -> Iterable[tuple[str, str]]:
     """Batteries that an output could not tell apart by their names, and why."""
     for name in outputs:
-        room = None if missing_library(name) else _room(name, "check")
-        if room is not None and hasattr(room, "name_clashes"):
+        room = _present(name, "check")
+        if hasattr(room, "name_clashes"):
             yield from room.name_clashes(names)
+
+
+def _present(name: str, file: str) -> Any:
+    """As `_room`; None, too, where its library is missing: then nobody can tell, and that is said elsewhere."""
+    return None if missing_library(name) else _room(name, file)
 
 
 def _room(name: str, file: str) -> Any:
@@ -107,6 +114,12 @@ def build(name: str, settings: Any, clock: Clock, commander: Commander, identity
 def exclusive(settings: Any) -> str:
     """The bus on which no second gateway may speak, where an output's settings name one; "" = there is none."""
     return getattr(settings, "exclusive", "")
+
+
+def serial_port(settings: Any) -> str:
+    """The serial port that an output's settings name, for itself alone; "" = there is none."""
+    port: str = getattr(settings, "serial_port", "")
+    return port
 
 
 def missing_library(name: str) -> str:

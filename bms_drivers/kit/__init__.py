@@ -42,11 +42,12 @@ from bms_drivers.kit.declare import (
     text,
     two_levels,
 )
-from bms_drivers.kit.framing import begun, crc8, crc16, crc16_xmodem, noise, sum8, sum16
-from bms_drivers.kit.hex_text import RETURN_CODES, hex_frame, hex_info, hex_splitter
+from bms_drivers.kit.framing import begun, crc8, crc16_xmodem, noise, sum8, sum16
+from bms_drivers.kit.hex_text import RETURN_CODES, hex_info, hex_splitter
 from bms_drivers.kit.overhear import modbus_pairs, not_told
 from bms_drivers.kit.payload import block, by_register, flags, reads, signed_words, unit_asked, words
 from bms_drivers.kit.walk import Next, Walk
+from gateway.wire import crc16, hex_frame
 
 __all__ = [
     "ONCE",

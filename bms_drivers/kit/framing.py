@@ -36,24 +36,6 @@ def _crc8_table() -> tuple[int, ...]:
     return tuple(table)
 
 
-@functools.cache
-def _crc_table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ 0xA001 if byte & 1 else byte >> 1
-        table.append(byte)
-    return tuple(table)
-
-
-def crc16(data: bytes) -> int:
-    """CRC-16/Modbus (polynomial 0xA001 reflected, start 0xFFFF); sent low byte first."""
-    table, crc = _crc_table(), 0xFFFF
-    for byte in data:
-        crc = crc >> 8 ^ table[(crc ^ byte) & 0xFF]
-    return crc
-
-
 def crc16_xmodem(data: bytes) -> int:
     """CRC-16/XMODEM (polynomial 0x1021, start 0, nothing reflected)."""
     return binascii.crc_hqx(data, 0)

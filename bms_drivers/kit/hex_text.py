@@ -12,9 +12,9 @@ from typing import Final
 
 from bms_drivers.kit.declare import Dropped, Frame, Splitter
 from gateway.model import DeviceRefused
+from gateway.wire import HEX_END
 
 EMPTY: Final = 16  # characters between start and CR when there is no INFO
-END: Final = b"\r"
 
 RETURN_CODES: Final = {  # those that all makers share
     0: "ok",
@@ -27,20 +27,11 @@ RETURN_CODES: Final = {  # those that all makers share
 }
 
 
-def hex_frame(version: int, address: int, cid1: int, cid2: int, info: bytes = b"", start: bytes = b"~") -> bytes:
-    """A whole frame around `info`."""
-    length = 2 * len(info)
-    check = -sum(length >> shift & 15 for shift in (0, 4, 8)) & 15
-    head = bytes((version, address, cid1, cid2)) + (check << 12 | length).to_bytes(2, "big")
-    text = (head + info).hex().upper().encode()
-    return start + text + b"%04X" % (-sum(text) & 0xFFFF) + END
-
-
 def hex_splitter(start: bytes = b"~") -> Splitter:
     """Takes such frames off a buffer.  Frame: kind = VER << 8 | CID1, status = CID2 or RTN, payload = INFO."""
 
     def split(buffer: bytearray) -> Iterator[Frame | Dropped]:
-        while (end := buffer.find(END)) >= 0:
+        while (end := buffer.find(HEX_END)) >= 0:
             begin = buffer.rfind(start, 0, end)  # a start byte inside a frame is none of its characters
             yield from _noise(buffer, begin if begin >= 0 else end + 1)
             if begin >= 0:

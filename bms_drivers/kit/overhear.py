@@ -6,7 +6,7 @@ Modbus RTU: a reply does not say which registers it holds, so it counts only dir
 from collections.abc import Iterable, Iterator
 
 from bms_drivers.kit.declare import Dropped, Frame, Values
-from bms_drivers.kit.framing import crc16
+from gateway.wire import crc16
 
 REQUEST, REFUSAL, OVERHEAD = 8, 5, 5  # bytes of a read, of an exception, of a reply beside its data
 READS, BITS = (1, 2, 3, 4), (1, 2)  # functions that read, and those that read bits

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from bms_drivers.kit.declare import Mask
-from bms_drivers.kit.framing import crc16
+from gateway.wire import crc16
 
 STAR: Final = b"*"
 READS: Final = (3, 4)  # Modbus functions that read registers

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bms_drivers.kit.declare import Ask, CanAsk, Dropped, Frame, Question, Registers, Splitter
-from bms_drivers.kit.framing import crc16
 from gateway.model import DeviceRefused, GatewayError, LinkTimeout
+from gateway.wire import crc16
 
 REFUSED: Final = 0x80  # added to the function in an exception response
 REFUSAL_SIZE: Final = 5  # bytes: unit, function, code, CRC

@@ -5,9 +5,6 @@ question announces or that its last answer had.  An answer of another size costs
 """
 
 import asyncio
-import errno
-import grp
-import os
 import termios
 from collections import Counter
 from collections.abc import Sequence
@@ -21,15 +18,14 @@ from bms_drivers.kit.framing import Answer
 from bms_drivers.links import rtu
 from bms_drivers.links.link import Counters, Tap
 from bms_drivers.links.pipe import CHUNK, STEP, Pipe, pipe_of
-from gateway.model import LinkBusy, LinkClosed, LinkError, LinkTimeout
+from gateway.model import LinkClosed, LinkTimeout
+from gateway.opening import opening_failed
 
 BITS_PER_BYTE: Final = 10  # start, eight data, stop
 PATIENCE: Final = 0.1  # s beyond the usual, after which an answer may be shorter than the last one was
 PIECE: Final = 16  # bytes; an answer of unknown size is looked at in pieces of this line time
 REMEMBERED: Final = 256  # requests whose answers' sizes are kept
 LATE_RTU: Final = 0.3  # s of silence after a time-out: a late RTU answer does not say which registers it holds
-
-NO_DEVICE: Final = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO, errno.ENOTDIR)
 
 
 class SerialLink:
@@ -247,32 +243,6 @@ class SerialLink:
 def _is_pty(url: str) -> bool:
     """A pseudo-terminal: it has no line, and refuses to be set to a parity."""
     return Path(url).resolve().is_relative_to("/dev/pts")
-
-
-def opening_failed(url: str, problem: OSError) -> LinkError:
-    """What a failed opening means to the user, in one line."""
-    cause = problem.__context__ if problem.errno is None and isinstance(problem.__context__, OSError) else problem
-    if cause.errno in (errno.EAGAIN, errno.EBUSY):
-        return LinkBusy(f"{url}: another program owns the port; stop it, or give the battery a port of its own")
-    if cause.errno in (errno.EACCES, errno.EPERM):
-        return LinkClosed(f"{url}: permission denied; {_who_may(url)}")
-    if cause.errno in NO_DEVICE:
-        return LinkClosed(f"{url}: no such device; is the adapter plugged in?")
-    if "Inappropriate ioctl" in str(cause):
-        return LinkClosed(f"{url}: not a serial port")
-    return LinkClosed(f"{url}: {cause.strerror or cause}")
-
-
-def _who_may(path: str) -> str:
-    """Which group to join so that `path` may be opened."""
-    try:
-        group = grp.getgrgid(Path(path).stat().st_gid).gr_name
-    except (OSError, KeyError):
-        return "the user that runs the gateway must be allowed to read and write it"
-    if group == "root":
-        return "it belongs to root alone; a udev rule can give it to a group such as dialout"
-    user = os.environ.get("USER") or str(os.getuid())
-    return f"join its group: sudo usermod -aG {group} {user}, then log in again or restart the service"
 
 
 def _close_late(opening: "asyncio.Future[Any]") -> None:

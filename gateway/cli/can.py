@@ -16,8 +16,8 @@ from gateway.cli.can_watch import watch_command
 from gateway.model import GatewayError
 from outputs.can_bms.dbc_file import load, names
 from outputs.can_bms.dialect import Dialect, Dlc, Frame
-from outputs.can_bms.keys import NAMES, Value, check
 from outputs.can_bms.not_known import page
+from outputs.inverter.keys import NAMES, Value, check
 
 CHANNEL: Final = "can0"
 ERROR_FRAME: Final = 0x20000000  # flag in the id of a SocketCAN error frame

@@ -9,14 +9,14 @@ from pathlib import Path
 import can
 import click
 
-from gateway.cli.demo import parse_duration
+from gateway.cli.duration import parse_duration
 from gateway.model import GatewayError
 from gateway.supervise import words
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.dialect import Dialect, Frame
 from outputs.can_bms.errors import kinds
-from outputs.can_bms.keys import Value
 from outputs.can_bms.speakers import Speaker, Speakers, listener, sender
+from outputs.inverter.keys import Value
 
 HOME, BELOW = "\x1b[H", "\x1b[J"  # ANSI: cursor to the top left; clear from here on
 REDRAWN = 0.2  # s between two pictures on a terminal

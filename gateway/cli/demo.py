@@ -3,7 +3,6 @@
 import asyncio
 import io
 import logging
-import re
 import signal
 import socket
 import tempfile
@@ -19,6 +18,7 @@ from bms_drivers.sims.host import simulated
 from bms_drivers.sims.pack import Pack
 from bms_drivers.sims.sim import Device
 from gateway.app import Gateway
+from gateway.cli.duration import parse_duration
 from gateway.config.load import parse
 from gateway.control import ControlServer, default_path
 from gateway.demo.bus import PrivateBus
@@ -79,14 +79,6 @@ def command(duration: str | None, svg: Path | None) -> None:
         ok = asyncio.run(_demo(Path(folder), seconds, svg))
     if not ok:
         raise GatewayError("demo: not every output carried the pack's values, see the summary")
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of "15s", "2m", "1h" or a bare number.  Raises click.UsageError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
-    if not found:
-        raise click.UsageError(f"--for {text}: expected a time such as 15s, 2m or 1h")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 async def _demo(folder: Path, seconds: float | None, svg: Path | None) -> bool:

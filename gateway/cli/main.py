@@ -32,6 +32,7 @@ COMMANDS: Final = {  # name: (module, one line for --help)
     "report": ("report", "Evidence in one file, without secrets; sent nowhere."),
     "replay": ("replay", "Play a report through the same code."),
     "can": ("can", "The CAN bus: set it up, examine and watch it; encode values, decode logs."),
+    "rs485": ("rs485", "The RS485 line of an inverter: answer and read recordings, watch a line."),
     "values": ("values", "List every published value, and what each interface calls it."),
     "limits": ("limits", "Run a limits scenario."),
     "import-config": ("import_config", "Turn a dbus-serialbattery config.ini into gateway.yaml."),
@@ -62,7 +63,7 @@ class Commands(click.Group):
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="bms-gateway")
 def cli() -> None:
-    """Any supported BMS in, one battery out: to Venus OS over D-Bus and to inverters over CAN.
+    """Any supported BMS in, one battery out: to Venus OS over D-Bus and to inverters over CAN or RS485.
 
     `bms-gateway demo` shows it without any hardware; `bms-gateway COMMAND --help` explains each command.
     """

@@ -9,7 +9,7 @@ from gateway.config.parts import missing_parts
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed, port_kind
 from gateway.limits.checks import doubts as limit_doubts
 from outputs import registry
-from outputs.registry import of_kind
+from outputs.registry import PACKAGES, of_kind
 
 NETWORK: Final = Path("/sys/class/net")  # Linux: one entry for each network interface
 RADIOS: Final = Path("/sys/class/bluetooth")
@@ -35,10 +35,11 @@ def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
 
 def _outputs(settings: Settings) -> Iterator[str]:
     if not settings.outputs:
-        yield "outputs: none is configured, so the gateway tells nobody; expected can_bms or venus_dbus"
-    for name, inverter in of_kind("can_bms", settings.outputs).items():
-        if inverter.silence_after == 0:
+        yield f"outputs: none is configured, so the gateway tells nobody; expected {' or '.join(PACKAGES)}"
+    for name, output in settings.outputs.items():
+        if getattr(output, "silence_after", None) == 0:
             yield f"outputs.{name}.silence_after: 0 s, so after a loss the inverter is not told 0 A, it hears nothing"
+    for name, inverter in of_kind("can_bms", settings.outputs).items():
         for battery in settings.batteries:
             if battery.port == inverter.channel:
                 yield f"outputs.{name}.channel: {battery.port} is also the port of {battery.name}: each hears the other"
@@ -111,6 +112,9 @@ def absent(settings: Settings) -> Iterator[str]:
     for battery in settings.batteries:
         if not _is_there(battery.port, port_kind(battery.port)):
             yield f"{battery.name}: port {battery.port} is not there now{_instead(battery.port)}"
+    for name, inverter in of_kind("rs485_bms", settings.outputs).items():
+        if not _is_there(inverter.port, "serial"):
+            yield f"outputs.{name}.port: {inverter.port} is not there now{_instead(inverter.port)}"
     for name, inverter in of_kind("can_bms", settings.outputs).items():
         if not _is_there(inverter.channel, _kind_of_channel(inverter.interface)):
             yield f"outputs.{name}.channel: {inverter.channel} is not there now{_instead(inverter.channel)}"

@@ -79,6 +79,7 @@ def look(
     if not mistakes:
         mistakes += _overfull(known)
     mistakes += _same_frames(known, drivers, outputs)
+    mistakes += _same_ports(known, outputs)
     numbers = {battery.name: number for number, battery in batteries.items()}
     for clash, text in registry.name_clashes(outputs, list(numbers)):
         mistakes.append(Mistake(("batteries", numbers[clash], "name"), text))
@@ -109,6 +110,17 @@ def _same_frames(
                 shown = " ".join(f"{id_:X}" for id_ in dict.fromkeys(both))
                 text = f"{channel} is where {battery.name} is read, and both use the identifiers {shown}"
                 yield Mistake(("outputs", name, "channel"), f"{text}; expected two buses")
+
+
+def _same_ports(batteries: Mapping[int, BatterySettings], outputs: Mapping[str, Any]) -> Iterator[Mistake]:
+    """An output's serial port that is somebody else's, too, by whatever name."""
+    taken = {place(battery.port): battery.name for battery in batteries.values() if battery.port != SIMULATED}
+    for name, output in outputs.items():
+        if port := registry.serial_port(output):
+            first = taken.setdefault(place(port), f"outputs.{name}")
+            if first != f"outputs.{name}":
+                text = f"{port} is the port of {first}, too; expected a port of its own"
+                yield Mistake(("outputs", name, registry.SEVERAL[registry.kind(name)]), text)
 
 
 def _overfull(batteries: Mapping[int, BatterySettings]) -> Iterator[Mistake]:

@@ -12,8 +12,8 @@ from gateway.model import ConfigError, GatewayError
 from outputs.can_bms import brand
 from outputs.can_bms.dbc_check import Unusable
 from outputs.can_bms.dbc_file import load
-from outputs.can_bms.keys import suggest
 from outputs.can_bms.settings import Settings
+from outputs.inverter.keys import suggest
 
 LONGEST: Final = 15  # characters of a network interface's name in Linux
 GIVEN: Final = ("self", "channel", "bitrate", "can_filters")  # what the gateway tells a bus

@@ -11,9 +11,9 @@ from typing import Any, Final
 from cantools.database.can import Message, Signal
 
 from gateway.model import GatewayError, Placed
-from outputs.can_bms.coder import TINY
 from outputs.can_bms.dbc_attributes import ATTRIBUTES, OF_TOOLS, value_of, wrong_values
-from outputs.can_bms.keys import BOUNDS, ENABLES, KINDS, LEVELS, LIMITS, REQUIRED, suggest
+from outputs.inverter.coder import TINY
+from outputs.inverter.keys import BOUNDS, ENABLES, KINDS, LEVELS, LIMITS, REQUIRED, suggest
 
 INVERTER: Final = "Inverter"
 NEEDED: Final = ("charge_voltage_limit", "charge_current_limit", "discharge_current_limit")

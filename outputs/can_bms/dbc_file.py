@@ -47,11 +47,11 @@ from cantools.database.can import Message, Signal
 
 import dbc
 from gateway.model import GatewayError
-from outputs.can_bms.coder import Coder
 from outputs.can_bms.dbc_attributes import value_of
 from outputs.can_bms.dbc_check import INVERTER, Checker, Unusable, coding_of, raw_bounds, raw_range
 from outputs.can_bms.dialect import About, Dialect, Layout
-from outputs.can_bms.keys import BOUNDS, KINDS, LIMITS, REQUIRED, STAND_INS, Value, suggest
+from outputs.inverter.coder import Coder
+from outputs.inverter.keys import BOUNDS, KINDS, LIMITS, REQUIRED, STAND_INS, Value, suggest
 
 PURPOSE: Final = "inverter dialect"
 ROUNDING: Final = {**dict.fromkeys(BOUNDS, "down"), "discharge_voltage_limit": "up"}

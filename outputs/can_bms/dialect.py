@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from cantools.database.can import Message
 
-from outputs.can_bms.coder import Coder
-from outputs.can_bms.keys import KINDS, LEVELS, NAMES, Value, Values, mistaken
+from outputs.inverter.coder import Coder
+from outputs.inverter.keys import KINDS, LEVELS, NAMES, Value, Values, mistaken
 
 Dlc = Literal["8", "native"]
 

@@ -9,7 +9,7 @@ from math import lcm
 from typing import Final
 
 from outputs.can_bms.dialect import Dialect, Dlc, Frame
-from outputs.can_bms.keys import Value
+from outputs.inverter.keys import Value
 
 KEPT_MOST: Final = 32  # kinds of beat; a dialect with one cycle time has one
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from outputs.can_bms.coder import Coder
 from outputs.can_bms.dbc_file import load, names
 from outputs.can_bms.dialect import Dialect, Layout
-from outputs.can_bms.keys import LIMITS, REQUIRED
+from outputs.inverter.coder import Coder
+from outputs.inverter.keys import LIMITS, REQUIRED
 
 NOT_SENT: Final = "frame not sent"
 LAST: Final = "the last known for 60 s, then 0 A both ways"

@@ -1,22 +1,12 @@
 """The CAN output: every second, on a timer of its own, what the newest Snapshot says.
 
-    state      when                                               on the bus
-    silent     not every battery answered yet, or what must be    nothing: zeros at start make inverters raise alarms
-               sent was never known
-    normal     otherwise                                          what was decided
-    safe       the BMS is lost and limits are blocked, or the     0 A both ways, enables cleared, system error and
-               Snapshot is past its deadline (a hanging gateway)  communication alarm; measurements as last known
-               or what must be sent is not known any more,
-               or the inverter is not heard (if so required)
-    silent     safe for longer than `silence_after`               nothing: the inverter raises its own alarm
+    silent   nothing may be told yet, or any more: zeros at start make inverters raise alarms
+    normal   otherwise: what was decided, or the safe state
 
-What must be sent (`keys.REQUIRED`) is repeated as last known for a minute while a BMS answers, then the state is safe:
-live limits beside a SoC of yesterday mislead.  While no BMS answers, limits.md 8.2 bounds how long the limits stand;
-what was stopped before is not let go by that silence.
+Which of them it is, and what is told, is the same for every bus: see `outputs.inverter.teller`.
 For an inverter that is not heard the safe state lasts: some answer only what they hear.
-What goes out, in every state, is shaped by the quirks of the brand (`quirks`).
 Beats are absolute deadlines, so the period does not drift; a beat that was missed is not made up for.
-Sheet: limits.md section 8.2, can-inverter-protocols.md sections 10 and 11.
+Sheet: can-inverter-protocols.md sections 10 and 11.
 """
 
 import asyncio
@@ -29,25 +19,23 @@ from typing import Final
 
 import can
 
-from gateway.model import GatewayError, Health, Snapshot
+from gateway.model import GatewayError, Snapshot
 from gateway.supervise import Supervisor, words
 from outputs.can_bms.brand import ANY, Brand
 from outputs.can_bms.bus import Bus
 from outputs.can_bms.dialect import Dialect, Frame
 from outputs.can_bms.encoded import Encoded
 from outputs.can_bms.inverter import Inverter
-from outputs.can_bms.keys import REQUIRED, Value
 from outputs.can_bms.others import Others
-from outputs.can_bms.quirks import Shaper
 from outputs.can_bms.settings import Settings
-from outputs.can_bms.values import safe, values_of
+from outputs.inverter.keys import Value
+from outputs.inverter.quirks import Shaper
+from outputs.inverter.teller import WAITING, Teller
 from outputs.output import Clock
 
 log = logging.getLogger("bms_gateway.can_bms")
 
 RATE_OVER: Final = 10  # beats over which the frame rate is taken
-LAST_KNOWN: Final = 60.0  # s that what must be sent is repeated as last known; limits.md 4.5 has the same patience
-WAITING: Final = "nothing is sent before every battery answered"
 
 
 class CanOutput:
@@ -69,16 +57,15 @@ class CanOutput:
         self._brand, self._others = brand, others
         self._inverter = inverter or Inverter(bus.name, brand, dialect.keep_alive)
         self._shaper = Shaper(brand.quirks, dialect.keys)
+        self._teller = Teller(
+            bus.name, log, dialect.keys, self._shaper, settings.silence_after, complete=self._complete
+        )
         bus.heard, bus.sent, bus.freed = self._heard, self._went, self._restart_beats
         self._encode = Encoded(dialect).encode
         self._supervisor = Supervisor(bus.name)
-        self._snapshot: Snapshot | None = None
-        self._known: dict[str, tuple[float, Value]] = {}  # what inverters must be told: when last known [s], and what
-        self._old_since: float | None = None  # s, something of it is too old
         self._beat = 0
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._safe = ""  # why 0 A is sent; "" = what was decided is
         self._silent = WAITING  # why nothing is sent; "" = frames go out
         self._clamped: tuple[str, ...] = ()
         self._clamps = 0  # values that were clamped, since the start
@@ -97,14 +84,8 @@ class CanOutput:
         self._restart_beats()
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Keep the newest Snapshot; the first complete one is sent at once.
-
-        One that is not complete is of other batteries than before: what was known of those counts no more.
-        """
-        self._snapshot = snapshot
-        if not snapshot.bank.complete:
-            self._known, self._old_since = {}, None
-            self._shaper.forget()
+        """Keep the newest Snapshot; the first complete one is sent at once."""
+        self._teller.take(snapshot)
         if self._silent == WAITING and snapshot.bank.complete and self._timer is not None:
             self._silent = ""
             self._restart_beats()
@@ -128,7 +109,7 @@ class CanOutput:
             "bus": self._bus.name,
             "silent": bool(self._silent),
             "silent_reason": self._silent,
-            "safe_state": self._safe,
+            "safe_state": self._teller.safe,
             "frames_sent": count.frames_sent,
             "frames_dropped": count.frames_dropped,
             "send_errors": count.send_errors,
@@ -155,7 +136,7 @@ class CanOutput:
         return self._inverter.current(self._clock())
 
     def _problem(self, now: float) -> str:
-        first = self._bus.problem or self._others.problem or self._silent or self._safe
+        first = self._bus.problem or self._others.problem or self._silent or self._teller.safe
         return first or self._inverter.problem(now) or self._clamping()
 
     # ---- the timer
@@ -209,43 +190,15 @@ class CanOutput:
     # ---- what to say
 
     def _what_to_send(self, now: float) -> list[Frame]:
-        if self._snapshot is None or not self._snapshot.bank.complete:
-            return self._nothing(WAITING)
-        values = self._values(self._snapshot)
-        missing = [key for key in REQUIRED if key not in values and key in self._dialect.keys]
-        if missing:
-            return self._nothing(f"nothing is sent while not known: {', '.join(missing)}")
-        since, why = _lost(self._snapshot, now)
-        if since is None:
-            since, why = self._outdated(self._snapshot)
         unheard = self._inverter.missing(now) if self._settings.keepalive == "require" else ""
-        self._explain_safe_state(why or unheard)
-        patience = self._settings.silence_after
-        if since is not None and patience is not None and now - since >= patience:
-            return self._nothing(f"{why}; 0 A was sent for {patience:g} s")
-        is_safe = since is not None or bool(unheard)
-        told = safe(values, self._dialect.keys) if is_safe else values
-        return self._encoded(self._shaper.shape(told, self._snapshot, now))
+        told = self._teller.tell(now, unheard)
+        return self._nothing(told.silent) if told.values is None else self._encoded(told.values)
 
-    def _values(self, snapshot: Snapshot) -> dict[str, Value]:
-        """The Snapshot's values; what must be told and is not known any more stays as it was last known."""
-        values = values_of(snapshot, self._dialect.keys)
-        self._known.update((key, (snapshot.at, values[key])) for key in REQUIRED if key in values)
-        known = {key: value for key, (_, value) in self._known.items()}
+    def _complete(self, values: dict[str, Value]) -> dict[str, Value]:
+        """With what the gateway says of itself."""
         name = self._settings.manufacturer or self._brand.manufacturer
         own: dict[str, Value] = {"manufacturer": name} if name else {}
-        return self._dialect.unmistakable({**self._dialect.defaults, **known, **values, **own})
-
-    def _outdated(self, snapshot: Snapshot) -> tuple[float | None, str]:
-        """Since when something that must be sent is too old to stand beside live limits [s], and what it is."""
-        old = [key for key, (at, _) in self._known.items() if snapshot.at - at > LAST_KNOWN]
-        if not old:
-            self._old_since = None
-        elif self._old_since is None and snapshot.bank.health is Health.ONLINE:
-            self._old_since = snapshot.at
-        if self._old_since is None:  # or nobody answers any more: limits.md 8.2 says how long the limits stand
-            return None, ""
-        return self._old_since, f"not known for more than {LAST_KNOWN:g} s: {', '.join(old)}"
+        return self._dialect.unmistakable({**self._dialect.defaults, **values, **own})
 
     def _encoded(self, values: Mapping[str, Value]) -> list[Frame]:
         self._explain_stand_ins(values)
@@ -273,15 +226,6 @@ class CanOutput:
             log.info("%s: %s", self._bus.name, "; ".join(unsaid))
         self._unsaid = unsaid
 
-    def _explain_safe_state(self, why: str) -> None:
-        """Log when 0 A is sent instead of what was decided, and when that ends."""
-        if why != self._safe:
-            if why:
-                log.error("%s: %s: sending 0 A both ways", self._bus.name, why)
-            else:
-                log.warning("%s: sending the limits as decided again", self._bus.name)
-        self._safe = why
-
     def _nothing(self, why: str) -> list[Frame]:
         self._tell(why)
         self._beat = 0  # after a silence every frame goes out at once
@@ -305,12 +249,3 @@ class CanOutput:
         if len(recent) < 2 or now - recent[-1][0] > 2 * self._dialect.period:
             return 0.0
         return round(sum(count for _, count in recent[1:]) / (recent[-1][0] - recent[0][0]), 2)
-
-
-def _lost(snapshot: Snapshot, now: float) -> tuple[float | None, str]:
-    """Since when nobody vouches for the battery [s], and why; None = somebody does."""
-    if snapshot.decision.blocked_since is not None:
-        return snapshot.decision.blocked_since, "the BMS is lost"
-    if now > snapshot.valid_until:
-        return snapshot.valid_until, f"no decision since {snapshot.valid_until - snapshot.at:.0f} s (the gateway hangs)"
-    return None, ""

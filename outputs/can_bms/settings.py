@@ -1,20 +1,12 @@
 """Settings of the CAN output towards an inverter."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.config.beside import FilePath, name_beside
-
-
-def is_file(inverter: str) -> bool:
-    """Is it a file of the user's own, not one of our names?"""
-    return "/" in inverter or inverter.endswith((".yaml", ".yml"))
-
-
-def _chosen(inverter: str, info: ValidationInfo) -> str:
-    return name_beside(inverter, info) if is_file(inverter) else inverter
+from gateway.config.beside import FilePath
+from outputs.inverter.chosen import Chosen
 
 
 class Settings(BaseModel):
@@ -25,7 +17,7 @@ class Settings(BaseModel):
     interface: str = Field("virtual", description="kind of bus, as python-can calls it: socketcan, slcan, virtual")
     channel: str = Field("can0", description="the bus: can0, /dev/ttyACM0, ...")
     bitrate: int = Field(500_000, gt=0, le=1_000_000, description="bit/s; SocketCAN takes it from the interface")
-    inverter: Annotated[str, AfterValidator(_chosen)] | None = Field(
+    inverter: Chosen | None = Field(
         None,
         description="its brand, as `bms-gateway inverters` lists them, or a file of your own (./mine.yaml): chooses "
         "the dialect and what this brand needs otherwise",
@@ -53,6 +45,11 @@ class Settings(BaseModel):
         description="s of 0 A and alarm after a loss of the BMS until sending stops, so that the inverter raises "
         "its own alarm; null = go on with 0 A and alarm for ever",
     )
+
+    @property
+    def serial_port(self) -> str:
+        """The port of an adapter on one; "" for others."""
+        return self.channel if self.channel.startswith("/") else ""
 
     @property
     def exclusive(self) -> str:

@@ -8,8 +8,8 @@ import pytest
 
 from bms_drivers import daly_ble, kilovault_ble, litime_ble, seplos_ble, xdzn_ble
 from bms_drivers.kit.declare import Ask, Frame, Question, Registers, Splitter
-from bms_drivers.kit.framing import crc16
 from gateway.model import BadLength, DeviceRefused, LinkTimeout, WrongDevice
+from gateway.wire import crc16
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 

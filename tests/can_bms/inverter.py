@@ -15,8 +15,8 @@ from gateway.model import Snapshot
 from outputs.can_bms.build import build
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.dialect import Frame
-from outputs.can_bms.keys import Value
 from outputs.can_bms.settings import Settings
+from outputs.inverter.keys import Value
 from outputs.output import Output
 from tests import make
 

@@ -14,8 +14,8 @@ import dbc
 from gateway.model import Extreme, GatewayError
 from outputs.can_bms.dbc_file import load, names
 from outputs.can_bms.dialect import Dialect, Frame
-from outputs.can_bms.keys import BOUNDS, KINDS, Value
-from outputs.can_bms.values import ALARM_FLAGS, raised, safe, values_of
+from outputs.inverter.keys import BOUNDS, KINDS, Value
+from outputs.inverter.values import ALARM_FLAGS, raised, safe, values_of
 from tests import make
 
 DIALECTS = {name: load(name) for name in names()}

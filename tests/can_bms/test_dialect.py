@@ -11,7 +11,7 @@ import dbc
 from gateway.model import GatewayError
 from outputs.can_bms.dbc_file import load, names
 from outputs.can_bms.dialect import Dialect, Frame
-from outputs.can_bms.keys import KINDS, Value, check
+from outputs.inverter.keys import KINDS, Value, check
 
 PYLONTECH = load("pylontech")
 

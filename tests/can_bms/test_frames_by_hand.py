@@ -6,8 +6,8 @@ import pytest
 
 from gateway.model import Extreme, Life
 from outputs.can_bms.dbc_file import load, names
-from outputs.can_bms.keys import Value
-from outputs.can_bms.values import values_of
+from outputs.inverter.keys import Value
+from outputs.inverter.values import values_of
 from tests import make
 
 DIALECTS = {name: load(name) for name in names()}

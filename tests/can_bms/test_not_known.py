@@ -14,9 +14,9 @@ from gateway.bank import aggregate
 from outputs.can_bms import dbc_file
 from outputs.can_bms.dbc_file import names
 from outputs.can_bms.dialect import Dlc, Frame
-from outputs.can_bms.keys import KINDS, LIMITS, REQUIRED, Value
 from outputs.can_bms.not_known import NOT_SENT
-from outputs.can_bms.values import values_of
+from outputs.inverter.keys import KINDS, LIMITS, REQUIRED, Value
+from outputs.inverter.values import values_of
 from tests import make
 
 load = cache(dbc_file.load)

@@ -14,9 +14,9 @@ from outputs.can_bms.dbc_check import Unusable
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.dialect import Dialect
 from outputs.can_bms.doubts import doubts
-from outputs.can_bms.keys import BOUNDS
 from outputs.can_bms.settings import Settings
-from outputs.can_bms.values import safe, values_of
+from outputs.inverter.keys import BOUNDS
+from outputs.inverter.values import safe, values_of
 from tests import make
 
 ROOT = Path(__file__).parents[2]

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from gateway.model import Snapshot
 from outputs.can_bms import brand
-from outputs.can_bms.brand import Descent, Quirks
-from outputs.can_bms.keys import KINDS, Value
-from outputs.can_bms.quirks import Memory, Shaper, lowered_slowly, lowered_to_battery
-from outputs.can_bms.values import safe, values_of
+from outputs.inverter.brand import Descent, Quirks
+from outputs.inverter.keys import KINDS, Value
+from outputs.inverter.quirks import Memory, Shaper, lowered_slowly, lowered_to_battery
+from outputs.inverter.values import safe, values_of
 from tests import make
 
 ALL = frozenset(KINDS)

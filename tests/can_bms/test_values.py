@@ -5,8 +5,8 @@ import math
 import pytest
 
 from gateway.model import ALARMS, Extreme, Health
-from outputs.can_bms.keys import KINDS
-from outputs.can_bms.values import ALARM_FLAGS, raised, safe, values_of
+from outputs.inverter.keys import KINDS
+from outputs.inverter.values import ALARM_FLAGS, raised, safe, values_of
 from tests import make
 
 PYLONTECH = frozenset(key for key in KINDS if not key.endswith(("_alarm", "_warning")))

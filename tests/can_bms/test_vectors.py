@@ -9,7 +9,7 @@ import pytest
 
 from outputs.can_bms import dbc_file
 from outputs.can_bms.dialect import Frame
-from outputs.can_bms.keys import check
+from outputs.inverter.keys import check
 
 load = cache(dbc_file.load)
 VECTORS = Path(__file__).parents[1] / "vectors" / "can_inverter"

@@ -39,6 +39,7 @@ WORDS: Mapping[str, list[str]] = {
     "record": ["--driver", "jbd", "--port", "/nowhere", "--out", "/dev/null"],
     "simulate": ["jbd", "--link", "/nowhere/at/all"],
     "can": ["decode", str(VECTORS / "can_inverter/constructed_victron_35a_flags.json")],
+    "rs485": ["decode", str(VECTORS / "rs485_inverter/voltronic_jk_cell_count.json")],
     "values": [],
     "restrict": ["--socket", "/nowhere/at/all"],
     "mqtt": ["forget", "-c", "/nowhere.yaml"],

@@ -9,7 +9,7 @@ from gateway.bank import aggregate
 from gateway.battery import LOST_AFTER, STALE_AFTER
 from gateway.limits import LimitSettings, Memory, Site, evaluate
 from gateway.model import BatteryState, Health, Snapshot
-from outputs.can_bms.values import safe, values_of
+from outputs.inverter.values import safe, values_of
 from outputs.view import View, bank_view
 from tests.make import battery, reading
 

@@ -1,4 +1,4 @@
-"""Names of the values that a CAN dialect can carry: the signal names of its DBC file, and what kind of value each is.
+"""Names of values for inverters: the signal names of a DBC file, and what kind of value each is.
 
 Sheet: can-inverter-protocols.md section 14, and sections 6 and 7 for what LuxPower and Growatt have beyond it.  Units
 are SI except where the name says otherwise (mV, kWh).
@@ -11,7 +11,7 @@ from typing import Final, Literal
 from gateway.model import GatewayError
 
 Kind = Literal["number", "flag", "text", "version", "group"]
-Value = float | str | Mapping[str, object]
+Value = float | str | Mapping[str, object] | tuple[float, ...]
 Values = Mapping[str, Value]
 
 LEVELS: Final = ("alarm", "warning")

@@ -1,4 +1,4 @@
-"""Snapshot -> the values that a CAN dialect can carry.
+"""Snapshot -> the values that a dialect towards inverters can carry.
 
 What is not known is left out; the dialect's file says what stands in its bytes (docs/outputs.md).  The SoC says 100
 only when it is 100, because some inverters stop charging there, before balancing is done (sheet: section 10).
@@ -14,7 +14,7 @@ from collections.abc import Container, Mapping
 from typing import Final, TypeGuard
 
 from gateway.model import BankState, BatteryState, Decision, Extreme, Health, Life, Snapshot
-from outputs.can_bms.keys import CELLS, Value
+from outputs.inverter.keys import CELLS, Value
 
 FULL: Final = 99.95  # %, what counts as 100 %
 
@@ -24,23 +24,27 @@ NO_CURRENT: Final = 0.1  # A, the step in which dialects tell it
 Found = dict[str, Value | None]
 
 # Our alarm -> (flag at level 2, flag at level 1); of several the first that the dialect has.  Sheet: section 11.
-_HIGH_VOLTAGE: Final = (("p_over_voltage",), ("a_high_voltage",))
-_LOW_VOLTAGE: Final = (("p_under_voltage",), ("a_low_voltage",))
+_HIGH_VOLTAGE: Final = (("p_over_voltage", "p_cell_over_voltage"), ("a_high_voltage", "a_cell_high_voltage"))
+_LOW_VOLTAGE: Final = (("p_under_voltage", "p_cell_under_voltage"), ("a_low_voltage", "a_cell_low_voltage"))
+_HOT_INSIDE: Final = (
+    ("p_mosfet_over_temperature", "p_over_temperature"),
+    ("a_mosfet_high_temperature", "a_high_temperature"),
+)
 _HOT: Final = (("p_over_temperature",), ("a_high_temperature",))
-_INTERNAL: Final = (("p_system_error",), ("a_internal_comm_fail",))
+_INTERNAL: Final = (("p_system_error", "a_internal_comm_fail"), ("a_internal_comm_fail",))
 ALARM_FLAGS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "high_voltage": _HIGH_VOLTAGE,
     "high_cell_voltage": (
-        ("high_cell_voltage_alarm", "p_over_voltage"),
-        ("high_cell_voltage_warning", "a_high_voltage"),
+        ("high_cell_voltage_alarm", "p_cell_over_voltage", "p_over_voltage"),
+        ("high_cell_voltage_warning", "a_cell_high_voltage", "a_high_voltage"),
     ),
     "low_voltage": _LOW_VOLTAGE,
     "low_cell_voltage": (
-        ("low_cell_voltage_alarm", "p_under_voltage"),
-        ("low_cell_voltage_warning", "a_low_voltage"),
+        ("low_cell_voltage_alarm", "p_cell_under_voltage", "p_under_voltage"),
+        ("low_cell_voltage_warning", "a_cell_low_voltage", "a_low_voltage"),
     ),
     "high_temperature": _HOT,
-    "high_internal_temperature": _HOT,
+    "high_internal_temperature": _HOT_INSIDE,
     "high_charge_temperature": (
         ("high_charge_temperature_alarm", "p_over_temperature"),
         ("high_charge_temperature_warning", "a_high_temperature"),
@@ -56,7 +60,7 @@ ALARM_FLAGS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "fuse_blown": (("contactor_alarm", "p_system_error"), ("contactor_warning",)),
     "internal_failure": _INTERNAL,
     "bms_cable": _INTERNAL,
-    "cell_imbalance": (("cell_imbalance_alarm",), ("cell_imbalance_warning",)),
+    "cell_imbalance": (("cell_imbalance_alarm", "cell_imbalance_warning"), ("cell_imbalance_warning",)),
 }
 
 

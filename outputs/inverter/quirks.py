@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.model import Decision, Snapshot
-from outputs.can_bms.brand import Descent, Quirks
-from outputs.can_bms.keys import Value, Values
-from outputs.can_bms.values import FULL, raised
+from outputs.inverter.brand import Descent, Quirks
+from outputs.inverter.keys import Value, Values
+from outputs.inverter.values import FULL, raised
 
 FLOAT: Final = ("float", "float_transition")  # charge modes in which the battery was declared full
 CHARGING: Final = ("bulk", "absorption")  # those in which it is not yet
@@ -118,6 +118,13 @@ class Shaper:
         for key, least in ((CCL, quirks.least_charge_current), (DCL, quirks.least_discharge_current)):
             if key in self._keys:
                 self._change(shaped, at_least(values, key, least), "this inverter ignores less")
+        return shaped
+
+    def foresee(self, values: Values, snapshot: Snapshot, now: float) -> dict[str, Value]:
+        """As `shape`, for what may have to be told later: nothing is remembered of it."""
+        before = self._memory, self.changes
+        shaped = self.shape(values, snapshot, now)
+        self._memory, self.changes = before
         return shaped
 
     def forget(self) -> None:

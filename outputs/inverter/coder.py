@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.model import GatewayError
-from outputs.can_bms.keys import BOUNDS, Value, Values
+from outputs.inverter.keys import BOUNDS, Value, Values
 
 TINY: Final = 1e-6  # of a raw step: noise of the division, not a reason to round to the next step
 
@@ -71,7 +71,7 @@ class Coder:
         return None if self.coding in ("flag", "constant") else self.value(self.start)
 
     def _number(self, value: Value, clamped: list[str] | None) -> int:
-        if isinstance(value, str | Mapping) or not _finite(value):
+        if isinstance(value, str | Mapping | tuple) or not _finite(value):
             raise GatewayError(f"{self.key}: {value!r} is not a finite number")
         ends = (self.low - 2, self.high + 2)  # far beyond them a float is no integer any more
         steps = min(max((value - self.offset) / self.scale, ends[0]), ends[1])

@@ -1,0 +1,154 @@
+"""Brands of inverters: what differs between them beyond a dialect, read from a YAML file, ours or a user's own.
+
+`inverter: deye` in gateway.yaml is deye.yaml in the folder of that bus; `inverter: ./mine.yaml` is a file of one's own,
+which may begin with `like: deye` and say what differs.  Keys of gateway.yaml win over the brand's.
+Every fact in our files bears what it rests on: a recording, a document, or a report.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+import dbc
+from gateway.config.explain import hint
+from gateway.config.own_file import OwnFile
+from gateway.model import ConfigError
+from outputs.inverter.chosen import is_file
+
+DEEPEST: Final = 5  # files that begin like one another
+Trust = Literal["recording", "document", "report"]
+
+
+class Part(BaseModel):
+    """A section of a brand's file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Descent(Part):
+    """How the charge voltage limit comes down below the battery's voltage."""
+
+    step: float = Field(default=0.1, ge=0.05, le=5.0, description="at a time", json_schema_extra={"unit": "V"})
+    every: float = Field(
+        default=180.0, ge=1.0, le=3600.0, description="between two steps", json_schema_extra={"unit": "s"}
+    )
+
+
+def _least() -> Any:
+    """A limit that is never told as less."""
+    return Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="sent where less is allowed, 0 A included, for an inverter that ignores less",
+        json_schema_extra={"unit": "A"},
+    )
+
+
+class Quirks(Part):
+    """What is sent otherwise than decided; see `quirks`."""
+
+    least_charge_current: float = _least()
+    least_discharge_current: float = _least()
+    lower_slowly: Descent | None = Field(default=None, description="null = at once, as decided")
+    not_below_battery_when_stopped: bool = Field(
+        default=False, description="while charging is stopped the charge voltage limit stays at the battery's voltage"
+    )
+    soc_until_full: int | None = Field(
+        default=None,
+        ge=50,
+        le=99,
+        description="highest SoC until the battery is declared full",
+        json_schema_extra={"unit": "%"},
+    )
+    alarms: Literal["raised", "when_cut"] = Field(
+        default="raised", description="raised, or when_cut: alarms are warnings while current may flow"
+    )
+    force_charge: tuple[Literal[1, 2], ...] = Field(
+        default=(1, 2), description="which of the two bits ask for a charge from the grid; [] = none"
+    )
+
+
+class Cable(Part):
+    """Socket and pins at the inverter."""
+
+    socket: str = Field(description="kind and name of the socket")
+    pins: dict[str, str] = Field(description='such as {"4": CAN_H}')
+    trust: Trust = Field(description="what it rests on: recording, document, report")
+
+
+class Fact(Part):
+    """A sentence and what it rests on."""
+
+    says: str = Field(description="a sentence")
+    trust: Trust = Field(description="what it rests on: recording, document, report")
+
+
+class Common(Part):
+    """What every brand's file may say, whatever the bus."""
+
+    title: str = Field(default="", description="makers and models")
+    quirks: Quirks = Quirks()
+    time_out: float | None = Field(
+        default=None, gt=0, description="after which the inverter itself acts", json_schema_extra={"unit": "s"}
+    )
+    setting: str = Field(default="", description="what to set on the inverter")
+    cable: Cable | None = None
+    standing: Trust = Field(
+        default="report", description="what it rests on that this works: recording, document, report"
+    )
+    facts: tuple[Fact, ...] = Field(default=(), description="a list")
+
+
+Brand = TypeVar("Brand", bound=Common)
+
+
+class Shelf(Generic[Brand]):
+    """The brands' files for one bus."""
+
+    def __init__(self, folder: str, model: type[Brand]) -> None:
+        """`folder` below dbc/ has those that we ship; `model` says what may stand in one."""
+        self._folder = Path(dbc.__file__).parent / folder
+        self._model = model
+
+    def names(self) -> list[str]:
+        """Brands that we ship."""
+        return sorted(file.stem for file in self._folder.glob("*.yaml"))
+
+    def load(self, inverter: str, depth: int = 0) -> Brand:
+        """The brand called so, or in the user's file.  Raises ConfigError with FILE:LINE: key: what, expected."""
+        own = OwnFile(self._place(inverter), "keys such as like: deye")
+        data = own.data
+        base = self._base(own, data.pop("like", None), depth)
+        return own.as_a(self._model, _over(base, data))
+
+    def _place(self, inverter: str) -> Path:
+        if is_file(inverter):
+            return Path(inverter)
+        if inverter not in (names := self.names()):
+            raise ConfigError(f"no inverter is called {inverter!r}, {hint(inverter, names)}; or a file: ./mine.yaml")
+        return self._folder / f"{inverter}.yaml"
+
+    def _base(self, own: OwnFile, like: Any, depth: int) -> dict[str, Any]:
+        """What the file begins like; {} = nothing."""
+        if like is None:
+            return {}
+        if not isinstance(like, str) or depth >= DEEPEST:
+            most = f"at most {DEEPEST} files begin like one another"
+            own.give_up(("like",), f"expected one of {', '.join(self.names())}; {most}")
+        try:
+            base = self.load(str(own.file.parent / like) if is_file(like) else like, depth + 1)
+        except ConfigError as problem:
+            own.give_up(("like",), *problem.problems)
+        return base.model_dump(mode="json", exclude_unset=True)
+
+
+def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `own` laid on it, section by section; lists are replaced as a whole."""
+    both = dict(base)
+    for key, value in own.items():
+        below = both.get(key)
+        both[key] = _over(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return both
