@@ -32,9 +32,21 @@ PATIENCE: Final = 5.0  # s for one message
 LEAVE_WITHIN: Final = 2.0  # s for the last one
 RETRY_FIRST, RETRY_MOST = 1.0, 30.0  # s between connections
 LONGEST_ORDER: Final = 1024  # bytes
+LOOKS: Final = 4  # at the connection, each keepalive
 WAITING_MOST: Final = 20  # messages from the broker that wait for us
 AFTER_BIRTH: Final = (1.0, 4.0)  # s; not all devices of a house at once
 SOURCE: Final = "mqtt"
+
+
+class Client(aiomqtt.Client):
+    """Looks after its connection some times each keepalive, not each second: a wake-up costs more than what it does."""
+
+    pause = 1.0  # s
+
+    async def _misc_loop(self) -> None:
+        """Send pings, and find out that the broker does not answer them."""
+        while self._client.loop_misc() == 0:
+            await asyncio.sleep(self.pause)
 
 
 class Mqtt:
@@ -118,12 +130,14 @@ class Mqtt:
         settings = self._settings
         secret = await asyncio.to_thread(password, settings)
         context = await asyncio.to_thread(tls, settings.tls)
-        return aiomqtt.Client(
+        client = Client(
             settings.host, settings.broker_port, username=settings.username, password=secret, tls_context=context,
             identifier=self._topics.device(), keepalive=settings.keepalive, timeout=PATIENCE,
             will=aiomqtt.Will(self._topics.availability, "offline", 1, True),
             max_queued_incoming_messages=WAITING_MOST, logger=logging.getLogger("bms_gateway.mqtt.client"),
         )  # fmt: skip
+        client.pause = settings.keepalive / LOOKS
+        return client
 
     async def _greet(self, client: aiomqtt.Client) -> None:
         """Whatever the broker still has of us, or has lost, all is told anew.  Raises MqttError."""
