@@ -11,6 +11,7 @@ import argparse
 import filecmp
 import hashlib
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ MACHINES: Final = ("armv7l", "aarch64")  # Cerbo GX, Venus GX; Ekrano GX, Raspbe
 GLIBC: Final = range(39, 16, -1)  # 2.x; scarthgap has 2.39
 SCRIPTS: Final = ("boot", "enable", "disable", "uninstall", "service")
 NAME: Final = "bms-gateway-venus"
+PURE: Final = {"dbus-fast": "SKIP_CYTHON"}  # no wheel for armv7l: built without its compiled parts, by this variable
 
 
 def main(words: Sequence[str]) -> None:
@@ -37,6 +39,8 @@ def main(words: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         wheel = _wheel(work)
+        for library, variable in PURE.items():
+            _pure(library, variable, work)
         trees = {machine: _libraries(wheel, work / machine, machine, given.python) for machine in given.machine}
         bundle = work / NAME
         _lay(bundle, trees)
@@ -70,7 +74,16 @@ def _wheel(work: Path) -> Path:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, source / name)
     _pip("wheel", "--no-deps", "-w", str(work), str(source))
-    return next(work.glob("*.whl"))
+    return next(work.glob("bms_gateway-*.whl"))
+
+
+def _pure(library: str, variable: str, work: Path) -> None:
+    """A wheel of `library` for every machine; where there is a compiled one of the same version, that is taken."""
+    os.environ[variable] = "1"
+    _pip("wheel", "--no-deps", "--no-cache-dir", "--no-binary", library, "-w", str(work), library)
+    built = next(work.glob(f"{library.replace('-', '_')}-*.whl"))
+    name, version = built.name.split("-")[:2]
+    built.rename(work / f"{name}-{version}-py3-none-any.whl")
 
 
 def _libraries(wheel: Path, target: Path, machine: str, python: str) -> Path:
@@ -80,7 +93,7 @@ def _libraries(wheel: Path, target: Path, machine: str, python: str) -> Path:
     _pip(
         "install", "--no-compile", "--only-binary=:all:", "--implementation", "cp", "--python-version", python,
         *(word for platform in platforms for word in ("--platform", platform)),
-        "--target", str(target), f"{wheel}[{EXTRAS}]",
+        "--find-links", str(wheel.parent), "--target", str(target), f"{wheel}[{EXTRAS}]",
     )  # fmt: skip
     shutil.rmtree(target / "bin", ignore_errors=True)
     return target

@@ -22,7 +22,7 @@ USUAL: Final = Path("gateway.yaml")
 @click.option("-c", "--config", type=click.Path(path_type=Path), help="The same as FILE.")
 @click.option("--socket", type=click.Path(path_type=Path), help="Where `status` and `explain` ask.")
 @click.option("--log", "level", type=click.Choice(LEVELS), default="info", show_default=True, help="debug adds frames.")
-@click.option("--watchdog", type=click.FloatRange(5, 600), metavar="SECONDS",
+@click.option("--watchdog", type=click.FloatRange(1, 600), metavar="SECONDS",
               help="End when nothing was decided for so long, for supervisors that only start again what ended; "
               "systemd's WatchdogSec= needs no option.")  # fmt: skip
 def command(file: Path | None, config: Path | None, socket: Path | None, level: str, watchdog: float | None) -> None:

@@ -147,7 +147,7 @@ import sys, time
 from gateway.app import Gateway
 from gateway.cli.main import main
 Gateway.decide = lambda self: time.sleep(60)
-sys.argv[1:] = ["run", "--watchdog", "5", sys.argv[1]]
+sys.argv[1:] = ["run", "--watchdog", "2", sys.argv[1]]
 main()
 """
 
@@ -158,7 +158,7 @@ def test_a_fuse_ends_a_process_that_hangs_and_says_where(tmp_path: Path) -> None
     done = subprocess.run([sys.executable, "-c", HANGS, str(tmp_path / "gateway.yaml")], env=environment, timeout=30,
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 1
-    assert "Timeout (0:00:05)!" in done.stderr
+    assert "Timeout (0:00:02)!" in done.stderr
     assert "in _tick" in done.stderr, "the place where it hangs"
 
 
