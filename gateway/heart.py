@@ -19,6 +19,7 @@ from gateway.notify import Manager
 log = logging.getLogger("bms_gateway.heart")
 
 BEAT: Final = 2.0  # s between beats
+SOON: Final = 0.2  # s, before the first one
 EARLY: Final = 4  # beats at least within the time a watcher allows
 
 
@@ -62,7 +63,7 @@ class Heart:
         """Beat until cancelled."""
         while True:
             self.beat()
-            await asyncio.sleep(self.pause)
+            await asyncio.sleep(self.pause if self._begun else min(SOON, self.pause))
 
     def beat(self) -> bool:
         """Once, if the newest Snapshot still counts; was it so?"""
