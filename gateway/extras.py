@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Final
 
+from gateway.home import venus_version
 from gateway.model import MissingPart
 
 LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belongs to; "" = always needed)
@@ -58,6 +59,8 @@ def install(extra: str) -> str:
 
     D-Bus comes from the system's packages: what pip has of it must be compiled, and against headers at that.
     """
+    if venus_version():
+        return "./dev bundle-venus on another machine (docs/venus.md): a GX has no pip"
     if extra != "venus":
         return f"{sys.executable} -m pip install 'bms-gateway[{extra}]'"
     packages = "sudo apt install python3-dbus python3-gi"

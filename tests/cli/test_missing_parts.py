@@ -27,6 +27,9 @@ outputs:
   venus_dbus: {}
 """
 WORDS: Mapping[str, list[str]] = {
+    "init": ["--yes", "--battery", "driver=jbd,port=simulated", "-o", "/proc/none/gateway.yaml"],
+    "doctor": ["gateway.yaml", "--socket", "/nowhere/at/all"],
+    "ports": ["gateway.yaml"],
     "check": ["gateway.yaml"],
     "status": ["--socket", "/nowhere/at/all"],
     "explain": ["--curves", "-c", "gateway.yaml", "--plot", "/dev/null"],
