@@ -28,9 +28,13 @@ from gateway.model import (
     GatewayError,
     Life,
     Outcome,
+    RemoteLimit,
+    Restricted,
+    Restriction,
     Snapshot,
 )
 from gateway.outlets import PATIENCE, Outlets
+from gateway.remote import Remote
 from gateway.report import snapshot_json
 from gateway.store import Store
 from gateway.supervise import Supervisor
@@ -44,6 +48,10 @@ log = logging.getLogger("bms_gateway")
 COALESCE: Final = 0.02  # s; readings that arrive together make one Snapshot
 HEARTBEAT: Final = 1.0  # s between Snapshots while nothing arrives
 AFTER_NEWS: Final = 1.25  # s from news to the next Snapshot at the longest: what is polled each second comes before it
+REQUESTS: Final = (
+    '{"ask": "state"}', '{"ask": "command", "action", "value", "battery"}', '{"ask": "restrict", "order"}',
+    '{"ask": "unrestrict"}', '{"ask": "audit"}',
+)  # fmt: skip
 VALID_FOR: Final = 5.0  # s; an output that hears nothing for so long goes to its safe state
 
 
@@ -97,6 +105,7 @@ class Gateway:
         self._outlets = Outlets(plan.outputs)
         self._supervisor = Supervisor("gateway")
         self._charge = FullCharge()
+        self.remote = Remote(clock, wall)
 
     # ---- life
 
@@ -234,15 +243,16 @@ class Gateway:
         now, wall = self._clock(), self._wall()
         bank = self._bank(now)
         events = self._memory.full_events
-        decision, self._memory = evaluate(bank, self.plan.site, self._memory, now, wall)
+        asked = self.remote.active()
+        decision, self._memory = evaluate(bank, self.plan.site, self._memory, now, wall, asked)
         for note in decision.notes:
             log.warning("%s", note)
-        decision, problem = self._guard(decision, bank)
+        decision, problem = self._guard(decision, bank, asked)
         self._sequence += 1
         self.snapshot = Snapshot(
             bank=bank, decision=decision, at=now, wall=wall, valid_until=now + VALID_FOR, sequence=self._sequence,
             time_to_go=self._memory.time_to_go, time_to_soc=self._memory.time_to_soc,
-            current_average=self._memory.current_average, guard=problem,
+            current_average=self._memory.current_average, guard=problem, remote=asked,
             life=self._life(bank) if self.plan.site.limits.history else None,
         )  # fmt: skip
         self._outlets.publish(self.snapshot)
@@ -301,9 +311,9 @@ class Gateway:
         for doubt in together_doubts({name: (own, cells or 0) for name, (own, cells) in members.items()}):
             log.warning("bank: %s", doubt)
 
-    def _guard(self, decision: Decision, bank: BankState) -> tuple[Decision, str]:
+    def _guard(self, decision: Decision, bank: BankState, asked: tuple[RemoteLimit, ...]) -> tuple[Decision, str]:
         self._known = guard.learn(bank, self._known)
-        problem = guard.broken(decision, bank, self.plan.bounds, self._known) if bank.complete else ""
+        problem = guard.broken(decision, bank, self.plan.bounds, self._known, asked) if bank.complete else ""
         if problem and problem != self._guarded:
             log.error("guard: %s; emitting the safe state instead", problem)
         elif self._guarded and not problem:
@@ -329,7 +339,21 @@ class Gateway:
     # ---- questions and commands
 
     async def command(self, command: Command) -> list[Outcome]:
-        """Have a command performed by the battery named in it, or by every battery that can."""
+        """Have a command performed by the battery named in it, or by every battery that can; it is noted."""
+        outcomes = await self._command(command)
+        self.remote.commanded(command, [outcome.note for outcome in outcomes])
+        return outcomes
+
+    def restrict(self, order: Restriction) -> Restricted:
+        """Limits from outside, for a while; they count at once."""
+        return self._restricted(self.remote.order(order))
+
+    def _restricted(self, found: Restricted) -> Restricted:
+        if found.accepted:
+            self._wake(0.0)
+        return found
+
+    async def _command(self, command: Command) -> list[Outcome]:
         if command.action == "clear_history":
             return [self._clear(command.value)]
         named = [b for b in self.plan.batteries if b.watch.name == command.battery] if command.battery else None
@@ -373,11 +397,17 @@ class Gateway:
             return self.state()
         if request.get("ask") == "command" and request.keys() >= {"action", "value"}:
             try:
-                command = Command(request["action"], request["value"], str(request.get("battery", "")))
+                command = Command(request["action"], request["value"], str(request.get("battery", "")), "cli")
             except CommandError as problem:
                 return {"outcomes": [_outcome_json(Outcome(False, False, str(problem)))]}
             return {"outcomes": [_outcome_json(outcome) for outcome in await self.command(command)]}
-        return {"error": 'unknown request: {"ask": "state"} or {"ask": "command", "action", "value", "battery"}'}
+        if request.get("ask") == "restrict":
+            return self._restricted(self.remote.asked("cli", request.get("order"))).json()
+        if request.get("ask") == "unrestrict":
+            return self._restricted(self.remote.clear()).json()
+        if request.get("ask") == "audit":
+            return {"audit": list(self.remote.audit)}
+        return {"error": f"unknown request, expected one of {', '.join(REQUESTS)}"}
 
     def state(self) -> dict[str, Any]:
         """The whole state as plain data."""

@@ -19,6 +19,7 @@ LIFTED: Final[Mapping[str, str]] = {  # rule, or rule and limit: what would lift
     "any_blocks": "when the battery named is back and allows it",
     "no_battery": "when a battery takes part again",
     "sum": "when one of the batteries allows more",
+    "remote": "when its time is over, or by whoever asked for it; `bms-gateway restrict --clear` ends it at once",
     "mosfet_temperature": "as the MOSFETs cool",
     "missing_data": "when the BMS tells it again",
     "soc_reset": "at the end of this charge",

@@ -10,9 +10,10 @@ took part when it last answered, and whoever took part binds the limits for as l
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
-from gateway.model import BankState, BatteryState, Decision, Health
+from gateway.model import BankState, BatteryState, Decision, Health, RemoteLimit
 
 SLACK: Final = 1e-6  # rounding noise of sums
 ROUNDED: Final = 0.01  # A, rounding of limits
@@ -88,9 +89,13 @@ class Look:
     connected: tuple[BatteryState, ...]  # may take current: in the bank now, or when last heard
     silent: tuple[BatteryState, ...]  # those of them that do not answer
     living: tuple[float, ...]  # s, ages of those of them on which one may count
+    asked: tuple[RemoteLimit, ...] = ()  # limits from outside
 
     @classmethod
-    def at(cls, decision: Decision, bank: BankState, bounds: Bounds, known: Memory | None) -> "Look":
+    def at(
+        cls, decision: Decision, bank: BankState, bounds: Bounds, known: Memory | None,
+        asked: tuple[RemoteLimit, ...] = (),
+    ) -> "Look":  # fmt: skip
         """With the guard's own view of who is connected."""
         known = learn(bank, {}) if known is None else known
         connected = tuple(
@@ -102,7 +107,7 @@ class Look:
             s.age for s in connected
             if s.health is Health.ONLINE and s.shares and s.good_in_a_row >= PROVEN and s.age is not None
         )  # fmt: skip
-        return cls(decision, bank, bounds, known, connected, silent, living)
+        return cls(decision, bank, bounds, known, connected, silent, living, asked)
 
     def of(self, state: BatteryState) -> Known:
         """What is remembered of it."""
@@ -124,12 +129,15 @@ class Look:
         return state.health is not Health.ONLINE and any(other < age / 2 for other in self.living)
 
 
-def broken(decision: Decision, bank: BankState, bounds: Bounds, known: Memory | None = None) -> str:
+def broken(
+    decision: Decision, bank: BankState, bounds: Bounds, known: Memory | None = None,
+    asked: tuple[RemoteLimit, ...] = (),
+) -> str:  # fmt: skip
     """The first invariant that `decision` breaks, in words with numbers; "" when it keeps all of them.
 
-    `known` is what `learn` made of every bank up to this one.
+    `known` is what `learn` made of every bank up to this one; `asked` are the limits from outside.
     """
-    return next(filter(None, _checks(Look.at(decision, bank, bounds, known))), "")
+    return next(filter(None, _checks(Look.at(decision, bank, bounds, known, asked))), "")
 
 
 def safe(decision: Decision, bank: BankState, bounds: Bounds, why: str, known: Memory | None = None) -> Decision:
@@ -172,6 +180,7 @@ def _checks(look: Look) -> Iterable[str]:
         adding = [s for s in look.connected if s.joined and s.shares and not look.gone(s)]
         yield _current(name, most, [own[state.name] for state in adding], bank_most)
         yield _shares(look, name, most, own, [state for state in look.connected if _carries(state, way)])
+    yield from map(partial(_overridden, decision), look.asked)
     yield _matched("charge", decision.allow_charge, decision.ccl)
     yield _matched("discharge", decision.allow_discharge, decision.dcl)
 
@@ -297,6 +306,18 @@ def _bms(state: BatteryState, way: str) -> float:
     if allowed is False:
         return 0.0
     return math.inf if most is None else most
+
+
+def _overridden(decision: Decision, limit: RemoteLimit) -> str:
+    """Nobody gets more than was asked for from outside."""
+    ends_charge = limit.key == "soc_max" and (decision.soc is None or decision.soc >= limit.value)
+    ends_discharge = limit.key == "soc_min" and (decision.soc is None or decision.soc <= limit.value)
+    most_in = limit.value if limit.key == "ccl" else 0.0 if ends_charge else math.inf
+    most_out = limit.value if limit.key == "dcl" else 0.0 if ends_discharge else math.inf
+    for name, value, most in (("CCL", decision.ccl, most_in), ("DCL", decision.dcl, most_out)):
+        if value > most + SLACK:
+            return f"{name} {value:.1f} A above the {most:.1f} A that {limit.source} asks for ({limit.key})"
+    return ""
 
 
 def _matched(what: str, allowed: bool, limit: float) -> str:

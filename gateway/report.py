@@ -5,7 +5,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from gateway.explain import inverter_lines, number, reason_lines
-from gateway.model import BankState, BatteryState, Cap, Decision, External, Extreme, Life, Reading, Snapshot
+from gateway.model import (
+    BankState,
+    BatteryState,
+    Cap,
+    Decision,
+    External,
+    Extreme,
+    Life,
+    Reading,
+    Snapshot,
+)
 
 Json = dict[str, Any]
 VALUES: Final = tuple(name for name in Reading.__dataclass_fields__ if name not in ("rejected", "held", "untold"))
@@ -32,6 +42,7 @@ def snapshot_json(snapshot: Snapshot) -> Json:
         "guard": snapshot.guard,
         "bank": {name: _plain(getattr(bank, name)) for name in BankState.__dataclass_fields__ if name != "batteries"},
         "decision": decision_json(decision),
+        "remote": [limit.json(snapshot.at) for limit in snapshot.remote],
         "time_to_go": snapshot.time_to_go,
         "time_to_soc": {f"{point:g}": seconds for point, seconds in snapshot.time_to_soc.items()},
         "current_average": snapshot.current_average,
@@ -91,6 +102,10 @@ def status_lines(state: Json) -> Iterable[str]:
             f" DCL {number(decision['dcl'], 'A', 1)}, {decision['charge_mode']}"
         )
         yield from reason_lines(decision)
+        yield from (
+            f"  {limit['source']} asks for {limit['key']} {limit['value']:g}, another {limit['seconds_left']} s"
+            for limit in state.get("remote", ())
+        )
         raised = {name: level for name, level in decision["alarms"].items() if level}
         if raised:
             words = {1: "warning", 2: "ALARM"}

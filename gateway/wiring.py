@@ -18,11 +18,13 @@ from bms_drivers.links.port import Port
 from gateway.absent import NoSensor
 from gateway.app import Gateway, Plan
 from gateway.battery import Battery, Watch, silent_after
+from gateway.commander import Asking
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, ExternalSensorSettings, Settings
 from gateway.config.survey import survey
 from gateway.config.tree import dotted
 from gateway.extras import needed
 from gateway.guard import Bounds
+from gateway.installation import installation
 from gateway.limits import LimitSettings, Site
 from gateway.limits.correct import correct
 from gateway.model import ConfigError, MissingPart
@@ -103,9 +105,9 @@ async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Sto
     Raises ConfigError for what `survey` finds wrong; settings that were loaded from a file have passed it.
     """
     gateway: list[Gateway] = []  # batteries and outputs call back to what is built last
-    calls = Calls(lambda: gateway[0].changed(), lambda command: gateway[0].commander(command), clock)
-    plan = await _plan(settings, calls, NOTHING)
-    plan.store = store or Store(settings.state_dir or default_directory())
+    calls = Calls(lambda: gateway[0].changed(), Asking(lambda: gateway[0]), clock)
+    store = store or Store(settings.state_dir or default_directory())
+    plan = await _plan(settings, calls, NOTHING, store)
     gateway.append(Gateway(plan, clock=clock))
     return gateway[0]
 
@@ -115,13 +117,11 @@ async def rebuild(gateway: Gateway, settings: Settings, *, clock: Clock = time.m
 
     The store stays.  Raises GatewayError; then nothing has changed.
     """
-    calls = Calls(gateway.changed, gateway.commander, clock)
-    plan = await _plan(settings, calls, gateway.plan.parts)
-    plan.store = gateway.plan.store
-    return plan
+    calls = Calls(gateway.changed, Asking(lambda: gateway), clock)
+    return await _plan(settings, calls, gateway.plan.parts, gateway.plan.store)
 
 
-async def _plan(settings: Settings, calls: Calls, old: Parts) -> Plan:
+async def _plan(settings: Settings, calls: Calls, old: Parts, store: Store | None) -> Plan:
     """What to run for `settings`, taken over from `old` where it is the same.  Raises ConfigError as build."""
     if mistakes := (await asyncio.to_thread(survey, settings)).mistakes:  # it reads files, and frames must go on
         raise ConfigError(*(f"{dotted(mistake.path)}: {mistake.text}" for mistake in mistakes))
@@ -131,7 +131,7 @@ async def _plan(settings: Settings, calls: Calls, old: Parts) -> Plan:
         places = _places(settings, devices, old.places)
         plugs, by_battery = _plugs(settings, devices, places, old)
         polled = {name: _battery(battery, by_battery[name], settings, calls, old) for name, battery in given.items()}
-        outputs = await _outputs(settings, calls, old)
+        outputs = await _outputs(settings, calls, old, store)
         undo.pop_all()
     for name, battery in given.items():
         polled[name].watch = _watch(battery, settings.limits_of(battery))
@@ -146,6 +146,7 @@ async def _plan(settings: Settings, calls: Calls, old: Parts) -> Plan:
         outputs={name: output for name, (_, output) in outputs.items()},
         start_timeout=settings.bank.start_timeout,
         join_voltage_difference=settings.bank.join_voltage_difference,
+        store=store,
         external=external[1],
         floor=floor[1],
         closing=[*closing, *(plug.port.close for _, plug in plugs.values())],
@@ -321,9 +322,13 @@ def _or(value: float | None, other: float) -> float:
     return other if value is None else value
 
 
-async def _outputs(settings: Settings, calls: Calls, old: Parts) -> dict[str, tuple[Any, Output]]:
+async def _outputs(
+    settings: Settings, calls: Calls, old: Parts, store: Store | None
+) -> dict[str, tuple[Any, Output]]:  # fmt: skip
     """The outputs by name, each with its settings; one whose settings stayed the same is the running one."""
-    identity = "+".join(battery.name for battery in settings.batteries)
+    if not settings.outputs:
+        return {}
+    identity = await asyncio.to_thread(installation, store.directory if store is not None else None)
     found: dict[str, tuple[Any, Output]] = {}
     for name, output in settings.outputs.items():
         before = old.outputs.get(name)

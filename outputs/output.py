@@ -11,11 +11,22 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
-from gateway.model import Command, Outcome, Snapshot
+from gateway.model import Command, Outcome, Restricted, Restriction, Snapshot
 
 Clock = Callable[[], float]
-Commander = Callable[[Command], "asyncio.Future[list[Outcome]]"]
-"""Has a command performed; the future holds what became of it, for each battery.  Called on the event loop."""
+
+
+class Commander(Protocol):
+    """The way back, for what may be asked of the gateway.  To be called on the event loop."""
+
+    def __call__(self, command: Command) -> "asyncio.Future[list[Outcome]]":
+        """Have a command performed; the future holds what became of it, for each battery."""
+
+    def restrict(self, order: Restriction) -> Restricted:
+        """Have limits from outside, which only tighten; returns at once.  Sheet: face.md 6."""
+
+    def refuse(self, source: str, why: str, asked: object) -> Restricted:
+        """Note an order that the door itself does not let in."""
 
 
 class Output(Protocol):

@@ -72,7 +72,7 @@ def _room(name: str, file: str) -> Any:
 
 
 def build(name: str, settings: Any, clock: Clock, commander: Commander, identity: str) -> Output:
-    """The output called `name`; `identity` is a stable id of this gateway (its bank) for buses that want one.
+    """The output called `name`; `identity` is the id of this installation (gateway/installation.py).
 
     Where its library is not installed, an output that does nothing but say so.
     """

@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import can
 
 from bms_drivers.kit.declare import EXTENDED, CanAsk, CanId, Frame, Question
-from bms_drivers.links.link import Counters
+from bms_drivers.links.link import Counters, FrameTap
 from gateway.model import LinkClosed, LinkTimeout
 from gateway.supervise import Supervisor
 
@@ -64,6 +64,7 @@ class CanLink:
         """
         self.channel, self.interface, self.bitrate = channel, interface, bitrate
         self.counters: Counters = Counter()
+        self.frame_tap: FrameTap | None = None
         self.newest: dict[tuple[int, bool], CanFrame] = {}
         self._all = ids is None
         self._since = {CanId(id_, extended): 0.0 for id_, extended in ids or ()}  # listened to: from when on
@@ -270,8 +271,10 @@ class CanLink:
                 if len(self._parts) < KEPT_MOST or key in self._parts:
                     self._parts[key] = frame
 
-    def _show(self, way: str, frame: CanFrame) -> None:
-        """What goes over the bus, for `run --log debug`."""
+    def _show(self, way: Literal["tx", "rx"], frame: CanFrame) -> None:
+        """What goes over the bus, for whoever listens and for `run --log debug`."""
+        if self.frame_tap is not None:
+            self.frame_tap(way, frame)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s: %s %03X %s", self.channel, way, frame.id, frame.data.hex(" "))
 

@@ -2,10 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from bms_drivers.kit.declare import Frame, Question, Talk, Values
 from gateway.model import DeviceRefused, FrameError, LinkTimeout
+
+if TYPE_CHECKING:
+    from bms_drivers.links.can import CanFrame
 
 Counters = Counter[str]
 """requests, replies, timeout, late (came after the time-out), torn (began but did not end), reopened, and the reasons
@@ -13,6 +16,8 @@ of everything dropped: checksum, length, noise, foreign."""
 
 Tap = Callable[[Literal["tx", "rx"], bytes], None]
 """Is told every byte that goes over a link, as it went: noise and torn frames too."""
+FrameTap = Callable[[Literal["tx", "rx"], "CanFrame"], None]
+"""The same for the frames of a CAN bus."""
 
 
 class Link(Protocol):
@@ -56,6 +61,13 @@ class Tapped(Protocol):
     """A link whose bytes can be listened to."""
 
     tap: Tap | None
+
+
+@runtime_checkable
+class FrameTapped(Protocol):
+    """A CAN bus whose frames can be listened to."""
+
+    frame_tap: "FrameTap | None"
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from bms_drivers.kit.declare import Ask, Frame, Question
 from bms_drivers.kit.framing import Answer
-from bms_drivers.links.link import Counters, Link
+from bms_drivers.links.link import Counters, Link, Tap
 from gateway.model import DeviceRefused, LinkTimeout
 
 STEP: Final = 0.5  # s that one listener hears for all before another may
@@ -21,6 +21,8 @@ STEP: Final = 0.5  # s that one listener hears for all before another may
 @runtime_checkable
 class Hearing(Link, Protocol):
     """A link that can be listened to without a gap."""
+
+    tap: Tap | None
 
     async def hear(self, seconds: float) -> bytes:
         """What comes within so long, as soon as something does; b"" = nothing.  Raises LinkClosed."""
@@ -41,6 +43,15 @@ class Overhear:
     def counters(self) -> Counters:
         """Those of the link."""
         return self._link.counters
+
+    @property
+    def tap(self) -> Tap | None:
+        """That of the link."""
+        return self._link.tap
+
+    @tap.setter
+    def tap(self, tap: Tap | None) -> None:
+        self._link.tap = tap
 
     async def open(self) -> None:
         """Open the link."""

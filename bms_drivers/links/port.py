@@ -10,11 +10,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from bms_drivers.kit.declare import Frame, Question
-from bms_drivers.links.link import Around, Counters, Link, Tapped
+from bms_drivers.links.link import Around, Counters, FrameTapped, Link, Tapped
 from bms_drivers.links.overhear import Overhear
+from bms_drivers.links.ring import Ring
 from gateway.model import LinkBusy, LinkClosed, LinkError
 
 log = logging.getLogger("bms_gateway.port")
@@ -63,8 +64,8 @@ class Port:
         self._away_since: float | None = None
         self._next_try = float("-inf")
         self._problem: LinkError = LinkClosed(f"{name}: not open")
-        if log.isEnabledFor(logging.DEBUG) and isinstance(link, Tapped):
-            link.tap = self._show
+        self.ring = Ring(clock=clock)
+        self._listen(link)
 
     @property
     def counters(self) -> Counters:
@@ -107,7 +108,15 @@ class Port:
         """Speak over `link` from the next turn on: another line for another kind of device.  The old one is closed."""
         async with self._lock:
             old, self.link = self.link, link
+            self._listen(link)
             await old.close()
+
+    def _listen(self, link: Link) -> None:
+        """Keep every byte that goes over it."""
+        if isinstance(link, FrameTapped):
+            link.frame_tap = self.ring.add_frame
+        elif isinstance(link, Tapped):
+            link.tap = self._show if log.isEnabledFor(logging.DEBUG) else self.ring.add
 
     @property
     def shared(self) -> bool:
@@ -132,8 +141,9 @@ class Port:
         self._closed = True
         await self.link.close()
 
-    def _show(self, way: str, data: bytes) -> None:
-        """What goes over the link, for `run --log debug`."""
+    def _show(self, way: Literal["tx", "rx"], data: bytes) -> None:
+        """What goes over the link, for `run --log debug`, too."""
+        self.ring.add(way, data)
         log.debug("%s: %s %s", self.name, way, data.hex(" "))
 
     def _refuse_while_away(self) -> None:

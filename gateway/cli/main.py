@@ -21,6 +21,7 @@ COMMANDS: Final = {  # name: (module, one line for --help)
     "status": ("status", "Ask the running gateway for the whole state."),
     "explain": ("explain", "Ask the running gateway why the limits are what they are."),
     "command": ("command", "Switch charging, discharging or balancing, or set the SoC of a battery."),
+    "restrict": ("restrict", "Tighten the limits for a while; they come back by themselves."),
     "drivers": ("drivers", "List the BMSs that can be read, and what each provides."),
     "inverters": ("inverters", "List the brands of inverters, and what each is told otherwise."),
     "decode": ("decode", "Run a driver on a recording and print the Reading."),

@@ -7,18 +7,20 @@ bank, alarms, averages and history.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.limits import alarms, charge_state, flow, history, members, voltage
+from gateway.limits import alarms, charge_state, flow, history, members, remote, voltage
 from gateway.limits.loss import company_of
 from gateway.limits.memory import Memory
 from gateway.limits.pack import NOTHING, Pack, Whole, answering, bank_current, bank_soc, filled, look
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
 from gateway.limits.soc import high_since, starved, wants_full_charge
-from gateway.model import BankState, Decision
+from gateway.model import BankState, Decision, RemoteLimit
 
 
-def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: float) -> tuple[Decision, Memory]:
-    """Decide for `bank`.  `now` is monotonic, `wall` the epoch, both in s."""
+def evaluate(
+    bank: BankState, site: Site, memory: Memory, now: float, wall: float, asked: Sequence[RemoteLimit] = ()
+) -> tuple[Decision, Memory]:
+    """Decide for `bank`.  `now` is monotonic, `wall` the epoch, both in s; `asked`: limits from outside."""
     seconds = max(0.0, now - memory.now) if memory.date else 0.0
     memory = charge_state.due(replace(memory.at(now, wall), now=now - seconds), site.limits)
     packs = _look(bank, site, memory, now)
@@ -30,9 +32,17 @@ def evaluate(bank: BankState, site: Site, memory: Memory, now: float, wall: floa
         soc = bank_soc(packs)
     packs, ccl, charge_caps = members.limit("charge", packs, absent, site, now)
     packs, dcl, discharge_caps = members.limit("discharge", packs, absent, site, now)
+    ccl, charge_caps, charge = remote.tightened(
+        "charge", charge_caps, asked, soc, memory.remote_charge, site.limits.charge_current, now
+    )
+    dcl, discharge_caps, discharge = remote.tightened(
+        "discharge", discharge_caps, asked, soc, memory.remote_discharge, site.limits.discharge_current, now
+    )
     memory = replace(
         memory,
         batteries={**memory.batteries, **{pack.state.name: pack.memory for pack in packs}},
+        remote_charge=charge,
+        remote_discharge=discharge,
         blocked_since=_blocked_since(packs, memory, now),
         force_charge=starved(soc, memory.force_charge, site.limits.force_charge),
         high_soc_at=high_since(soc, memory, site.limits.full_charge_request),

@@ -103,6 +103,8 @@ class Memory:
     force_charge: bool = False  # a charge from the grid is asked for
     high_soc_at: float = 0.0  # date when the SoC was last high enough to count as full; 0 = never
     batteries: Mapping[str, BatteryMemory] = field(default_factory=dict)
+    remote_charge: Recovery = Recovery()  # what limits from outside leave of the bank's, and let go of
+    remote_discharge: Recovery = Recovery()
     blocked_since: float | None = None  # s, monotonic
     imbalance_since: float | None = None
     over_charge_since: float | None = None

@@ -22,6 +22,7 @@ from gateway.model.errors import (
 )
 from gateway.model.life import Life
 from gateway.model.reading import CONTROL, Reading
+from gateway.model.restriction import RemoteLimit, Restricted, Restriction
 from gateway.model.snapshot import Snapshot
 from gateway.model.state import BankState, BatteryState, External, Extreme, Health
 
@@ -52,6 +53,9 @@ __all__ = [
     "MissingPart",
     "Outcome",
     "Reading",
+    "RemoteLimit",
+    "Restricted",
+    "Restriction",
     "Snapshot",
     "TalksByItself",
     "WrongDevice",

@@ -1,7 +1,7 @@
 """The few things that may be commanded, on their way back from an output or the CLI."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from gateway.model.errors import CommandError
@@ -39,6 +39,7 @@ class Command:
     action   charge, discharge, balance: value 1 = allow, 0 = forbid; soc: value = % to set;
              clear_history: 1 all, 2 capacity, 3 voltages, 4 time, 5 alarms, 6 temperature, 7 energy
     battery  its name; "" = every battery that can
+    source   who asks: "cli", "mqtt" ...; "" = the gateway itself
 
     Making one raises CommandError for any other action or value: this is the one place where they are checked.
     """
@@ -46,6 +47,7 @@ class Command:
     action: Action
     value: float
     battery: str = ""
+    source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Check action and value."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from gateway.model.decision import Decision
 from gateway.model.life import Life
+from gateway.model.restriction import RemoteLimit
 from gateway.model.state import BankState
 
 
@@ -22,4 +23,5 @@ class Snapshot:
     time_to_soc: Mapping[float, int | None] = field(default_factory=dict)  # SoC point [%] -> s; None = not ahead
     current_average: float | None = None  # A over 5 minutes
     life: Life | None = None  # None = no history is kept
+    remote: tuple[RemoteLimit, ...] = ()  # limits from outside that are in force
     guard: str = ""  # the invariant that broke, when the guard replaced the decision; "" = all well

@@ -9,7 +9,7 @@ Sheet: venus-dbus.md section 8.
 import enum
 from typing import Final
 
-from outputs.venus_dbus.view import View
+from outputs.view import View
 
 EXTRA: Final = 3.0  # early messages in a row
 REFILL: Final = 5.0  # s until an early message may be sent again

@@ -13,7 +13,7 @@ from typing import Final
 from gateway import VERSION
 from gateway.model import ALARMS, Extreme
 from outputs.venus_dbus.tree import Item, Kind, Text, Tree, Value, clean, fixed, plain
-from outputs.venus_dbus.view import View
+from outputs.view import View
 
 VOLTS, CELL_VOLTS = fixed(2, "V"), fixed(3, "V")
 AMPS, WATTS, CELSIUS, PERCENT, AMP_HOURS, SECONDS, ENERGY = (
@@ -46,7 +46,7 @@ def rounded(value: float | None, digits: int) -> float | None:
 
 
 def down(value: float | None, digits: int) -> float | None:
-    """Rounded towards 0: a limit (which is sound, see view.Limits) never grows by rounding."""
+    """Rounded towards 0: a limit (which is sound, see outputs.view.Limits) never grows by rounding."""
     if value is None:
         return None
     scale: float = 10.0**digits

@@ -24,7 +24,7 @@ from outputs.venus_dbus.controls import DONE, NOT_WRITABLE, REFUSED, Asker, Cont
 from outputs.venus_dbus.pace import Pace, haste
 from outputs.venus_dbus.paths import Published
 from outputs.venus_dbus.tree import Item, Tree, Value, clean, hexadecimal, introspection, plain, typed
-from outputs.venus_dbus.view import View
+from outputs.view import View
 
 log = logging.getLogger("bms_gateway.venus_dbus")
 

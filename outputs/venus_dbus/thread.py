@@ -22,7 +22,7 @@ from outputs.output import Clock
 from outputs.venus_dbus.controls import Asker
 from outputs.venus_dbus.service import BatteryService, Plan
 from outputs.venus_dbus.settings import Settings
-from outputs.venus_dbus.view import HUNG, View, bank_view, battery_view, vouched
+from outputs.view import HUNG, View, bank_view, battery_view, vouched
 
 log = logging.getLogger("bms_gateway.venus_dbus")
 

@@ -10,7 +10,7 @@ from gateway.battery import LOST_AFTER, STALE_AFTER
 from gateway.limits import LimitSettings, Memory, Site, evaluate
 from gateway.model import BatteryState, Health, Snapshot
 from outputs.can_bms.values import safe, values_of
-from outputs.venus_dbus.view import View, bank_view
+from outputs.view import View, bank_view
 from tests.make import battery, reading
 
 TAKEN = 1000.0  # s, the last good reading

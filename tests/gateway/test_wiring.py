@@ -116,7 +116,9 @@ def test_set_points_that_do_not_fit_each_other_are_said_once(tmp_path: Path, cap
 
 
 @pytest.mark.parametrize("interval", [0.1, 1.0, 3.4, 15.0, 20.0])
-def test_the_guard_takes_a_blocking_battery_for_silent_just_when_its_supervisor_does(interval: float) -> None:
+def test_the_guard_takes_a_blocking_battery_for_silent_just_when_its_supervisor_does(
+    tmp_path: Path, interval: float
+) -> None:
     text = f"""
 batteries:
   - {{name: pack, driver: jbd, port: /dev/ttyUSB0, poll_interval: {interval}}}
@@ -125,7 +127,7 @@ limits:
 outputs:
   can_bms: {{interface: virtual, channel: wiring}}
 """
-    gateway = asyncio.run(build(parse(text), store=Store(Path("/nowhere"))))
+    gateway = asyncio.run(build(parse(text), store=Store(tmp_path)))
     (battery,) = gateway.plan.batteries
     silence = gateway.plan.bounds.silence["pack"]
     assert silence == max(10.0, 3 * interval)

@@ -9,7 +9,7 @@ from gateway.bank import Standings, aggregate, join
 from gateway.limits import LimitSettings, Memory, Site, evaluate
 from gateway.limits.correct import correct
 from gateway.limits.reference_options import from_reference
-from gateway.model import BankState, BatteryState, Decision, External, Health, Reading
+from gateway.model import BankState, BatteryState, Decision, External, Health, Reading, RemoteLimit
 from gateway.plausible import plausible
 from tests.make import reading
 
@@ -69,6 +69,7 @@ class Play:
     complete: bool = True
     external: External | None = None
     inverters: tuple[float, ...] = ()  # A, as they report
+    asked: tuple[RemoteLimit, ...] = ()  # limits from outside
     difference: float | None = None  # V per 16 cells, by which members are judged; None = all are members
     decision: Decision | None = None
     standings: Standings = field(default_factory=dict)
@@ -132,9 +133,9 @@ class Play:
         for name, link in self.links.items():
             link.said = self.batteries[name] if link.answers else link.said
         self.seen = bank = self.bank()
-        self.decision, self.memory = evaluate(bank, self.site, self.memory, self.now, self.wall)
+        self.decision, self.memory = evaluate(bank, self.site, self.memory, self.now, self.wall, self.asked)
         self.guarded = guard.learn(bank, self.guarded)
-        self.objection = guard.broken(self.decision, bank, self.bounds(), self.guarded)
+        self.objection = guard.broken(self.decision, bank, self.bounds(), self.guarded, self.asked)
         return self.decision
 
     def bounds(self) -> guard.Bounds:

@@ -11,7 +11,7 @@ from typing import Final
 from gateway.model import BatteryState, Health, Snapshot
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.values import safe, values_of
-from outputs.venus_dbus.view import bank_view
+from outputs.view import bank_view
 from tests.storm.house import House
 from tests.storm.pack import Pack
 

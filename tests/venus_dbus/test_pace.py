@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.model import Decision
 from outputs.venus_dbus.pace import Haste, Pace, haste
-from outputs.venus_dbus.view import View, bank_view
+from outputs.view import View, bank_view
 from tests import make
 
 

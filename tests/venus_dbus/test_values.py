@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.model import ALARMS, Cap, Decision, Extreme, Health, Life, Snapshot
 from outputs.venus_dbus.paths import Published, down
 from outputs.venus_dbus.tree import Tree, Value
-from outputs.venus_dbus.view import View, bank_view, battery_view, vouched
+from outputs.view import View, bank_view, battery_view, vouched
 from tests import make
 
 CVL, CCL, DCL = "/Info/MaxChargeVoltage", "/Info/MaxChargeCurrent", "/Info/MaxDischargeCurrent"

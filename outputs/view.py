@@ -1,4 +1,4 @@
-"""What is said about a battery on D-Bus, be it the whole bank or one member.  Pure: Snapshot in, View out.
+"""What is said about a battery, be it the whole bank or one member: by D-Bus, and by whatever reads `outputs.values`.
 
 Voltage, current and power are published only while the BMS answers; cells and temperatures until it counts as lost;
 SoC and capacities remain the last known (limits.md 8.2: outputs invalidate V, I, P and set CCL = DCL = 0).
@@ -13,7 +13,7 @@ from gateway.model import BankState, BatteryState, Cap, Decision, Extreme, Healt
 
 HUNG: Final = "the gateway itself hangs: limits withdrawn"
 ABSURD: Final = 1e6  # V, A; no battery has it
-TEXT_LENGTH: Final = 200  # characters of a reason, of a connection
+SAID_AT_MOST: Final = 200  # characters of a reason, of a connection
 MODE_WORDS: Final = {
     "bulk": "Bulk",
     "absorption": "Absorption",
@@ -283,7 +283,7 @@ def _about(state: BatteryState, reading: Reading) -> About:
 def _about_bank(batteries: Sequence[BatteryState], identity: str) -> About:
     ways = ", ".join(dict.fromkeys(state.connection for state in batteries if state.connection))
     return About(
-        connection=f"{len(batteries)} batteries: {ways}"[:TEXT_LENGTH],
+        connection=f"{len(batteries)} batteries: {ways}"[:SAID_AT_MOST],
         insecure=any(_wireless(state) for state in batteries),
         serial=identity,
     )
@@ -329,13 +329,13 @@ def _reason(caps: Sequence[Cap], rules: Sequence[str]) -> str | None:
         return None
     least = min(cap.value for cap in caps)
     sentences = dict.fromkeys(cap.why for cap in caps if cap.rule in rules and cap.value <= least + 1e-9)
-    return "; ".join(sentences)[:TEXT_LENGTH]
+    return "; ".join(sentences)[:SAID_AT_MOST]
 
 
 def _information(batteries: Sequence[BatteryState], guard: str) -> str | None:
     """Who does not answer and why; None when all is well."""
     silent = (_remark(state) for state in batteries if state.health is not Health.ONLINE or not state.joined)
-    return "; ".join(text for text in (guard, *silent) if text)[:TEXT_LENGTH] or None
+    return "; ".join(text for text in (guard, *silent) if text)[:SAID_AT_MOST] or None
 
 
 def _remark(state: BatteryState) -> str:

@@ -1,0 +1,139 @@
+"""What went over a link lately, byte for byte, with its time: always on, so that a fault need not happen twice.
+
+    first (16 kB, kept for good: who it was that answered) | chunk | chunk | ... | newest chunk
+
+Bounded by bytes and by age.  A record is appended to a chunk as it came, and nothing is looked at before somebody asks;
+then the chunks are taken, not copied on the way.  Sheet: face.md 7.
+"""
+
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from bms_drivers.links.can import CanFrame
+
+FIRST: Final = 16 * 1024  # bytes that are never dropped
+CHUNK: Final = 16 * 1024  # bytes that are dropped at a time
+MOST: Final = 2 * 1024 * 1024  # bytes
+OLDEST: Final = 3600.0  # s
+HEAD: Final = struct.Struct("<dBI")  # time [s, monotonic], way, bytes that follow
+RX, TX, CAN = 0, 1, 2  # ways; CAN is added to them where the bytes begin with the identifier, as Frame.kind
+ID_SIZE: Final = 4  # bytes of an identifier
+
+
+class Record(NamedTuple):
+    """One piece, as the system handed it over."""
+
+    at: float  # s, monotonic
+    way: int
+    data: bytes
+
+
+class Ring:
+    """The newest of one link.  `add` and `add_frame` are taps; none of it raises."""
+
+    def __init__(self, most: int = MOST, oldest: float = OLDEST, clock: Callable[[], float] = time.monotonic) -> None:
+        """`most` bytes beside the first ones, none of them much older than `oldest` s."""
+        self._most, self._oldest, self._clock = most, oldest, clock
+        self._first = self._newest = bytearray()
+        self._chunks: deque[bytearray] = deque()  # after the first one
+        self._ends: deque[float] = deque()  # s, when each of them but the newest was full
+        self._size = 0  # bytes in the full ones
+
+    def add(self, way: Literal["tx", "rx"], data: bytes) -> None:
+        """Keep what just went over the line."""
+        self._append(TX if way == "tx" else RX, data)
+
+    def add_frame(self, way: Literal["tx", "rx"], frame: "CanFrame") -> None:
+        """Keep a frame of a CAN bus."""
+        self._append(CAN + (TX if way == "tx" else RX), frame.kind.to_bytes(ID_SIZE, "big") + frame.data)
+
+    def _append(self, way: int, data: bytes) -> None:
+        now = self._clock()
+        if len(self._newest) >= CHUNK:
+            self._turn(now)
+        self._newest += HEAD.pack(now, way, len(data))
+        self._newest += data
+
+    def _turn(self, now: float) -> None:
+        """Begin another chunk, and drop what is too much or too old."""
+        if self._newest is not self._first:
+            self._ends.append(now)
+            self._size += len(self._newest)
+        self._newest = bytearray()
+        self._chunks.append(self._newest)
+        while self._ends and (self._size > self._most or self._ends[0] < now - self._oldest):
+            self._ends.popleft()
+            self._size -= len(self._chunks.popleft())
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept."""
+        return len(self._first) + self._size + (len(self._newest) if self._newest is not self._first else 0)
+
+    def first(self) -> bytes:
+        """The first records of all."""
+        return bytes(self._first)
+
+    def newest(self, seconds: float = OLDEST, most: int = MOST) -> bytes:
+        """The records of the last `seconds`, `most` bytes of them; the first ones of all are not among them."""
+        since, size = self._clock() - seconds, 0
+        taken: list[bytes] = []
+        ends = [*self._ends, float("inf")]
+        for chunk, end in zip(reversed(self._chunks), reversed(ends), strict=False):
+            size += len(chunk)
+            if end < since or (taken and size > most):
+                break
+            taken.append(bytes(chunk))
+        return b"".join(reversed(taken))
+
+
+def records(raw: bytes) -> Iterator[Record]:
+    """The records in bytes of a ring."""
+    at = 0
+    while at < len(raw):
+        when, way, size = HEAD.unpack_from(raw, at)
+        at += HEAD.size
+        yield Record(when, way, raw[at : at + size])
+        at += size
+
+
+def exchanges(found: Iterable[Record]) -> Iterator[dict[str, object]]:
+    """What was said on a line as the vector format has it, each with its times: {"at", "until", "tx", "rx": [hex]}.
+
+    What is heard where nobody asked is an exchange of its own, with an empty request.
+    """
+    at = until = 0.0
+    asked, heard, open_ = b"", bytearray(), False
+    for record in found:
+        if record.way == TX or (open_ and not asked):
+            if open_:
+                yield _exchange(at, until, asked, heard)
+            open_ = False
+        if not open_:
+            at, asked, heard, open_ = record.at, record.data if record.way == TX else b"", bytearray(), True
+        if record.way == RX:
+            heard += record.data
+        until = record.at
+    if open_:
+        yield _exchange(at, until, asked, heard)
+
+
+def _exchange(at: float, until: float, asked: bytes, heard: bytes | bytearray) -> dict[str, object]:
+    rx = [bytes(heard).hex()] if heard else []
+    return {"at": round(at, 4), "until": round(until, 4), "tx": asked.hex(), "rx": rx}
+
+
+def frames(found: Iterable[Record]) -> Iterator[dict[str, object]]:
+    """The frames of a CAN bus as the vector format has them: {"at", "id", "ext", "data"}, sent ones marked."""
+    for record in found:
+        if record.way >= CAN:
+            kind = int.from_bytes(record.data[:ID_SIZE], "big")
+            frame = {
+                "at": round(record.at, 4), "id": f"0x{kind & 0x1FFFFFFF:X}", "ext": bool(kind >> 31),
+                "data": record.data[ID_SIZE:].hex(),
+            }  # fmt: skip
+            yield {**frame, "sent": True} if record.way == CAN + TX else frame

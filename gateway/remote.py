@@ -1,0 +1,141 @@
+"""The limits that others ask for: who asked for what, until when, and a note of every order.
+
+Not kept over a restart: whoever automates asks again.  The loss of a broker or a network ends none before its time.
+Time is the monotonic clock's, which no correction of the date moves.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from gateway.model import Command, CommandError, RemoteLimit, Restricted, Restriction
+from gateway.model.restriction import TTL, Key, restriction
+
+log = logging.getLogger("bms_gateway.remote")
+
+NOTED: Final = 200  # orders
+BURST: Final = 5  # orders that one source may give at once; two numbers of an automation come in the same moment
+EACH: Final = 1.0  # s in which it may give one more
+SOURCES: Final = 16
+
+
+class Remote:
+    """All sources' limits.  No method raises."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
+        self._clock, self._wall = clock, wall
+        self._limits: dict[tuple[str, Key], RemoteLimit] = {}
+        self._given: dict[str, tuple[float, float]] = {}  # by source: orders left, and when that was [s]
+        self._number = 0
+        self.audit: deque[dict[str, Any]] = deque(maxlen=NOTED)
+
+    def active(self) -> tuple[RemoteLimit, ...]:
+        """Those in force now; one that has just ended is said once."""
+        now = self._clock()
+        for key, limit in list(self._limits.items()):
+            if limit.expires <= now:
+                del self._limits[key]
+                log.info("%s: %s ends, its time is over", limit.source, words_of(limit.key, limit.value))
+                self._note(limit.source, "expired", {limit.key: limit.value}, {limit.key: None})
+        return tuple(self._limits.values())
+
+    def asked(self, source: str, data: Any) -> Restricted:
+        """An order as data; see model.restriction."""
+        try:
+            return self.order(restriction(source, data))
+        except CommandError as problem:
+            return self.refused(source, str(problem), data)
+
+    def order(self, order: Restriction) -> Restricted:
+        """Have what one source asks for; what others asked for stays."""
+        if why := self._too_many(order.source):
+            return self.refused(order.source, why, dict(order.values))
+        self._number += 1
+        before = self._of(order.source)
+        for key in order.values or [key for source, key in self._limits if source == order.source]:
+            self._set(order, key)
+        after = self._of(order.source)
+        asked = {TTL: order.ttl, **{str(key): value for key, value in order.values.items()}}
+        note = self._told(order, before, after)
+        self._note(order.source, "limit", before, after, asked=asked, note=note)
+        return Restricted(True, note, tuple(self._limits.values()), self._number)
+
+    def clear(self) -> Restricted:
+        """End the limits of every source: for the one who stands at the machine."""
+        before = {f"{limit.source}.{limit.key}": limit.value for limit in self._limits.values()}
+        self._limits.clear()
+        self._number += 1
+        note = f"ended: {', '.join(before) or 'there were none'}"
+        log.info("cli: every limit asked for from outside %s", note)
+        self._note("cli", "clear", before, {}, note=note)
+        return Restricted(True, note, (), self._number)
+
+    def refused(self, source: str, why: str, asked: Any = None) -> Restricted:
+        """An order that is not followed, and why; what is in force stays."""
+        self._number += 1
+        log.warning("%s: an order for limits is refused: %s", source, why)
+        self._note(source, "refused", self._of(source), self._of(source), asked=_short(asked), note=why)
+        return Restricted(False, why, tuple(self._limits.values()), self._number)
+
+    def commanded(self, command: Command, notes: list[str]) -> None:
+        """Note a command to a BMS and what became of it."""
+        about = f"{command.battery or 'every battery'}: {command.words}"
+        self._note(command.source or "gateway", about, {}, {}, note="; ".join(notes))
+
+    # ---- parts
+
+    def _of(self, source: str) -> dict[str, float]:
+        return {key: limit.value for (whose, key), limit in self._limits.items() if whose == source}
+
+    def _set(self, order: Restriction, key: Key) -> None:
+        value = order.values.get(key)
+        if value is None or order.ends:
+            self._limits.pop((order.source, key), None)
+            return
+        expires, until = self._clock() + order.ttl, self._wall() + order.ttl
+        self._limits[order.source, key] = RemoteLimit(key, float(value), order.source, expires, until)
+
+    def _told(self, order: Restriction, before: Mapping[str, float], after: Mapping[str, float]) -> str:
+        """The sentence about it; the log has one for each change and none for a renewal."""
+        if not after:
+            note = f"{order.source} asks for no limit any longer"
+        else:
+            note = f"{order.source} asks for {', '.join(words_of(key, value) for key, value in after.items())}"
+            note += f"; this order lasts {order.ttl:g} s, unless renewed" if not order.ends else ""
+        if before != after:
+            log.info("%s", note)
+        return note
+
+    def _too_many(self, source: str) -> str:
+        """Why this source has to wait; "" = it need not."""
+        now = self._clock()
+        left, at = self._given.get(source, (float(BURST), now))
+        left = min(float(BURST), left + max(0.0, now - at) / EACH)
+        if source not in self._given and len(self._given) >= SOURCES:
+            return f"more than {SOURCES} sources give orders"
+        if left < 1.0:
+            self._given[source] = (left, now)
+            return f"more than one order a second, and {BURST} at once, is not followed"
+        self._given[source] = (left - 1.0, now)
+        return ""
+
+    def _note(self, source: str, what: str, before: Mapping[str, Any], after: Mapping[str, Any], **more: Any) -> None:
+        at = {"when": round(self._wall(), 3), "monotonic": round(self._clock(), 3)}
+        self.audit.append({**at, "source": source, "what": what, "before": dict(before), "after": dict(after), **more})
+
+
+def words_of(key: str, value: float) -> str:
+    """ "at most 20 A of charge"."""
+    return {
+        "ccl": f"at most {value:g} A of charge",
+        "dcl": f"at most {value:g} A of discharge",
+        "soc_min": f"no discharge at or below {value:g} %",
+        "soc_max": f"no charge at or above {value:g} %",
+    }[key]
+
+
+def _short(asked: Any) -> Any:
+    """What was asked, if it is small enough to be kept."""
+    return asked if len(str(asked)) < 200 else f"{str(asked)[:200]}..."

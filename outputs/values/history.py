@@ -1,0 +1,66 @@
+"""Rows of the list about the life of the bank."""
+
+from typing import Final
+
+from outputs.values.shapes import COUNTED, ENERGY, HIDDEN, HIDDEN_CELSIUS, HIDDEN_VOLTS
+from outputs.values.sources import lived
+from outputs.values.value import HomeAssistant, Register, Series, Value
+
+JOULES: Final = 3.6e6  # of a kWh
+
+HISTORY: Final = (
+    Value(name="charged_energy", where="K", source=lived("charged_energy"), unit="kWh", digits=2, slow=True,
+          dbus=("/History/ChargedEnergy",), status=("history.charged_energy",), ha=ENERGY,
+          prometheus=Series("charged_joules_total", JOULES, counter=True), modbus=Register(80, "u32", 1000)),
+    Value(name="discharged_energy", where="K", source=lived("discharged_energy"), unit="kWh", digits=2, slow=True,
+          dbus=("/History/DischargedEnergy",), status=("history.discharged_energy",), ha=ENERGY,
+          prometheus=Series("discharged_joules_total", JOULES, counter=True), modbus=Register(82, "u32", 1000)),
+    Value(name="total_ah_drawn", where="K", source=lived("total_ah_drawn"), unit="Ah", slow=True,
+          title="Charge drawn in all", dbus=("/History/TotalAhDrawn",), status=("history.total_ah_drawn",),
+          ha=COUNTED, prometheus=Series("discharged_amperehours_total", counter=True), modbus=Register(84, "u32", 10)),
+    Value(name="deepest_discharge", where="K", source=lived("deepest_discharge"), unit="Ah", digits=1, slow=True,
+          dbus=("/History/DeepestDischarge",), status=("history.deepest_discharge",), ha=HIDDEN,
+          prometheus=Series("deepest_discharge_amperehours"), modbus=Register(86, "u32", 10)),
+    Value(name="last_discharge", where="K", source=lived("last_discharge"), unit="Ah", digits=1, slow=True,
+          dbus=("/History/LastDischarge",), status=("history.last_discharge",), ha=HIDDEN,
+          prometheus=Series("last_discharge_amperehours"), modbus=Register(88, "u32", 10)),
+    Value(name="average_discharge", where="K", source=lived("average_discharge"), unit="Ah", digits=1, slow=True,
+          dbus=("/History/AverageDischarge",), status=("history.average_discharge",), ha=HIDDEN,
+          prometheus=Series("average_discharge_amperehours"), modbus=Register(90, "u32", 10)),
+    Value(name="full_discharges", where="K", source=lived("full_discharges"), kind="int", slow=True,
+          dbus=("/History/FullDischarges",), status=("history.full_discharges",), ha=COUNTED,
+          prometheus=Series("full_discharges_total", counter=True), modbus=Register(94)),
+    Value(name="full_charges", where="K", source=lived("automatic_syncs"), kind="int", slow=True,
+          title="Completed charges", dbus=("/History/AutomaticSyncs",), status=("history.automatic_syncs",),
+          ha=COUNTED, prometheus=Series("full_charges_total", counter=True), modbus=Register(95)),
+    Value(name="last_full_charge", where="K", source=lived("last_full_charge"), kind="moment", unit="s", slow=True,
+          dbus=("/History/TimeSinceLastFullCharge",), status=("history.last_full_charge",),
+          ha=HomeAssistant("timestamp", state_class="", diagnostic=True),
+          prometheus=Series("last_full_charge_timestamp_seconds"), modbus=Register(96, "u32")),
+    Value(name="minimum_voltage", where="K", source=lived("minimum_voltage"), unit="V", digits=2, slow=True,
+          title="Lowest voltage ever", dbus=("/History/MinimumVoltage",), status=("history.minimum_voltage",),
+          ha=HIDDEN_VOLTS, prometheus=Series("history_voltage_min_volts"), modbus=Register(98, factor=100)),
+    Value(name="maximum_voltage", where="K", source=lived("maximum_voltage"), unit="V", digits=2, slow=True,
+          title="Highest voltage ever", dbus=("/History/MaximumVoltage",), status=("history.maximum_voltage",),
+          ha=HIDDEN_VOLTS, prometheus=Series("history_voltage_max_volts"), modbus=Register(99, factor=100)),
+    Value(name="minimum_cell_voltage", where="K", source=lived("minimum_cell_voltage"), unit="V", digits=3, slow=True,
+          title="Lowest cell ever", dbus=("/History/MinimumCellVoltage",), status=("history.minimum_cell_voltage",),
+          ha=HIDDEN_VOLTS, prometheus=Series("history_cell_min_volts"), modbus=Register(100, factor=1000)),
+    Value(name="maximum_cell_voltage", where="K", source=lived("maximum_cell_voltage"), unit="V", digits=3, slow=True,
+          title="Highest cell ever", dbus=("/History/MaximumCellVoltage",), status=("history.maximum_cell_voltage",),
+          ha=HIDDEN_VOLTS, prometheus=Series("history_cell_max_volts"), modbus=Register(101, factor=1000)),
+    Value(name="minimum_temperature", where="K", source=lived("minimum_temperature"), unit="°C", digits=1, slow=True,
+          title="Lowest temperature ever", dbus=("/History/MinimumTemperature",),
+          status=("history.minimum_temperature",), ha=HIDDEN_CELSIUS,
+          prometheus=Series("history_temperature_min_celsius"), modbus=Register(102, "i16", 10)),
+    Value(name="maximum_temperature", where="K", source=lived("maximum_temperature"), unit="°C", digits=1, slow=True,
+          title="Highest temperature ever", dbus=("/History/MaximumTemperature",),
+          status=("history.maximum_temperature",), ha=HIDDEN_CELSIUS,
+          prometheus=Series("history_temperature_max_celsius"), modbus=Register(103, "i16", 10)),
+    Value(name="low_voltage_alarms", where="K", source=lived("low_voltage_alarms"), kind="int", slow=True,
+          dbus=("/History/LowVoltageAlarms",), status=("history.low_voltage_alarms",), ha=COUNTED,
+          prometheus=Series("voltage_alarms_total", counter=True, one_of=("kind", "low")), modbus=Register(104)),
+    Value(name="high_voltage_alarms", where="K", source=lived("high_voltage_alarms"), kind="int", slow=True,
+          dbus=("/History/HighVoltageAlarms",), status=("history.high_voltage_alarms",), ha=COUNTED,
+          prometheus=Series("voltage_alarms_total", counter=True, one_of=("kind", "high")), modbus=Register(105)),
+)  # fmt: skip

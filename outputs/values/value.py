@@ -1,0 +1,145 @@
+"""What a published value is: its unit, its digits, how long it lives, and what each interface calls it.
+
+Sheet: face.md chapter 8 (the list), chapters 1, 3 and 4 (classes of Home Assistant, names of Prometheus, registers).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+from gateway.model import BatteryState, Health, Snapshot
+from outputs.view import View, bank_view, battery_view
+
+Plain = float | int | str | bool | None
+Told = Plain | list[Any] | dict[str, Any]
+Kind = Literal["float", "int", "flag", "level", "enum", "text", "moment", "list", "table", "map"]
+Rounding = Literal["nearest", "down", "up"]
+Lives = Literal["online", "lost", "always"]
+
+DIES: Final[Mapping[Lives, frozenset[Health]]] = {
+    "online": frozenset({Health.STARTING, Health.STALE, Health.LOST}),
+    "lost": frozenset({Health.LOST}),
+    "always": frozenset(),
+}
+SAFELY: Final = 1e-6  # of a digit: what binary fractions are off, which must not cost a whole digit
+
+
+class Subject(NamedTuple):
+    """Of whom values are told: the bank, or one battery."""
+
+    view: View
+    snapshot: Snapshot
+    state: BatteryState | None = None  # None = the bank
+
+    @property
+    def health(self) -> Health:
+        """How far it can be trusted."""
+        return self.snapshot.bank.health if self.state is None else self.state.health
+
+
+Source = Callable[[Subject], object]
+
+
+def of_bank(snapshot: Snapshot) -> Subject:
+    """The bank of a Snapshot that is vouched for (`outputs.view.vouched`)."""
+    return Subject(bank_view(snapshot), snapshot)
+
+
+def of_battery(snapshot: Snapshot, state: BatteryState) -> Subject:
+    """One battery of it."""
+    return Subject(battery_view(state), snapshot, state)
+
+
+@dataclass(frozen=True, slots=True)
+class HomeAssistant:
+    """How it appears there: a sensor, or for a flag or a level a binary sensor."""
+
+    device_class: str = ""
+    state_class: str = "measurement"  # "" for what is no measurement; "total_increasing" for what only grows
+    diagnostic: bool = False
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A metric of Prometheus: its name without bms_bank_ or bms_battery_, or whole where it begins with bms_."""
+
+    name: str
+    factor: float = 1.0  # times our value: 0.01 makes a ratio of a percentage
+    label: str = ""  # of a list (its number), a map (its key) or an enum (one series a word)
+    counter: bool = False
+    one_of: tuple[str, str] | None = None  # label and value that tell this row from others of the same metric
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Where it is in the map of Modbus TCP; the raw number is value x factor."""
+
+    address: int
+    kind: Literal["u16", "i16", "u32", "i32", "bits", "text", "place"] = "u16"
+    factor: int = 1
+    count: int = 1  # of list elements; of registers of a text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A row of the list."""
+
+    name: str  # canonical: key in JSON and MQTT, component in Home Assistant
+    source: Source  # before it is rounded
+    where: Literal["KB", "K", "B"] = "KB"  # K: told of the bank; B: of each battery
+    kind: Kind = "float"
+    title: str = ""  # for people; else the name
+    unit: str = ""
+    digits: int = 0
+    rounding: Rounding = "nearest"
+    lives: Lives = "always"  # while its BMS is silent: until it is stale, until it is lost
+    slow: bool = False  # nobody needs it each second
+    options: tuple[str, ...] = ()  # every word of an enum
+    dbus: tuple[str, ...] = ()  # paths; <n> stands for a number
+    status: tuple[str, ...] = ()  # keys in `status --json`
+    ha: HomeAssistant | None = None
+    prometheus: Series | None = None
+    modbus: Register | None = None
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        return self.title or self.name.replace("_", " ").capitalize()
+
+    def of(self, subject: Subject) -> Told:
+        """The value now, rounded; None = not known, or its BMS is silent for too long."""
+        if subject.health in DIES[self.lives]:
+            return None
+        found = self.source(subject)
+        if isinstance(found, tuple | list):
+            return [each if isinstance(each, dict) else self._plain(each) for each in found]
+        if isinstance(found, Mapping):
+            return {str(key): self._plain(each) for key, each in found.items()}
+        return self._plain(found)
+
+    def _plain(self, value: object) -> Plain:
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, bool) or value is None:
+            return value
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            return None
+        return rounded(float(value), self.digits, self.rounding) if self.kind != "int" else int(value)
+
+    def _text(self, text: str) -> str | None:
+        """Text that may travel anywhere; of an enum only the words that everybody was told beforehand."""
+        if self.kind == "enum" and text not in self.options:
+            return None
+        return text if text.isprintable() else "".join(filter(str.isprintable, text))
+
+
+def rounded(value: float, digits: int, rounding: Rounding = "nearest") -> float | int:
+    """To so many decimals, an int for none; never towards the dangerous side where `rounding` is down or up."""
+    if rounding == "nearest":
+        near = round(value, digits) + 0.0  # no negative zero: it would read as a change of sign
+    else:
+        scale = 10.0**digits
+        near = (math.floor(value * scale + SAFELY) if rounding == "down" else math.ceil(value * scale - SAFELY)) / scale
+    return near if digits else int(near)
