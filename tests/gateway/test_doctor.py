@@ -18,7 +18,6 @@ from gateway.doctor.machine import Machine, User
 from gateway.doctor.table import CHECKS, Check, examine
 from gateway.findings import Finding, sound
 from gateway.home import DEBIAN, VENUS, homes, venus_version
-from gateway.settled import faulty
 from tests.e2e.house import PROGRAM
 
 STRANGER = User("bms-gateway", 4711, frozenset({4711}))
@@ -220,36 +219,3 @@ def test_every_fault_and_doubt_says_what_to_do(usb: Path) -> None:
     found = [finding for _, finding in examine(Machine(usb, settings=settings(), user=STRANGER, home=DEBIAN))]
     assert not sound(found)
     assert all(finding.do for finding in found if finding.level != "fine")
-
-
-# ---- is a new version well?
-
-
-def state(**changed: Any) -> dict[str, Any]:
-    sound = {
-        "service": {"version": "2", "process": 1}, "time": 100.0,
-        "batteries": [{"name": "rack-1", "health": "online"}], "outputs": {"can_bms": {"connected": True}},
-    }  # fmt: skip
-    return {**sound, **changed}
-
-
-@pytest.mark.parametrize(
-    ("now", "words"),
-    [
-        (state(), []),
-        (state(service={"version": "1"}), ["version 1 runs, expected 2"]),
-        (state(time=90.0), ["nothing was decided for 11 s"]),
-        ({"service": {"version": "2"}, "waiting": "starting"}, ["starting", "rack-1 answered", "output can_bms was"]),
-        (state(batteries=[{"name": "rack-1", "health": "lost"}]), ["rack-1 answered before, and does not now"]),
-        (state(outputs={}), ["output can_bms was connected before, and is not now"]),
-    ],
-)
-def test_a_new_version_must_have_back_what_the_old_one_had(now: dict[str, Any], words: list[str]) -> None:
-    found = list(faulty(now, "2", state(), 101.0))
-    assert len(found) == len(words)
-    assert all(one.startswith(word) for one, word in zip(found, words, strict=True))
-
-
-def test_what_was_not_there_before_is_not_asked_for() -> None:
-    before = state(batteries=[{"name": "rack-1", "health": "lost"}], outputs={})
-    assert list(faulty(state(batteries=[], outputs={}), "2", before, 101.0)) == []
