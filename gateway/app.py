@@ -9,12 +9,15 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway import guard
 from gateway.bank import Standings, aggregate, join
 from gateway.battery import Battery
 from gateway.control import ControlServer
+from gateway.curves import by_battery
+from gateway.events import Event, Events
 from gateway.full import FullCharge
 from gateway.limits import Memory, Site, evaluate
 from gateway.limits.checks import pack_doubts, together_doubts
@@ -38,7 +41,7 @@ from gateway.remote import Remote
 from gateway.report import snapshot_json
 from gateway.store import Store
 from gateway.supervise import Supervisor
-from outputs.output import Output
+from outputs.output import Output, Resident
 
 if TYPE_CHECKING:
     from gateway.external import EssFloor, ExternalSensor
@@ -102,7 +105,9 @@ class Gateway:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._polling: dict[Battery, asyncio.Task[None]] = {}
         self._leaving = False
+        self.events = Events()
         self._outlets = Outlets(plan.outputs)
+        self._let_in(plan.outputs)
         self._supervisor = Supervisor("gateway")
         self._charge = FullCharge()
         self.remote = Remote(clock, wall)
@@ -126,6 +131,12 @@ class Gateway:
         finally:
             await self._leave(control)
 
+    def _let_in(self, outputs: Mapping[str, Output]) -> None:
+        """Show the house to the outputs that tell of it."""
+        for output in outputs.values():
+            if isinstance(output, Resident):
+                output.move_in(self)
+
     def _poll(self, batteries: Iterable[Battery]) -> None:
         """Begin to read these batteries."""
         for battery in batteries:
@@ -143,6 +154,7 @@ class Gateway:
         await self._unpoll([battery for battery in old.batteries if battery not in plan.batteries])
         await self._close(close for close in old.closing if close not in plan.closing)
         self._poll(battery for battery in plan.batteries if battery not in self._polling)
+        self._let_in(plan.outputs)
         await self._outlets.change(plan.outputs)
         for watched in _watched(old):
             if watched not in _watched(plan):
@@ -257,6 +269,8 @@ class Gateway:
         )  # fmt: skip
         self._outlets.publish(self.snapshot)
         with self._supervisor.trying():
+            self.events.look(self.snapshot)
+        with self._supervisor.trying():
             self._full(bank, events)
         with self._supervisor.trying():
             self._keep(now)
@@ -342,6 +356,8 @@ class Gateway:
         """Have a command performed by the battery named in it, or by every battery that can; it is noted."""
         outcomes = await self._command(command)
         self.remote.commanded(command, [outcome.note for outcome in outcomes])
+        for outcome in outcomes:
+            self.events.add(Event(self._wall(), "command", command.words, outcome.note, int(not outcome.accepted)))
         return outcomes
 
     def restrict(self, order: Restriction) -> Restricted:
@@ -408,6 +424,20 @@ class Gateway:
         if request.get("ask") == "audit":
             return {"audit": list(self.remote.audit)}
         return {"error": f"unknown request, expected one of {', '.join(REQUESTS)}"}
+
+    @property
+    def directory(self) -> Path | None:
+        """Where state is kept; None = nowhere."""
+        return self.plan.store.directory if self.plan.store is not None else None
+
+    @property
+    def audit(self) -> Iterable[dict[str, Any]]:
+        """What was asked for from outside, the oldest first."""
+        return self.remote.audit
+
+    def curves(self) -> dict[str, Any]:
+        """The limit curves by battery, "" = the bank."""
+        return by_battery(self.plan.site)
 
     def state(self) -> dict[str, Any]:
         """The whole state as plain data."""

@@ -90,10 +90,14 @@ def explain_lines(state: Json) -> Iterable[str]:
 def reason_lines(decision: Json) -> Iterable[str]:
     """One line a limit: what binds it, and what would lift it."""
     for name, unit, key in LIMITS:
-        caps = decision[f"{key}_caps"]
-        for cap in _together(binding(caps)):
-            lifting = _lifting(name, unit, cap, caps)
-            yield f"  {name} {number(decision[key], unit)} by {_said(cap)}" + (f"; {lifting}" if lifting else "")
+        for cap in reasons(name, unit, decision[f"{key}_caps"]):
+            lifting = f"; {cap['lifting']}" if cap["lifting"] else ""
+            yield f"  {name} {number(decision[key], unit)} by {_said(cap)}{lifting}"
+
+
+def reasons(name: str, unit: str, caps: Sequence[Json]) -> list[Json]:
+    """The caps that bind the limit called `name`, each with `lifting`: what would lift it, and what binds next."""
+    return [{**cap, "lifting": _lifting(name, unit, cap, caps)} for cap in _together(binding(caps))]
 
 
 def inverter_lines(output: Json) -> Iterable[str]:

@@ -27,6 +27,7 @@ LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belong
     "spidev": ("spidev", "spi"),
     "rich": ("rich", "demo"),
     "matplotlib": ("matplotlib", "plot"),
+    "h11": ("h11", "web"),
     "serial": ("pyserial", ""),
 }
 USUAL: Final = "can,modbus,ble"  # what ./install brings

@@ -120,6 +120,8 @@ def status_lines(state: Json) -> Iterable[str]:
         problem = f", {output['problem']}" if output.get("problem") else ""
         yield f"output {name}: {'connected' if output.get('connected') else 'not connected'}{problem}"
         yield from inverter_lines(output)
+        if address := output.get("address"):
+            yield f"  the page is at {address}"
         if interface := output.get("interface"):
             yield f"  {output['bus']}: " + ", ".join(filter(None, (interface["summary"], interface["advice"])))
     if dropped := state.get("service", {}).get("log_lines_dropped"):

@@ -8,10 +8,14 @@
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from gateway.model import Command, Outcome, Restricted, Restriction, Snapshot
+
+if TYPE_CHECKING:
+    from gateway.events import Events
 
 Clock = Callable[[], float]
 
@@ -53,3 +57,33 @@ class Reporter(Protocol):
 
     def reported_current(self) -> float | None:
         """A, + = charging the battery; None = the inverter does not say, or has not said it lately."""
+
+
+class House(Protocol):
+    """What the gateway tells of itself beyond a Snapshot; called on the event loop."""
+
+    @property
+    def events(self) -> "Events":
+        """What has happened lately."""
+
+    @property
+    def directory(self) -> Path | None:
+        """Where state is kept; None = nowhere."""
+
+    @property
+    def audit(self) -> Iterable[Mapping[str, Any]]:
+        """What was asked for from outside, the oldest first (gateway/remote.py)."""
+
+    def state(self) -> Mapping[str, Any]:
+        """Everything, as `status --json` has it."""
+
+    def curves(self) -> Mapping[str, Any]:
+        """The limit curves by battery, "" = the bank (gateway/curves.py)."""
+
+
+@runtime_checkable
+class Resident(Protocol):
+    """An output that shows more of the house than a Snapshot holds."""
+
+    def move_in(self, house: House) -> None:
+        """Before it is started: this is the house that it will be asked about."""

@@ -17,8 +17,8 @@ from gateway.model import MissingPart
 from outputs.absent import AbsentOutput
 from outputs.output import Clock, Commander, Output
 
-PACKAGES: Final = {"can_bms": "outputs.can_bms", "venus_dbus": "outputs.venus_dbus"}
-LIBRARIES: Final = {"can_bms": ("can", "cantools"), "venus_dbus": ("dbus", "gi")}
+PACKAGES: Final = {"can_bms": "outputs.can_bms", "venus_dbus": "outputs.venus_dbus", "web": "outputs.web"}
+LIBRARIES: Final = {"can_bms": ("can", "cantools"), "venus_dbus": ("dbus", "gi"), "web": ("h11",)}
 SEVERAL: Final = {"can_bms": "channel"}
 """Kinds of which there may be several, as a list, and the setting that tells them apart: "can_bms:can1"."""
 

@@ -10,24 +10,19 @@ import click
 from gateway.cli.plot import new_figure, save
 from gateway.config.load import load
 from gateway.config.schema import Settings
-from gateway.limits.currents import STEP_SIDE, Way
-from gateway.limits.settings import LimitSettings, Table
-from gateway.limits.tables import Curve, Side
+from gateway.curves import GROUPS, side_of, table_of, tables, ways
+from gateway.limits.settings import LimitSettings
+from gateway.limits.tables import Curve
 
-GROUPS: Final = (  # settings key, axis, unit, range of the axis
-    ("by_cell_voltage", "cell voltage", "V", (2.7, 3.6)),
-    ("by_temperature", "cell temperature", "°C", (-15.0, 60.0)),
-    ("by_mosfet_temperature", "MOSFET temperature", "°C", (20.0, 100.0)),
-    ("by_soc", "SoC", "%", (0.0, 100.0)),
-)
 STEPS: Final = 300
+COLOURS: Final = {"charge": "tab:green", "discharge": "tab:red"}
 
 
 def show(config: Path, plot: Path | None, as_json: bool) -> None:
     """Print every table of `config` in amperes with its key; draw them into `plot` (.png or .svg)."""
     settings = load(config)
-    tables = {name: list(_tables(limits)) for name, limits in _limits(settings).items()}
-    click.echo(json.dumps(tables, indent=1) if as_json else "\n".join(_lines(tables)))
+    found = {name: list(tables(limits)) for name, limits in _limits(settings).items()}
+    click.echo(json.dumps(found, indent=1) if as_json else "\n".join(_lines(found)))
     if plot is not None:
         _draw(_limits(settings), config, plot)
         click.echo(f"{plot}: drawn", err=True)
@@ -39,22 +34,8 @@ def _limits(settings: Settings) -> dict[str, LimitSettings]:
     return {"bank": settings.limits, **own}
 
 
-def _tables(limits: LimitSettings) -> Iterator[dict[str, Any]]:
-    for key, axis, unit, _ in GROUPS:
-        for way, most in (("charge", limits.charge_current.max), ("discharge", limits.discharge_current.max)):
-            table: Table = getattr(getattr(limits, key), way)
-            points = sorted(zip(table.points, table.fractions, strict=True))
-            yield {
-                "setting": f"limits.{key}.{way}",
-                "enabled": table.enabled,
-                "input": axis,
-                "unit": unit,
-                "points": [{"at": at, "amps": round(fraction * most, 3)} for at, fraction in points],
-            }
-
-
-def _lines(tables: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
-    for name, rows in tables.items():
+def _lines(found: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
+    for name, rows in found.items():
         yield f"{name}:"
         for row in rows:
             points = "   ".join(f"{point['at']:g} {row['unit']}: {point['amps']:g} A" for point in row["points"])
@@ -75,13 +56,9 @@ def _draw(limits: Mapping[str, LimitSettings], source: Path, target: Path) -> No
 
 def _draw_group(axes: Any, limits: LimitSettings, key: str, title: str, unit: str, ends: tuple[float, float]) -> None:
     """The two tables of one input, with their points, from 0 A."""
-    ways: tuple[tuple[Way, float, str], ...] = (
-        ("charge", limits.charge_current.max, "tab:green"),
-        ("discharge", limits.discharge_current.max, "tab:red"),
-    )
-    for way, most, colour in ways:
-        table: Table = getattr(getattr(limits, key), way)
-        curve, side = Curve(table.points, table.fractions), _side(limits, way, key)
+    for way, most in ways(limits):
+        colour, table = COLOURS[way], table_of(limits, key, way)
+        curve, side = Curve(table.points, table.fractions), side_of(limits, way, key)
         low, high = min(ends[0], *table.points), max(ends[1], *table.points)
         xs = sorted({*(low + (high - low) * n / STEPS for n in range(STEPS + 1)), *table.points})
         style, label = ("-", way) if table.enabled else (":", f"{way} (off)")
@@ -92,8 +69,3 @@ def _draw_group(axes: Any, limits: LimitSettings, key: str, title: str, unit: st
     axes.set_title(f"limits.{key}", fontsize=10)
     axes.grid(alpha=0.3)
     axes.legend()
-
-
-def _side(limits: LimitSettings, way: Way, key: str) -> Side:
-    """How the rule itself reads this table between its points."""
-    return "linear" if limits.mode == "linear" else STEP_SIDE[way, key.removeprefix("by_")]

@@ -5,6 +5,7 @@ import io
 import logging
 import re
 import signal
+import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from gateway.wiring import build
 
 SERVICE: Final = "com.victronenergy.battery.bms_gateway"
 CHANNEL: Final = "demo"
+PORT: Final = 8765
 FAST: Final = 90.0  # simulated seconds a second
 EVENING: Final = 12.0  # s in float until the sun goes down
 CONFIG: Final = """
@@ -46,6 +48,7 @@ limits:            # the times are short, so that one sees a whole charge
 bank: {{charge_current_limit: 80}}
 outputs:
   can_bms: {{interface: virtual, channel: demo}}
+  web: {{port: {port}}}
 """
 
 
@@ -67,8 +70,8 @@ def command(duration: str | None, svg: Path | None) -> None:
     """Two simulated packs that speak their real protocols over ptys, a virtual CAN bus with an inverter that obeys,
     a private D-Bus where a dbus-daemon is installed, and a live view. Needs no hardware, no root, no configuration.
 
-    The sun shines, the packs fill: bulk, absorption, float; then it is evening. `bms-gateway explain` in another
-    terminal asks the same gateway. Ctrl-C ends it.
+    The sun shines, the packs fill: bulk, absorption, float; then it is evening. A browser on this machine sees it at
+    the address that is shown; `bms-gateway explain` in another terminal asks the same gateway. Ctrl-C ends it.
     """
     seconds = parse_duration(duration) if duration else None
     logging.getLogger("bms_gateway").setLevel(logging.ERROR)
@@ -117,9 +120,16 @@ async def _build(folder: Path) -> House:
     ]
     for device in devices:
         _match_cells(device.simulator.pack)
-    text = CONFIG.format(jbd=devices[0].path, jk_pb=devices[1].path) + ("" if bus.problem else "  venus_dbus: {}\n")
+    text = CONFIG.format(jbd=devices[0].path, jk_pb=devices[1].path, port=_port())
+    text += "" if bus.problem else "  venus_dbus: {}\n"
     gateway = await build(parse(text, "the demo's configuration"), store=Store(folder))
     return House(gateway, Inverter(CHANNEL, [device.simulator.pack for device in devices]), bus, devices, [])
+
+
+def _port() -> int:
+    """The page's usual one, unless somebody listens there."""
+    with socket.socket() as probe:
+        return 0 if probe.connect_ex(("127.0.0.1", PORT)) == 0 else PORT
 
 
 def _match_cells(pack: Pack) -> None:
@@ -147,7 +157,10 @@ async def _show(house: House, stop: asyncio.Event, svg: Path | None) -> None:
 
 async def _tell(house: House, stop: asyncio.Event) -> None:
     click.echo(f"D-Bus: {house.bus.problem or 'a private daemon runs'}")
+    page = ""
     while not stop.is_set():
+        if not page and (page := _page(house)):
+            click.echo(f"page: {page}")
         _story(house)
         for line in list(status_lines(house.gateway.state()))[:2]:
             click.echo(line)
@@ -168,7 +181,13 @@ def _story(house: House) -> None:
 
 def _title(house: House) -> str:
     sky = "evening, the house draws power" if house.inverter.evening else "the sun shines"
-    return f"demo, {FAST:g} times as fast; {sky}; {' > '.join(house.modes)}"
+    return f"demo, {FAST:g} times as fast; {sky}; {' > '.join(house.modes)}; page: {_page(house)}"
+
+
+def _page(house: House) -> str:
+    """Where a browser finds it, or why it does not."""
+    web = house.gateway.plan.outputs["web"].status()
+    return str(web.get("address") or web["problem"])
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -19,6 +19,12 @@ from outputs.view import vouched
 VALUES: Final[tuple[Value, ...]] = (
     *LIFE, *LIVE, *LIMITS, *ALARM_ROWS, *HISTORY, *CELLS, *LINKS, *IDENTITY,
 )  # fmt: skip
+OF_GATEWAY: Final[Mapping[str, str]] = {
+    "bms_gateway_build_info": "Version of the gateway",
+    "bms_output_connected": "An output reaches whom it feeds",
+    "bms_battery_info": "What a battery is",
+}
+"""Metrics that are no value of bank or battery, and what they are."""
 BY_NAME: Final[Mapping[str, Value]] = {value.name: value for value in VALUES}
 BANK: Final = tuple(value for value in VALUES if "K" in value.where)
 BATTERY: Final = tuple(value for value in VALUES if "B" in value.where)

@@ -72,7 +72,7 @@ def test_no_command_ends_in_a_traceback(name: str) -> None:
     assert len(done.stderr.splitlines()) <= 4
 
 
-@pytest.mark.parametrize("hidden", ["dbus", "gi", "can", "cantools", "rich"])
+@pytest.mark.parametrize("hidden", ["dbus", "gi", "can", "cantools", "rich", "h11"])
 def test_the_demo_does_without_any_single_one_or_says_so(hidden: str) -> None:
     done = run(["demo", "--for", "1s"], hidden)
     assert "Traceback" not in done.stderr
