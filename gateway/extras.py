@@ -30,7 +30,7 @@ LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belong
     "h11": ("h11", "web"),
     "serial": ("pyserial", ""),
 }
-USUAL: Final = "can,modbus,ble"  # what ./install brings
+USUAL: Final = "appliance"  # what ./install brings
 OURS: Final = ("gateway", "bms_drivers", "outputs", "dbc")
 
 

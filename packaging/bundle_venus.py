@@ -24,7 +24,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 OURS: Final = ("gateway", "bms_drivers", "outputs", "dbc", "pyproject.toml", "README.md")
-EXTRAS: Final = "can,modbus,ble"
+EXTRAS: Final = "appliance"
 MACHINES: Final = ("armv7l", "aarch64")  # Cerbo GX, Venus GX; Ekrano GX, Raspberry Pi with a 64 bit image
 GLIBC: Final = range(39, 16, -1)  # 2.x; scarthgap has 2.39
 SCRIPTS: Final = ("boot", "enable", "disable", "uninstall", "service")

@@ -44,6 +44,7 @@ WORDS: Mapping[str, list[str]] = {
     "limits": [str(VECTORS / "limits/mosfet_step.json"), "--plot", "x.png"],
     "import-config": ["/nowhere.ini"],
     "demo": ["--for", "1s"],
+    "restrict": ["--clear", "--socket", "/nowhere/at/all"],
     "run": ["-c", "/nowhere.yaml"],
 }
 
