@@ -3,9 +3,9 @@
 step() { printf '   %s\n' "$*"; }
 die() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 
-# until_so SECONDS COMMAND...: it succeeds within that time.
+# until_so SECONDS COMMAND...: it succeeds within that time, $SLOW times longer on a slow machine.
 until_so() {
-    local end=$(($(date +%s) + $1)); shift
+    local end=$(($(date +%s) + $1 * ${SLOW:-1})); shift
     until "$@" >/dev/null 2>&1; do
         [ "$(date +%s)" -lt "$end" ] || die "not within the time: $*"
         sleep 0.5
