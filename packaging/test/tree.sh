@@ -7,7 +7,7 @@ TREE_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 tree_copy() {
     local made=$base/bms-gateway-tree-$1-$2 sources=/etc/apt/sources.list.d
     if [ ! -e "$made/.done" ]; then
-        command -v debootstrap >/dev/null || apt-get install -y -qq debootstrap >/dev/null
+        command -v debootstrap >/dev/null || apt-get -o DPkg::Lock::Timeout=300 install -y -qq debootstrap >/dev/null
         [ "$2" = "$(dpkg --print-architecture)" ] || emulation "$2"
         rm -rf "$made"
         debootstrap --arch="$2" --variant=minbase --include=$PACKAGES_OF_TREE "$1" "$made" "$(mirror)" >"$made.log" ||
@@ -29,7 +29,7 @@ mirror() { cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/
 
 emulation() {
     local emulator; case $1 in arm64) emulator=qemu-aarch64 ;; armhf) emulator=qemu-arm ;; esac
-    ls /usr/bin/$emulator-static >/dev/null 2>&1 || apt-get install -y -qq qemu-user-static binfmt-support >/dev/null
+    ls /usr/bin/$emulator-static >/dev/null 2>&1 || apt-get -o DPkg::Lock::Timeout=300 install -y -qq qemu-user-static binfmt-support >/dev/null
     [ -e /proc/sys/fs/binfmt_misc/register ] || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
     [ -e /proc/sys/fs/binfmt_misc/$emulator ] || update-binfmts --enable $emulator
 }
