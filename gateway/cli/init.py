@@ -12,13 +12,14 @@ from typing import Any, Final
 
 import click
 
-from gateway.claimed import rules
+from gateway.claimed import devices, rules
 from gateway.cli.asking import Asker, one_of, within
 from gateway.cli.scan import Scanned, look
 from gateway.config.doubts import NETWORK, SERIAL, absent, doubts
 from gateway.config.first import GX, NONE, Answers, first_yaml
 from gateway.config.load import parse
 from gateway.config.schema import Settings
+from gateway.control import ask
 from gateway.home import DEBIAN, Home, homes, venus_version
 from gateway.limits.settings import CellVoltage, Current, DischargeCurrent
 from gateway.model import GatewayError
@@ -246,6 +247,14 @@ def _tell_inverter(answers: Answers) -> None:
         click.echo(f"on the inverter: {setting or 'choose a lithium battery with CAN'}; cable: docs/inverters.md")
 
 
+def _runs() -> bool:
+    """A gateway answers: it takes the new file over without a gap."""
+    try:
+        return bool(ask({"ask": "state"}))
+    except GatewayError:
+        return False
+
+
 def _serve(home: Home | None, target: Path, settings: Settings, asker: Asker, start: bool | None) -> None:
     """Start the installed service, or say how it is run without one."""
     if home is None:
@@ -254,7 +263,9 @@ def _serve(home: Home | None, target: Path, settings: Settings, asker: Asker, st
     if home is DEBIAN and UDEV.parent.is_dir():
         UDEV.write_text(rules(settings))
     if start or (start is None and not asker.quiet and asker.agrees("Start the service now", "--start", safe=True)):
-        done = subprocess.run(shlex.split(home.start), check=False)
+        for port in devices(settings):
+            _release(port)
+        done = subprocess.run(shlex.split(home.reload if _runs() else home.start), check=False)
         click.echo("started: bms-gateway status" if done.returncode == 0 else f"not started; see {home.log}")
     else:
         click.echo(f"next: bms-gateway doctor; {home.start}")
