@@ -166,6 +166,7 @@ DRIVER: Final = kit.Driver(
             "serial", serial, gives=("serial_number", "production_date", "manufacturer"), every=kit.ONCE
         ),
     ),
+    secrets=(kit.secrets.hex_text(b"~", MODULE, range(6, 36)),),
     assemble=kit.alone(finish),
     detection=kit.Detection(
         polls=("maker", "realtime"), proof=proof, setups=({"address": 1}, {"address": 2}),

@@ -227,6 +227,7 @@ DRIVER: Final = kit.Driver(
         milli("capacity", 46, signed=False, every=LIMITS_EVERY, keep=10),
         step("serial_number", 2, 2, serial, every=kit.ONCE),
     ),
+    secrets=(kit.secrets.registers(range(2, 4)),),
     assemble=kit.alone(finish, manufacturer="ECS"),
     detection=kit.Detection(polls=("meter", "modules"), proof=proof),
     standing="from documentation only (one other reader, no capture is public)",

@@ -190,6 +190,7 @@ DRIVER: Final = kit.Driver(
             gives=SETTINGS.names, every=kit.ONCE,
         ),
     ),
+    secrets=(kit.secrets.registers(range(120, 128)),),
     assemble=kit.alone(manufacturer="EG4"),
     detection=kit.Detection(
         rank=80, polls=("runtime", "identity"),

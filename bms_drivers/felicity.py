@@ -269,6 +269,7 @@ DRIVER: Final = kit.Driver(
         step("serial", 0xF804, 5, serial, "serial_number", every=kit.ONCE),
         kit.Poll("about", text("get dev basice infor", b'"M1SwVer"', about), every=kit.ONCE),
     ),
+    secrets=(kit.secrets.registers(range(0xF804, 0xF809)), kit.secrets.pattern(rb'"\w*(?:SN|SSID)" *: *"?([^",}]+)')),
     assemble=kit.alone(manufacturer="Felicity"),
     detection=kit.Detection(polls=("firmware", "serial", "cells", "pack"), proof=proof),
     standing="from documentation only",

@@ -187,6 +187,7 @@ DRIVER: Final = kit.Driver(
         step("production_date", 39, 2, made, every=kit.ONCE),
         words_of(41, "custom_name"),
     ),
+    secrets=(kit.secrets.registers(range(2, 6)),),
     assemble=kit.alone(finish, manufacturer="Heltec"),
     detection=kit.Detection(
         polls=("model", "cell_count", "voltage", "cells"),

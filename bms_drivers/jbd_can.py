@@ -88,6 +88,7 @@ DRIVER: Final = kit.Driver(
         step("serial", "Serial_1", "Serial_2", gives=("serial_number",)),
         step("board", "Board", gives=("firmware_version",)),
     ),
+    secrets=(kit.secrets.identifiers(0x380, 0x381),),  # Serial_1, Serial_2
     assemble=kit.alone(lambda values, setup: finish(can.gathered(values, ()), setup)),
     detection=kit.Detection(rank=95, polls=("measured", "maker", "model"), proof=proof, never_auto=True),
     limits_from_bms=True,

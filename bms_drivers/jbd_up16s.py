@@ -30,6 +30,8 @@ SET_SOC: Final = (WRITE, 0x2006, 0x2008)
 SET_SWITCHES: Final = (WRITE, 0x2902, 0x2904)
 SIGNATURE: Final = b"\x11JBD"  # before what is written
 
+IDENTITY_HEAD: Final = bytes((READ, 0x1C, 0x00, 0x1C, 0xA0))  # of the answer, behind the address
+
 STATUS_TABLE: Final = kit.Table(  # sheet section 5
     ">",
     kit.Field("voltage", 0, "u16", 0.01, "V"),
@@ -335,6 +337,12 @@ DRIVER: Final = kit.Driver(
         step("identity", IDENTITY, identity, "serial_number", "production_date", every=kit.ONCE),
         step("product", PRODUCT, product, "model", "hardware_version", every=kit.ONCE),
         step("protection", PROTECTION, kit.reads(PROTECTION_TABLE), *PROTECTION_TABLE.names, every=kit.ONCE),
+    ),
+    secrets=(
+        kit.secrets.in_frames(
+            IDENTITY_HEAD, lambda data: (range(HEADER + 16, HEADER + 46),),
+            kit.secrets.crc_of(lambda data: HEADER + int.from_bytes(data[6:HEADER], "big")), before=1,
+        ),
     ),
     assemble=kit.alone(finish, manufacturer="JBD"),
     detection=kit.Detection(

@@ -56,6 +56,7 @@ WARNINGS: Final = {  # sheet section 6; bits 14, 15 reserved
     13: ("internal_failure", 2),
 }
 SUPPORTED: Final = kit.alarm_names(WARNINGS, "high_charge_temperature", "low_temperature")
+SECRET_TAGS: Final = (0xB2, 0xB4, 0xBA)  # password, name, serial number; sheet section 5
 FILLER_SERIAL: Final = "BT3072020120000200521001"  # the same on different boards; sheet section 5, tag BA
 
 
@@ -130,6 +131,17 @@ def tags(info: bytes) -> tuple[dict[int, bytes], bool]:
     An unknown tag ends the walk, because nobody knows its width; what was read before is kept (sheet section 5).
     """
     found: dict[int, bytes] = {}
+    end = 0
+    for tag, place in places(info):
+        if place.stop > len(info):
+            return found, False
+        found[tag] = info[place.start : place.stop]
+        end = place.stop
+    return found, end >= len(info) or LAST_TAG in found
+
+
+def places(info: bytes) -> Iterator[tuple[int, range]]:
+    """Where the bytes of each tag are, as far as the list is understood; those of the last may be torn."""
     at = 0
     while at < len(info):
         tag = info[at]
@@ -140,15 +152,25 @@ def tags(info: bytes) -> tuple[dict[int, bytes], bool]:
         elif tag in WIDTHS:
             width = WIDTHS[tag]
         else:
-            return found, False
-        value = info[at + 1 : at + 1 + width]
-        if len(value) < width:
-            return found, False
-        found[tag] = value
+            return
+        yield tag, range(at + 1, at + 1 + width)
         if tag == LAST_TAG:
-            break
+            return
         at += 1 + width
-    return found, True
+
+
+def secret_places(data: bytes) -> Iterator[range]:
+    """Where in a frame the password, the name and the serial number are."""
+    for tag, place in places(data[HEADER:]):
+        if tag in SECRET_TAGS:
+            yield range(HEADER + place.start, HEADER + place.stop)
+
+
+def summed(data: bytes) -> bytes:
+    """The frame at the beginning of `data` with its right sum; b"" where it is not whole."""
+    size = number(data[2:4]) + 2
+    body = data[: size - 2]
+    return body + kit.sum16(body).to_bytes(2, "big") if HEADER < size <= len(data) else b""
 
 
 def number(raw: bytes | bytearray) -> int:
@@ -320,6 +342,7 @@ DRIVER: Final = kit.Driver(
             keep=WAKE_AFTER,
         ),
     ),
+    secrets=(kit.secrets.in_frames(HEAD, secret_places, summed),),
     assemble=kit.alone(finish),
     detection=kit.Detection(rank=10, polls=("status",), proof=proof),
     controls={

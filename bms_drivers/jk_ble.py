@@ -217,6 +217,7 @@ DRIVER: Final = kit.Driver(
             gives=jk_pb.names(jk_pb.SETTINGS_TABLE, "balance_allowed", "max_battery_voltage"),
         ),
     ),
+    secrets=(kit.secrets.in_frames(HEAD, jk_pb.secret_places, jk_pb.summed),),
     assemble=kit.alone(finish),
     detection=kit.Detection(rank=10, polls=("about", "status"), proof=proof, begins=3.0),
     controls={action: switch(action) for action in SWITCHES},

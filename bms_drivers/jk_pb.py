@@ -94,6 +94,19 @@ SUPPORTED: Final = kit.alarm_names(ALARMS)
 SWITCHES: Final = {"charge": 0x1070, "discharge": 0x1074, "balance": 0x1078}  # sheet section 7
 
 
+SECRETS: Final = (range(46, 78), range(86, 150))  # of an about record: names, passwords, serial number; sheet section 5
+
+
+def secret_places(data: bytes) -> tuple[range, ...]:
+    """Where in a record passwords, names and the serial number are."""
+    return SECRETS if data[4:5] == bytes((ABOUT,)) else ()
+
+
+def summed(data: bytes) -> bytes:
+    """The record at the beginning of `data` with its right sum; b"" where it is not whole."""
+    return data[: RECORD - 1] + bytes((kit.sum8(data[: RECORD - 1]),)) if len(data) >= RECORD else b""
+
+
 def with_crc(body: bytes) -> bytes:
     """`body` and its CRC-16/Modbus, low byte first."""
     return body + kit.crc16(body).to_bytes(2, "little")
@@ -364,6 +377,7 @@ DRIVER: Final = kit.Driver(
         ),
         kit.Poll("about", about, gives=(*TEXTS, "production_date"), every=kit.ONCE),
     ),
+    secrets=(kit.secrets.in_frames(HEAD, secret_places, summed),),
     assemble=kit.alone(finish),
     detection=kit.Detection(
         rank=11, polls=("status",), proof=proof, setups=tuple({"address": n} for n in range(1, 16)), cycle=CYCLE,

@@ -136,6 +136,7 @@ DRIVER: Final = kit.Driver(
             gives=("serial_number",), every=kit.ONCE,
         ),
     ),
+    secrets=(kit.secrets.hex_text(START, MODULE, range(6, SERIAL_END)),),
     assemble=kit.alone(finish),
     detection=kit.Detection(
         rank=85, begins=1.5, polls=("serial", "realtime"), proof=proof, setups=({"address": 1},),

@@ -427,6 +427,7 @@ DRIVER: Final = kit.Driver(
         ),
         kit.Poll("trip_points", trip_points, every=kit.ONCE),
     ),
+    secrets=(kit.secrets.hex_text(b"~", PRODUCT, range(40)), kit.secrets.registers(range(160, 170))),
     assemble=assemble,
     detection=kit.Detection(
         polls=("analog", "version", "count"), proof=proof, anybody=(0,),

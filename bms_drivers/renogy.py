@@ -278,6 +278,7 @@ DRIVER: Final = kit.Driver(
         ),
         kit.Poll("identity", first_of("identity", IDENTITY_BLOCKS, identity), gives=tuple(TEXTS), every=kit.ONCE),
     ),
+    secrets=(kit.secrets.registers(range(5110, 5118)),),
     assemble=kit.alone(finish),
     detection=kit.Detection(
         polls=("cells", "main", "identity"),

@@ -306,6 +306,7 @@ DRIVER: Final = kit.Driver(
             "identity", identity, gives=("manufacturer", "model", "firmware_version", "serial_number"), every=kit.ONCE
         ),
     ),
+    secrets=(kit.secrets.registers(range(VIA + 21, VIA + 36)),),
     assemble=kit.alone(finish),
     detection=kit.Detection(
         polls=("identity", "pack", "cells"), proof=proof, setups=({"address": 0}, {"address": 1}),

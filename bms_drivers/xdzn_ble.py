@@ -97,6 +97,19 @@ def split(buffer: bytearray) -> Iterator[kit.Frame | kit.Dropped]:
     yield from kit.noise(buffer, len(buffer))
 
 
+def serial_place(data: bytes) -> Iterator[range]:
+    """Where in a reply the serial number is: the third text of the product."""
+    if data[4:6] == PRODUCT.to_bytes(2, "big"):
+        yield range(8 + 2 * TEXT, 8 + 3 * TEXT)
+
+
+def sealed(data: bytes) -> bytes:
+    """The reply at the beginning of `data` with its right CRC; b"" where it is not whole."""
+    body = data[: int.from_bytes(data[6:8], "big") + OVERHEAD - 3]
+    whole = len(data) >= len(body) + 3 and len(body) >= 8
+    return body + kit.crc16(body).to_bytes(2, "big") + bytes((END,)) if whole else b""
+
+
 def read(point: int, known: kit.Values) -> kit.Talk:
     """One data point, with the head that was answered before, else with each; learns which."""
     for head in (known["_head"],) if "_head" in known else HEADS:
@@ -189,6 +202,7 @@ DRIVER: Final = kit.Driver(
             "product", product, gives=("firmware_version", "manufacturer", "serial_number"), every=kit.ONCE
         ),
     ),
+    secrets=tuple(kit.secrets.in_frames(bytes((head,)), serial_place, sealed) for head in HEADS),
     assemble=kit.alone(),
     detection=kit.Detection(polls=("live",), proof=proof, begins=1.5),
     unseen=("alarms", "manufacturer", "soh", "charging", "which of both board sensors is the power stage's"),

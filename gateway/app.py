@@ -8,16 +8,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bms_drivers.links.port import Port
 from gateway import guard
 from gateway.bank import Standings, aggregate, join
 from gateway.battery import Battery
 from gateway.control import ControlServer
 from gateway.curves import by_battery
 from gateway.events import Event, Events
+from gateway.evidence import Evidence, pack
 from gateway.full import FullCharge
 from gateway.limits import Memory, Site, evaluate
 from gateway.limits.checks import pack_doubts, together_doubts
@@ -53,7 +55,7 @@ HEARTBEAT: Final = 1.0  # s between Snapshots while nothing arrives
 AFTER_NEWS: Final = 1.25  # s from news to the next Snapshot at the longest: what is polled each second comes before it
 REQUESTS: Final = (
     '{"ask": "state"}', '{"ask": "command", "action", "value", "battery"}', '{"ask": "restrict", "order"}',
-    '{"ask": "unrestrict"}', '{"ask": "audit"}',
+    '{"ask": "unrestrict"}', '{"ask": "audit"}', '{"ask": "evidence"}',
 )  # fmt: skip
 VALID_FOR: Final = 5.0  # s; an output that hears nothing for so long goes to its safe state
 
@@ -72,6 +74,7 @@ class Plan:
     external: "ExternalSensor | None" = None
     floor: "EssFloor | None" = None
     closing: Sequence[Callable[[], Any]] = field(default_factory=tuple)  # awaited at the end: ports, simulators
+    ports: Mapping[str, Port] = field(default_factory=dict)  # by battery; several may share one
     parts: Any = None  # what it was built of; the wiring's own business
 
 
@@ -111,6 +114,7 @@ class Gateway:
         self._supervisor = Supervisor("gateway")
         self._charge = FullCharge()
         self.remote = Remote(clock, wall)
+        self.evidence = Evidence(clock, wall)
 
     # ---- life
 
@@ -271,6 +275,8 @@ class Gateway:
         with self._supervisor.trying():
             self.events.look(self.snapshot)
         with self._supervisor.trying():
+            self.evidence.look(self.snapshot, self.plan.ports)
+        with self._supervisor.trying():
             self._full(bank, events)
         with self._supervisor.trying():
             self._keep(now)
@@ -423,6 +429,12 @@ class Gateway:
             return self._restricted(self.remote.clear()).json()
         if request.get("ask") == "audit":
             return {"audit": list(self.remote.audit)}
+        if request.get("ask") == "evidence":
+            taken = self.evidence.take(self.plan.batteries, self.plan.ports)
+            taken |= {
+                "state": self.state(), "audit": list(self.remote.audit), "events": [asdict(e) for e in self.events],
+            }  # fmt: skip
+            return await asyncio.to_thread(pack, taken)
         return {"error": f"unknown request, expected one of {', '.join(REQUESTS)}"}
 
     @property

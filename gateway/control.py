@@ -23,9 +23,10 @@ log = logging.getLogger("bms_gateway.control")
 Answerer = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 SOCKET: Final = "bms-gateway.sock"
 SERVICE_DIRECTORY: Final = Path("/run/bms-gateway")  # RuntimeDirectory= of packaging/bms-gateway.service
-MAX_LINE: Final = 1 << 20  # bytes of one request or answer
+MAX_LINE: Final = 1 << 20  # bytes of one request
+MAX_ANSWER: Final = 1 << 26  # bytes
 PATIENCE: Final = 10.0  # s a client waits
-ORDER_PATIENCE: Final = 75.0  # s for a command: it may wait 60 s for its turn before it expires
+SLOW: Final = {"command": 75.0, "evidence": 60.0}  # s; a command may wait 60 s for its turn before it expires
 START_ONE: Final = "start one with `bms-gateway run`, or name its socket with --socket"
 
 
@@ -155,11 +156,11 @@ def _ask_somewhere(request: dict[str, Any]) -> Any:
 def _ask_at(request: dict[str, Any], path: Path) -> Any:
     try:
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(ORDER_PATIENCE if request.get("ask") == "command" else PATIENCE)
+            client.settimeout(SLOW.get(request.get("ask", ""), PATIENCE))
             client.connect(str(path))
             client.sendall(json.dumps(request).encode() + b"\n")
             with client.makefile("rb") as answers:
-                return json.loads(answers.readline(MAX_LINE) or b"{}")
+                return json.loads(answers.readline(MAX_ANSWER) or b"{}")
     except PermissionError:
         raise GatewayError(f"{path}: permission denied; ask as the user that runs the gateway, or with sudo") from None
     except (FileNotFoundError, ConnectionRefusedError) as problem:

@@ -18,6 +18,8 @@ LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belong
     "can": ("python-can", "can"),
     "cantools": ("cantools", "can"),
     "pymodbus": ("pymodbus", "modbus"),
+    "aiomqtt": ("aiomqtt", "mqtt"),
+    "paho": ("paho-mqtt", "mqtt"),
     "dbus": ("dbus-python", "venus"),
     "_dbus_bindings": ("dbus-python", "venus"),
     "_dbus_glib_bindings": ("dbus-python", "venus"),

@@ -10,12 +10,15 @@ import queue
 import select
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging.handlers import QueueHandler
 from typing import Any, Final
 
-KEPT: Final = 2000  # lines that wait for a reader
+KEPT: Final = 2000  # lines that wait for a reader, and those that are remembered
+LONGEST: Final = 500  # characters of a line that is remembered
 LINGER: Final = 1.0  # s that an end waits for the lines that are left
 NAME: Final = "bms_gateway"
 
@@ -27,11 +30,13 @@ class LogQueue(QueueHandler):
         self.lines: queue.Queue[logging.LogRecord | None] = queue.Queue(kept)
         super().__init__(self.lines)
         self.setFormatter(logging.Formatter("%(message)s"))  # the rest of the line is the writer's
+        self.recent: deque[tuple[float, float, str, str]] = deque(maxlen=kept)  # dates [s], level, text: for reports
         self.dropped = 0  # lines, since the start
         self._untold = 0  # of them, those that no line told of
 
     def enqueue(self, record: logging.LogRecord) -> None:
         """Keep the line, after a word about those that are missing before it; drop it where there is no room."""
+        self.recent.append((record.created, time.monotonic(), record.levelname, str(record.msg)[:LONGEST]))
         try:
             if self._untold:
                 self.lines.put_nowait(_Gap(self._untold))

@@ -19,6 +19,7 @@ NOTED: Final = 200  # orders
 BURST: Final = 5  # orders that one source may give at once; two numbers of an automation come in the same moment
 EACH: Final = 1.0  # s in which it may give one more
 SOURCES: Final = 16
+SHOWN, SHOWN_KEYS = 40, 8  # characters of what was asked, and keys of it, that are noted
 
 
 class Remote:
@@ -75,8 +76,12 @@ class Remote:
     def refused(self, source: str, why: str, asked: Any = None) -> Restricted:
         """An order that is not followed, and why; what is in force stays."""
         self._number += 1
-        log.warning("%s: an order for limits is refused: %s", source, why)
-        self._note(source, "refused", self._of(source), self._of(source), asked=_short(asked), note=why)
+        last = self.audit[-1] if self.audit else {}
+        if (last.get("source"), last.get("what"), last.get("note")) == (source, "refused", why):
+            last["times"] = last.get("times", 1) + 1  # a flood of them must fill neither log nor audit
+        else:
+            log.warning("%s: an order for limits is refused: %s", source, why)
+            self._note(source, "refused", self._of(source), self._of(source), asked=_short(asked), note=why)
         return Restricted(False, why, tuple(self._limits.values()), self._number)
 
     def commanded(self, command: Command, notes: list[str]) -> None:
@@ -137,5 +142,13 @@ def words_of(key: str, value: float) -> str:
 
 
 def _short(asked: Any) -> Any:
-    """What was asked, if it is small enough to be kept."""
-    return asked if len(str(asked)) < 200 else f"{str(asked)[:200]}..."
+    """What was asked, as far as it is small and flat enough to be kept."""
+    if isinstance(asked, dict):
+        return {str(key)[:SHOWN]: _plain(value) for key, value in list(asked.items())[:SHOWN_KEYS]}
+    return _plain(asked)
+
+
+def _plain(asked: Any) -> Any:
+    if isinstance(asked, bool | int | float) or asked is None:
+        return asked if asked == asked and abs(asked or 0) < 1e9 else "no number"
+    return asked[:SHOWN] if isinstance(asked, str) else type(asked).__name__

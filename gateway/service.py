@@ -139,6 +139,8 @@ class Service:
     async def _answer(self, gateway: Gateway, request: dict[str, Any]) -> dict[str, Any]:
         """The gateway's answer; to its state is added what only the service knows."""
         answer = await gateway.answer(request)
+        if request.get("ask") == "evidence":
+            return {**answer, "log": list(self._lines.recent), "configuration": str(self._config.resolve())}
         if request.get("ask") != "state":
             return answer
         about = {

@@ -141,8 +141,8 @@ async def _plan(settings: Settings, calls: Calls, old: Parts, store: Store | Non
     closing: list[Callable[[], Awaitable[None]]] = [device.close for device in devices.values()]
     return Plan(
         batteries=list(polled.values()),
-        site=_site(settings),
-        bounds=_bounds(settings),
+        site=site_of(settings),
+        bounds=bounds_of(settings),
         outputs={name: output for name, (_, output) in outputs.items()},
         start_timeout=settings.bank.start_timeout,
         join_voltage_difference=settings.bank.join_voltage_difference,
@@ -150,6 +150,7 @@ async def _plan(settings: Settings, calls: Calls, old: Parts, store: Store | Non
         external=external[1],
         floor=floor[1],
         closing=[*closing, *(plug.port.close for _, plug in plugs.values())],
+        ports={name: by_battery[name].port for name in given},
         parts=Parts(given, devices, plugs, polled, outputs, external, floor, places),
     )
 
@@ -278,7 +279,7 @@ def _floor(settings: Settings, clock: Clock) -> Any:
     return EssFloor(bus_address(getattr(output, "bus", "auto"), os.environ), clock)
 
 
-def _site(settings: Settings) -> Site:
+def site_of(settings: Settings) -> Site:
     return Site(
         limits=settings.limits,
         per_battery={battery.name: battery.limits for battery in settings.batteries if battery.limits},
@@ -288,7 +289,7 @@ def _site(settings: Settings) -> Site:
     )
 
 
-def _bounds(settings: Settings) -> Bounds:
+def bounds_of(settings: Settings) -> Bounds:
     """The guard's absolute bounds, read straight from the settings."""
     each = {battery.name: settings.limits_of(battery) for battery in settings.batteries}
     infinite = float("inf")

@@ -7,7 +7,7 @@ An output's package holds `settings.py` (a pydantic model called Settings, impor
 `doubts(settings)`: "key: sentence", of what is allowed but perhaps not meant.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
@@ -17,8 +17,20 @@ from gateway.model import MissingPart
 from outputs.absent import AbsentOutput
 from outputs.output import Clock, Commander, Output
 
-PACKAGES: Final = {"can_bms": "outputs.can_bms", "venus_dbus": "outputs.venus_dbus", "web": "outputs.web"}
-LIBRARIES: Final = {"can_bms": ("can", "cantools"), "venus_dbus": ("dbus", "gi"), "web": ("h11",)}
+PACKAGES: Final = {
+    "can_bms": "outputs.can_bms",
+    "venus_dbus": "outputs.venus_dbus",
+    "mqtt": "outputs.mqtt",
+    "modbus_tcp": "outputs.modbus_tcp",
+    "web": "outputs.web",
+}
+LIBRARIES: Final = {
+    "can_bms": ("can", "cantools"),
+    "venus_dbus": ("dbus", "gi"),
+    "mqtt": ("aiomqtt",),
+    "modbus_tcp": (),
+    "web": ("h11",),
+}
 SEVERAL: Final = {"can_bms": "channel"}
 """Kinds of which there may be several, as a list, and the setting that tells them apart: "can_bms:can1"."""
 
@@ -63,6 +75,14 @@ def doubts(name: str, settings: Any) -> Iterable[str]:
     room = None if missing_library(name) else _room(name, "doubts")  # else nobody can tell; what is missing is said
     found: Iterable[str] = room.doubts(settings) if room else ()
     return found
+
+
+def name_clashes(outputs: Iterable[str], names: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """Batteries that an output could not tell apart by their names, and why."""
+    for name in outputs:
+        room = None if missing_library(name) else _room(name, "check")
+        if hasattr(room, "name_clashes"):
+            yield from room.name_clashes(names)
 
 
 def _room(name: str, file: str) -> Any:

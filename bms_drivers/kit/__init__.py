@@ -3,6 +3,7 @@
 What runs a driver (session, detect, decode, registry) lies beside them and is imported by its own name.
 """
 
+from bms_drivers.kit import secrets
 from bms_drivers.kit.declare import (
     ONCE,
     UNDETECTABLE,
@@ -95,6 +96,7 @@ __all__ = [
     "not_told",
     "one_frame",
     "reads",
+    "secrets",
     "shown_by",
     "signed_words",
     "simple",

@@ -306,6 +306,9 @@ class Detection:
     only_named: bool = False  # nor does `scan`, unless it is named: its questions may disturb others on the bus
 
 
+Mask = Callable[[bytes, bytes], bytes]
+"""From a request and its answer to the same answer without its secrets; see kit.secrets."""
+
 UNDETECTABLE: Final = Detection(polls=(), proof=lambda values: "", setups=())
 """Nothing proves such a device: it is read only where the configuration names it."""
 
@@ -330,6 +333,7 @@ class Driver:
     daisy_chain: bool = False
     limits_from_bms: bool = False  # max_charge_current and max_discharge_current are limits, not protection values
     asked_with: Callable[[bytes], Values] = lambda request: {}  # the settings that a recorded request tells
+    secrets: tuple[Mask, ...] = ()  # bytes of its answers that no report may hold
     listens: Callable[[Setup], bool] = lambda setup: False  # so set up it asks nothing: a master talks on its bus
     made_of: "Callable[[Setup], Driver] | None" = None  # where a setting decides what the BMS is: the driver for it
 

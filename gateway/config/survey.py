@@ -75,6 +75,9 @@ def look(
     if not mistakes:
         mistakes += _overfull(known)
     mistakes += _same_frames(known, drivers, outputs)
+    numbers = {battery.name: number for number, battery in batteries.items()}
+    for clash, text in registry.name_clashes(outputs, list(numbers)):
+        mistakes.append(Mistake(("batteries", numbers[clash], "name"), text))
     for name, output in outputs.items():
         if not registry.missing_library(name):  # else nobody can tell, and the output says what is missing
             mistakes += [Mistake(("outputs", name, *key), text) for key, text in registry.problems(name, output)]

@@ -17,6 +17,7 @@ from gateway.model import Cap, RemoteLimit, tightest
 CURRENT: Final = {"charge": "ccl", "discharge": "dcl"}
 WINDOW: Final = {"charge": "soc_max", "discharge": "soc_min"}
 QUARTER: Final = 900.0  # s; an end told more finely would be news at each renewal
+LATEST: Final = 4e9  # s since the epoch; the year 2096
 
 Limited = tuple[float, tuple[Cap, ...], Recovery]
 
@@ -64,4 +65,5 @@ def _outside(way: Way, bound: float, soc: float | None) -> bool:
 
 def _ends(until: float) -> str:
     """The next quarter of an hour after the end [s since the epoch]."""
-    return time.strftime("%H:%M UTC", time.gmtime(math.ceil(until / QUARTER) * QUARTER))
+    sane = min(LATEST, max(0.0, until))  # a clock that is far off must not end an evaluation
+    return time.strftime("%H:%M UTC", time.gmtime(math.ceil(sane / QUARTER) * QUARTER))

@@ -28,6 +28,7 @@ def run(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         ("docs/drivers.md", "drivers --markdown"),
         ("docs/inverters.md", "inverters --markdown"),
         ("docs/settings.md", "check --settings"),
+        ("docs/modbus.md", "modbus --markdown"),
         ("docs/not-known.md", "can dialects --markdown"),
     ],
 )
@@ -77,7 +78,7 @@ def test_readme_counts_the_drivers() -> None:
     assert there in (ROOT / "README.md").read_text(), f"README.md: say that there are {there}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/limits.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/limits.md", "docs/mqtt.md"])
 def test_configurations_in_the_documentation_are_accepted(page: str) -> None:
     text = (ROOT / page).read_text()
     for example in re.findall(r"```yaml\n(.*?)```", text, re.S):

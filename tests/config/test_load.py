@@ -141,7 +141,7 @@ SLIPS = [
     ("bnak: {}\n", "5: bnak: unknown key, did you mean bank?"),
     ("charge_current_limit: 80\n", "5: charge_current_limit: unknown key here, it belongs to bank"),
     ("outputs: {can_bsm: {}}\n", "5: outputs.can_bsm: no output is called 'can_bsm', did you mean can_bms?"),
-    ("outputs: {mqtt: {}}\n", "no output is called 'mqtt', expected one of can_bms, venus_dbus"),
+    ("outputs: {knx: {}}\n", "no output is called 'knx', expected one of can_bms, venus_dbus"),
     ("outputs: [can_bms]\n", "5: outputs: expected a section with can_bms or venus_dbus"),
     ("outputs: {can_bms: {bitrate: 500k}}\n", "write 500000"),
     ("outputs: {can_bms: {chanel: can0}}\n", "5: outputs.can_bms.chanel: unknown key, did you mean channel?"),

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from gateway.app import Gateway
 from gateway.config.load import parse
-from gateway.model import Restriction
+from gateway.limits import LimitSettings
+from gateway.model import RemoteLimit, Restriction
 from gateway.remote import BURST, SOURCES, Remote
 from gateway.store import Store
 from gateway.wiring import build, rebuild
+from tests.limits.play import Play
 
 
 class Clock:
@@ -121,7 +123,12 @@ def test_there_are_only_so_many_sources_and_notes() -> None:
     for _ in range(1000):
         clock.now += 2
         found.asked("token-0", {"ccl": 5, "x" * 3000: 1})
-    assert len(found.audit) == 200 and len(json.dumps(list(found.audit))) < 200_000
+    assert len(json.dumps(list(found.audit), allow_nan=False)) < 200_000
+    assert found.audit[-1]["times"] == 1000, "a flood fills neither audit nor log"
+    for _ in range(250):
+        clock.now += 2
+        found.asked("token-0", {"ccl": 5})
+    assert len(found.audit) == 200
 
 
 ORDERS = st.dictionaries(
@@ -203,3 +210,18 @@ def test_every_command_is_noted_with_who_asked(tmp_path: Path) -> None:
         assert entry["note"] == "history: voltages cleared"
 
     during(tmp_path, look)
+
+
+def test_a_clock_that_is_far_off_ends_no_evaluation() -> None:
+    play = Play(LimitSettings())
+    for wall in (-1e12, 0.0, 1e18, math.inf):
+        play.asked = (RemoteLimit("ccl", 12.0, "mqtt", 1e9, wall),)
+        assert play.run(1).ccl == 12
+
+
+@pytest.mark.parametrize("asked", [[[[]]], {"ccl": {"a": [1]}}, {"ccl": 10**30}, {"ccl": math.nan}, "x" * 999, {1: 2}])
+def test_what_is_noted_of_an_order_is_small_and_can_be_written(asked: Any) -> None:
+    found, _, _ = remote()
+    found.asked("mqtt", asked)
+    found.refused("mqtt", "no", asked)
+    assert len(json.dumps(list(found.audit), allow_nan=False)) < 2000

@@ -11,7 +11,7 @@ from gateway.config.schema import Settings
 from gateway.limits import Site
 from gateway.limits.correct import correct
 from gateway.model import Command, GatewayError, Snapshot
-from gateway.wiring import _bounds
+from gateway.wiring import bounds_of
 from tests.storm.pack import DRIVER, Pack, Wire
 
 WALL: Final = 1_790_000_000.0
@@ -68,7 +68,7 @@ class House:
         site = Site(limits=self.settings.limits)
         self.batteries = {name: self._battery(name, pack) for name, pack in self.packs.items()}
         plan = Plan(
-            batteries=list(self.batteries.values()), site=site, bounds=_bounds(self.settings), outputs={},
+            batteries=list(self.batteries.values()), site=site, bounds=bounds_of(self.settings), outputs={},
             store=self.memo,  # type: ignore[arg-type]
         )  # fmt: skip
         self.gateway = Gateway(plan, clock=lambda: self.now, wall=lambda: self.wall)

@@ -1,0 +1,145 @@
+"""One file with everything that somebody who looks for a fault asks for, and nothing that is nobody's business.
+
+Made by the command, not by the gateway: that only hands out what it keeps (`gateway.evidence`).
+"""
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from bms_drivers.kit import registry
+from bms_drivers.kit.declare import Driver
+from bms_drivers.kit.secrets import masked
+from bms_drivers.links.ring import exchanges, frames, records
+from gateway.evidence import unpacked
+from gateway.model import ConfigError
+from gateway.redact import Redactor
+from gateway.versions import versions
+
+FORM: Final = 1  # of a report
+README: Final = """A report of bms-gateway, made {when} UTC.  It was sent nowhere; whoever has it, has it from you.
+
+readme.txt      this page
+about.json      form of the report, versions, clocks, batteries and their drivers
+gateway.yaml    the configuration, with its comments
+state.json      the whole state when the report was made, as `bms-gateway status --json`
+events.json     what changed lately: health, alarms, limits that became 0
+audit.json      orders and commands from outside, refused ones too
+log.txt         the last lines of the log; the second column is the monotonic clock, in s, as in all the other files
+frames/         what went over each port, in the format of recordings: `bms-gateway decode` reads each file
+aside/          the same around the last alarms and losses
+
+`bms-gateway replay` plays all of it through the same code and shows the same readings and decisions.
+
+Masked: {masked}.  In frames the bytes that the drivers name (passwords, serial numbers) are asterisks, with checksums
+made anew.  Local network addresses stay.  Look through gateway.yaml yourself: a comment may tell more than a key does.
+"""
+
+
+def bundle(evidence: Mapping[str, Any], config: str) -> bytes:
+    """The report as a zip file; `config` is the text of gateway.yaml, "" where it cannot be read."""
+    redactor = Redactor()
+    redactor.learn(config)
+    files: dict[str, str] = {
+        "gateway.yaml": redactor.text(config),
+        "about.json": _json(redactor.data(_about(evidence))),
+        "state.json": _json(redactor.data(evidence.get("state", {}))),
+        "events.json": _json(redactor.data(evidence.get("events", []))),
+        "audit.json": _json(redactor.data(evidence.get("audit", []))),
+        "log.txt": redactor.text("".join(map(_line, evidence.get("log", [])))),
+    }
+    for ring in evidence.get("rings", ()):
+        drivers = _drivers(evidence["batteries"], ring["name"])
+        first, newest = (_recording(ring["name"], drivers, unpacked(ring[part])) for part in ("first", "newest"))
+        files[f"frames/{_file(ring['name'])}.json"] = _dense(
+            {**newest, "port": redactor.text(ring["port"]), "counters": ring["counters"], "first": _said(first)}
+        )
+    for number, aside in enumerate(evidence.get("aside", ()), 1):
+        for name, raw in aside["rings"].items():
+            recording = _recording(name, _drivers(evidence["batteries"], name), unpacked(raw))
+            told = {**recording, "why": redactor.text(aside["why"]), "when": aside["when"]}
+            files[f"aside/{number}-{_file(name)}.json"] = _dense(told)
+    when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(evidence.get("wall", time.time())))
+    files["readme.txt"] = README.format(when=when, masked=", ".join(redactor.lines()) or "nothing")
+    return _zipped(files)
+
+
+def _about(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "form": FORM, "versions": versions(), "monotonic": evidence.get("monotonic"), "wall": evidence.get("wall"),
+        "batteries": evidence.get("batteries", []),
+        "files": {ring["name"]: f"frames/{_file(ring['name'])}.json" for ring in evidence.get("rings", ())},
+    }  # fmt: skip
+
+
+def _drivers(batteries: Iterable[Mapping[str, Any]], ring: str) -> list[Driver]:
+    """Those of the batteries on one port; one that is not found out yet has none."""
+    found = []
+    for battery in batteries:
+        if battery["ring"] == ring:
+            try:
+                found.append(registry.load(battery["driver"]))
+            except ConfigError:
+                continue
+    return found
+
+
+def _recording(name: str, drivers: Sequence[Driver], raw: bytes) -> dict[str, Any]:
+    """The bytes of a ring as a recording in the vector format, without secrets."""
+    masks = [mask for driver in drivers for mask in driver.secrets]
+    driver = drivers[0].name if drivers else "unknown"
+    transport = drivers[0].transports[0] if drivers else "serial"
+    case: dict[str, Any] = {"driver": driver, "transport": transport, "kind": "captured", "origin": name}
+    said: list[dict[str, Any]]
+    if transport == "can":
+        said = [_masked_frame(masks, frame) for frame in frames(records(raw))]
+        return {**case, "frames": said, "expected": {}}
+    said = [_masked_exchange(masks, one) for one in exchanges(records(raw))]
+    return {**case, "exchanges": said, "expected": {}}
+
+
+def _said(recording: Mapping[str, Any]) -> Any:
+    return recording.get("frames", recording.get("exchanges", []))
+
+
+def _masked_exchange(masks: Sequence[Any], one: dict[str, Any]) -> dict[str, Any]:
+    answer = masked(masks, bytes.fromhex(one["tx"]), b"".join(map(bytes.fromhex, one["rx"])))
+    return {**one, "rx": [answer.hex()] if answer else []}
+
+
+def _masked_frame(masks: Sequence[Any], one: dict[str, Any]) -> dict[str, Any]:
+    kind = int(one["id"], 0) | one["ext"] << 31
+    return {**one, "data": masked(masks, kind.to_bytes(4, "big"), bytes.fromhex(one["data"])).hex()}
+
+
+def _line(line: Sequence[Any]) -> str:
+    created, monotonic, level, text = line
+    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(created)) + f".{created % 1:.3f}"[2:]
+    return f"{at}Z {monotonic:.3f} {level} {text}\n"
+
+
+def _file(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def _dense(recording: Mapping[str, Any]) -> str:
+    """A recording with a line for each exchange."""
+    lists = {key: value for key, value in recording.items() if isinstance(value, list)}
+    head = json.dumps({key: value for key, value in recording.items() if key not in lists})[:-1]
+    body = [f'"{key}": [\n' + ",\n".join(map(json.dumps, value)) + "\n]" for key, value in lists.items()]
+    return ",\n".join([head, *body]) + "}\n"
+
+
+def _zipped(files: Mapping[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as bag:
+        for name in ("readme.txt", *(name for name in files if name != "readme.txt")):
+            bag.writestr(name, files[name])
+    return buffer.getvalue()

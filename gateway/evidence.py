@@ -1,0 +1,112 @@
+"""What a report is made of, kept while the gateway runs: the raw bytes of every link.
+
+Around an alarm or a loss the bytes of the last minutes are set aside, so that a report made days later still has them.
+Sheet: face.md 7.
+"""
+
+import base64
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from bms_drivers.links.port import Port
+from bms_drivers.links.ring import MOST
+from gateway.battery import Battery
+from gateway.model import Health, Snapshot
+
+SILENT: Final = (Health.STALE, Health.LOST)
+ALL: Final = 16 * 1024 * 1024  # bytes of all rings in one report
+BEFORE, AFTER = 120.0, 60.0  # s around an alarm
+SET_ASIDE: Final = 5  # times
+ASIDE_MOST: Final = 256 * 1024  # bytes of one link, each time
+
+
+class Evidence:
+    """Set-aside bytes of one run."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
+    ) -> None:  # fmt: skip
+        self._clock, self._wall = clock, wall
+        self._aside: deque[dict[str, Any]] = deque(maxlen=SET_ASIDE)
+        self._before: Snapshot | None = None
+        self._due: tuple[float, str] | None = None  # when to set aside [s], and why
+
+    def look(self, snapshot: Snapshot, ports: Mapping[str, Port]) -> None:
+        """Once the minute after an alarm is over, set its bytes aside."""
+        before, self._before = self._before, snapshot
+        why = next(_alarming(before, snapshot), "") if before is not None else ""
+        if why and self._due is None:
+            self._due = (snapshot.at + AFTER, why)
+        if self._due is not None and snapshot.at >= self._due[0]:
+            rings = {name: port.ring.newest(BEFORE + AFTER, ASIDE_MOST) for name, port in _once(ports)}
+            self._aside.append({"when": round(snapshot.wall - AFTER, 3), "why": self._due[1], "rings": rings})
+            self._due = None
+
+    def take(self, batteries: Iterable[Battery], ports: Mapping[str, Port]) -> dict[str, Any]:
+        """Everything, bytes as they are; quick, as it is done in the event loop.  `pack` does the rest."""
+        share = min(MOST, ALL // max(1, len(dict(_once(ports)))))
+        owners = {id(port): name for name, port in _once(ports)}
+        return {
+            "monotonic": self._clock(),
+            "wall": self._wall(),
+            "batteries": [_about(battery, owners[id(ports[battery.watch.name])])
+                          for battery in batteries if battery.watch.name in ports],
+            "rings": [{"name": name, "port": port.name, "counters": dict(port.counters), "first": port.ring.first(),
+                       "newest": port.ring.newest(most=share)} for name, port in _once(ports)],
+            "aside": list(self._aside),
+        }  # fmt: skip
+
+
+def _alarming(old: Snapshot, new: Snapshot) -> Iterator[str]:
+    """What somebody will want to look at."""
+    known = {state.name: state.health for state in old.bank.batteries}
+    for state in new.bank.batteries:
+        if state.health in SILENT and known.get(state.name) is Health.ONLINE:
+            yield f"{state.name} {state.health.value}"
+    for name, level in new.decision.alarms.items():
+        if level > old.decision.alarms.get(name, 0):
+            yield f"{name} {level}"
+    if new.guard and not old.guard:
+        yield "guard"
+
+
+def _once(ports: Mapping[str, Port]) -> Iterable[tuple[str, Port]]:
+    """Each port once, under the name of its first battery."""
+    seen: set[int] = set()
+    for name, port in ports.items():
+        if id(port) not in seen:
+            seen.add(id(port))
+            yield name, port
+
+
+def _about(battery: Battery, ring: str) -> dict[str, Any]:
+    return {
+        "name": battery.watch.name, "driver": battery.driver.name, "ring": ring, "setup": battery.session.setup,
+        "poll_interval": battery.watch.poll_interval, "control": battery.watch.control,
+    }  # fmt: skip
+
+
+def pack(taken: dict[str, Any]) -> dict[str, Any]:
+    """As JSON can hold it; takes its time, for a thread."""
+    return {
+        **taken,
+        "rings": [
+            {**ring, "first": packed(ring["first"]), "newest": packed(ring["newest"])} for ring in taken["rings"]
+        ],
+        "aside": [
+            {**one, "rings": {name: packed(raw) for name, raw in one["rings"].items()}} for one in taken["aside"]
+        ],
+    }
+
+
+def packed(raw: bytes) -> str:
+    """Bytes as text."""
+    return base64.b64encode(zlib.compress(raw, 1)).decode()
+
+
+def unpacked(text: str) -> bytes:
+    """And back."""
+    return zlib.decompress(base64.b64decode(text))

@@ -1,0 +1,230 @@
+"""Plays a report through the same code: the same drivers, batteries, limits and guard, in a loop whose time jumps.
+
+The loop's clock begins at the report's own and goes on to the next timer as soon as there is nothing to do, so an hour
+takes seconds.  Nothing is opened and nothing is sent: the outputs are left out.
+"""
+
+import asyncio
+import json
+import selectors
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from bms_drivers.kit import registry
+from bms_drivers.links.port import Port
+from bms_drivers.links.recording import wrong
+from bms_drivers.links.timeline import TimelineLink
+from gateway.app import Gateway, Plan
+from gateway.battery import Battery, Watch
+from gateway.config.load import examine
+from gateway.config.schema import Settings
+from gateway.limits.correct import correct
+from gateway.model import ConfigError, GatewayError, Snapshot
+from gateway.wiring import bounds_of, site_of
+
+EARLIER: Final = 0.05  # s that a battery begins before its first question
+LATER: Final = 2.0  # s that are played beyond the end of the recording
+LARGEST: Final = 256 * 1024 * 1024  # bytes of a report, unpacked
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report that was read and found sound."""
+
+    settings: Settings
+    batteries: Sequence[Mapping[str, Any]]
+    recordings: Mapping[str, Mapping[str, Any]]  # by ring
+    state: Mapping[str, Any]
+    events: Sequence[Mapping[str, Any]]
+    audit: Sequence[Mapping[str, Any]]
+    end: float  # s, monotonic
+    wall: float  # s since the epoch, at the end
+
+    @property
+    def begin(self) -> float:
+        """s, monotonic: the first thing that was said on any port."""
+        first = [one["at"] for case in self.recordings.values() for one in _said(case)[:1]]
+        return min(first, default=self.end)
+
+
+@dataclass(slots=True)
+class Played:
+    """What came out."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    moments: list[Snapshot] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+def load(file: Path) -> Report:
+    """The report in a zip file.  Raises GatewayError: what is wrong with it, and what would be right."""
+    try:
+        with zipfile.ZipFile(file) as bag:
+            if sum(part.file_size for part in bag.infolist()) > LARGEST:
+                raise GatewayError(f"{file}: larger than {LARGEST >> 20} MB unpacked, expected a report")
+            return _report(file, bag)
+    except OSError as problem:
+        raise GatewayError(f"{file}: cannot be read ({problem.strerror or problem})") from None
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as problem:
+        raise GatewayError(f"{file}: no report of bms-gateway ({problem}); make one with: bms-gateway report") from None
+
+
+def _report(file: Path, bag: zipfile.ZipFile) -> Report:
+    about = json.loads(bag.read("about.json"))
+    settings, problems = examine(bag.read("gateway.yaml").decode(), surveyed=False)
+    if settings is None:
+        raise GatewayError(f"{file}: gateway.yaml: {problems[0].show('line')}; mend it inside the zip file")
+    recordings = {name: _together(json.loads(bag.read(path))) for name, path in about["files"].items()}
+    for name, case in recordings.items():
+        if what := wrong({"driver": case.get("driver", ""), **case}):
+            raise GatewayError(f"{file}: {about['files'][name]}: {what}")
+    read = {name: json.loads(bag.read(f"{name}.json")) for name in ("state", "events", "audit")}
+    return Report(settings, about["batteries"], recordings, read["state"], read["events"], read["audit"],
+                  float(about["monotonic"]), float(about["wall"]))  # fmt: skip
+
+
+def _together(case: dict[str, Any]) -> dict[str, Any]:
+    """Where nothing is missing between the first bytes of all and the newest ones, one row of them."""
+    key = "frames" if "frames" in case else "exchanges"
+    first, newest = case.pop("first", []), case[key]
+    gap = newest[0]["at"] - first[-1]["at"] if first and newest else 0.0
+    if gap < GAP:
+        return {**case, key: [*first, *newest]}
+    return {**case, "first": first}
+
+
+GAP: Final = 30.0  # s without a word after which something is missing
+
+
+def _said(case: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = case.get("frames", case.get("exchanges", []))
+    return found
+
+
+# ---- playing
+
+
+class _Jumping(selectors.DefaultSelector):
+    """Waits for nothing: the time that it should have waited is over at once."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready."""
+        self.now += max(0.0, timeout or 0.0)
+        return super().select(0 if timeout is not None else None)
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time begins at `now` and jumps from timer to timer."""
+
+    def __init__(self, now: float) -> None:
+        self._jumping = _Jumping()
+        self._jumping.now = now
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        """s."""
+        return self._jumping.now
+
+
+class _Witness:
+    """The one output of a replay: it notes what it is given."""
+
+    name = "replay"
+
+    def __init__(self, played: Played, told: Callable[[Snapshot], None]) -> None:
+        self._played, self._told = played, told
+
+    async def start(self) -> None:
+        """Nothing to open."""
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Note it."""
+        self._played.moments.append(snapshot)
+        self._told(snapshot)
+
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+    def status(self) -> Mapping[str, object]:
+        """It is always there."""
+        return {"connected": True, "problem": ""}
+
+
+def play(report: Report, told: Callable[[Snapshot], None] = lambda snapshot: None) -> Played:
+    """Everything in the report, from its first byte to its end; `told` hears each Snapshot as it is made."""
+    loop = JumpingLoop(report.begin - 1.0)
+    try:
+        return loop.run_until_complete(_play(report, told, loop))
+    finally:
+        loop.close()
+
+
+async def _play(report: Report, told: Callable[[Snapshot], None], loop: JumpingLoop) -> Played:
+    played = Played()
+    gateway: list[Gateway] = []
+    ports = {name: Port(name, TimelineLink(case), clock=loop.time) for name, case in report.recordings.items()}
+    batteries = [_battery(about, report, ports, lambda: gateway[0].changed(), loop) for about in report.batteries]
+    plan = Plan(
+        batteries=batteries, site=site_of(report.settings),
+        bounds=bounds_of(report.settings), outputs={"replay": _Witness(played, told)},
+        start_timeout=report.settings.bank.start_timeout,
+        join_voltage_difference=report.settings.bank.join_voltage_difference,
+    )  # fmt: skip
+    offset = report.wall - report.end
+    gateway.append(Gateway(plan, clock=loop.time, wall=lambda: loop.time() + offset))
+    _order_again(report, gateway[0], loop)
+    stop = asyncio.Event()
+    loop.call_at(report.end + LATER, stop.set)
+    await gateway[0].run(stop)
+    played.events = [asdict(event) for event in gateway[0].events]
+    played.state = gateway[0].state()
+    return played
+
+
+class _Late(Battery):
+    """A battery that begins when its port was first spoken on, as it did then."""
+
+    begins = 0.0  # s
+
+    async def run(self) -> None:
+        """As Battery.run, from then on."""
+        await asyncio.sleep(max(0.0, self.begins - EARLIER - asyncio.get_running_loop().time()))
+        await super().run()
+
+
+def _battery(
+    about: Mapping[str, Any], report: Report, ports: Mapping[str, Port], changed: Callable[[], None], loop: JumpingLoop
+) -> Battery:
+    """One battery as it ran.  Raises GatewayError for a driver that this version has not."""
+    try:
+        driver = registry.load(about["driver"])
+    except ConfigError as problem:
+        raise GatewayError(f"{about['name']}: {problem}") from None
+    mine = next((battery for battery in report.settings.batteries if battery.name == about["name"]), None)
+    limits = report.settings.limits if mine is None else report.settings.limits_of(mine)
+    watch = Watch(
+        name=about["name"], poll_interval=about["poll_interval"], control=about["control"], connection="replay",
+        settings=about["setup"], correct=lambda reading: correct(reading, limits),
+    )  # fmt: skip
+    battery = _Late(watch, driver, ports[about["ring"]], changed, loop.time)
+    battery.begins = _first(about, report)
+    return battery
+
+
+def _first(about: Mapping[str, Any], report: Report) -> float:
+    said = _said(report.recordings[about["ring"]])
+    return float(said[0]["at"]) if said else report.end
+
+
+def _order_again(report: Report, gateway: Gateway, loop: JumpingLoop) -> None:
+    """Limits that were asked for from outside are asked for again, each at its time."""
+    for entry in report.audit:
+        if entry["what"] == "limit" and report.begin <= entry["monotonic"] <= report.end:
+            loop.call_at(entry["monotonic"], gateway.remote.asked, entry["source"], entry["asked"])
+        elif entry["what"] == "clear":
+            loop.call_at(entry["monotonic"], gateway.remote.clear)

@@ -1,0 +1,1 @@
+"""The MQTT output, with discovery messages for Home Assistant.  Off unless configured; needs the extra `mqtt`."""

@@ -1,0 +1,64 @@
+"""Values as JSON, as MQTT carries them: every key each time, null for what is not known.  Pure."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from gateway.model.restriction import BOUNDS, tightest_of
+from outputs.values import BANK, BATTERY, told
+from outputs.values.value import Subject, Told, Value
+
+LONGEST: Final = 250  # characters of a text; Home Assistant takes 255
+TABLES: Final = {"cvl_caps": "cvl", "ccl_caps": "ccl", "dcl_caps": "dcl"}  # told in `explain`
+ELSEWHERE: Final = frozenset({*TABLES, "remote_asked"})
+RESTLESS: Final = frozenset({"age", "time", "sequence", "remote_left", "remote_seconds", "counters", "good_in_a_row"})
+"""Values that change all the time; they alone are no reason to send."""
+_BANK: Final = tuple(row for row in BANK if row.name not in ELSEWHERE)
+
+State = dict[str, Any]
+
+
+def bank_state(bank: Subject) -> State:
+    """What is said of the bank, limits from outside included."""
+    asked = tightest_of(bank.snapshot.remote)
+    return {**_plain(told(bank, _BANK), _BANK), **{f"remote_{key}": asked.get(key) for key in BOUNDS}}
+
+
+def battery_state(battery: Subject) -> State:
+    """What is said of one battery."""
+    return _plain(told(battery, BATTERY), BATTERY)
+
+
+def explain_state(bank: Subject) -> State:
+    """Every cap of every limit."""
+    rows = [row for row in BANK if row.name in TABLES]
+    return {TABLES[name]: value for name, value in told(bank, rows).items()}
+
+
+def payload(state: Mapping[str, Any]) -> bytes:
+    """As it travels."""
+    return json.dumps(state, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def lasting(state: Mapping[str, Any]) -> State:
+    """Without what changes all the time."""
+    return {name: value for name, value in state.items() if name not in RESTLESS}
+
+
+def _plain(values: Mapping[str, Told], rows: tuple[Value, ...]) -> State:
+    return {row.name: _shown(values[row.name], row.kind) for row in rows}
+
+
+def _shown(value: Told, kind: str) -> Any:
+    if kind == "moment" and isinstance(value, int | float) and not isinstance(value, bool):
+        return moment(value)
+    return value[:LONGEST] if isinstance(value, str) else value
+
+
+def moment(epoch: float) -> str | None:
+    """ISO 8601 with its zone; None for what is no date."""
+    try:
+        return datetime.fromtimestamp(round(epoch), UTC).isoformat()
+    except (OverflowError, OSError, ValueError):
+        return None

@@ -1,0 +1,66 @@
+"""A report made during a fault, played again, shows the fault; and it holds no secret."""
+
+import json
+import re
+import subprocess
+import zipfile
+from pathlib import Path
+
+from bms_drivers.links.recording import wrong
+from tests.e2e.house import PROGRAM, House, house
+
+CONFIG = """
+# the batteries in the shed; password: hunter2
+batteries:
+  - {{name: pack, driver: jk, port: {port}, poll_interval: 0.3}}   # the old one
+"""
+
+
+def command(home: House, *words: str) -> str:
+    done = subprocess.run(
+        [PROGRAM, *words],
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+        env=home.environment,
+        cwd=home.folder,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_report_made_during_a_fault_plays_the_fault_again(tmp_path: Path) -> None:
+    with house(tmp_path) as home:
+        port = home.pack("pack0", "jk", "--soc", "60", "--current", "10")
+        home.gateway(CONFIG.format(port=port))
+        home.wait(lambda s: s["decision"]["ccl"] > 0, 15, "limits")
+        home.tell("pack0", "cell 3 3.66")
+        home.wait(lambda s: s["decision"]["ccl"] == 0, 10, "the high cell to stop the charge")
+        command(home, "restrict", "dcl=5", "--for", "10m")
+        home.wait(lambda s: s["decision"]["dcl"] == 5, 5, "the limit from outside")
+        assert command(home, "report", "-o", "report.zip").startswith("report.zip: ")
+        state = home.state()
+        assert (tmp_path / "report.zip").stat().st_mode & 0o777 == 0o600
+
+        with zipfile.ZipFile(tmp_path / "report.zip") as bag:
+            files = {name: bag.read(name).decode() for name in bag.namelist()}
+        assert {"readme.txt", "about.json", "gateway.yaml", "state.json", "events.json", "audit.json", "log.txt",
+                "frames/pack.json"} <= files.keys()  # fmt: skip
+        assert "# the batteries in the shed; password: MASKED" in files["gateway.yaml"]
+        assert "# the old one" in files["gateway.yaml"]
+        assert not any("hunter2" in text for text in files.values())
+        recording = json.loads(files["frames/pack.json"])
+        assert not wrong(recording) and len(recording["first"]) > 5
+        assert re.search(r"Z \d+\.\d{3} INFO pack: starting -> online", files["log.txt"])
+
+        played = json.loads(command(home, "replay", "report.zip", "--json"))
+        what = [(event["about"], event["text"]) for event in played["events"]]
+        assert any(about == "charge" and text.startswith("charge current 0.0 A") for about, text in what), what
+        assert played["state"]["decision"]["ccl"] == 0 and played["state"]["decision"]["dcl"] == 5
+        assert played["state"]["bank"]["max_cell"] == state["bank"]["max_cell"]
+        reported = played["reported"]["events"]
+        assert what == [(event["about"], event["text"]) for event in reported], "the same events, in the same order"
+        for mine, theirs in zip(played["events"], reported, strict=True):
+            assert abs(mine["wall"] - theirs["wall"]) < 1.5, mine
+        assert "the end:" in command(home, "replay", "report.zip")
