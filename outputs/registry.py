@@ -81,7 +81,7 @@ def name_clashes(outputs: Iterable[str], names: Sequence[str]) -> Iterable[tuple
     """Batteries that an output could not tell apart by their names, and why."""
     for name in outputs:
         room = None if missing_library(name) else _room(name, "check")
-        if hasattr(room, "name_clashes"):
+        if room is not None and hasattr(room, "name_clashes"):
             yield from room.name_clashes(names)
 
 
