@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,7 @@ from gateway.battery import Battery
 from gateway.control import ControlServer
 from gateway.curves import by_battery
 from gateway.events import Event, Events
-from gateway.evidence import Evidence, pack
+from gateway.evidence import Evidence
 from gateway.full import FullCharge
 from gateway.limits import Memory, Site, evaluate
 from gateway.limits.checks import pack_doubts, together_doubts
@@ -28,7 +28,6 @@ from gateway.model import (
     BankState,
     BatteryState,
     Command,
-    CommandError,
     Decision,
     GatewayError,
     Life,
@@ -39,6 +38,7 @@ from gateway.model import (
     Snapshot,
 )
 from gateway.outlets import PATIENCE, Outlets
+from gateway.questions import answer
 from gateway.remote import Remote
 from gateway.report import snapshot_json
 from gateway.store import Store
@@ -53,10 +53,6 @@ log = logging.getLogger("bms_gateway")
 COALESCE: Final = 0.02  # s; readings that arrive together make one Snapshot
 HEARTBEAT: Final = 1.0  # s between Snapshots while nothing arrives
 AFTER_NEWS: Final = 1.25  # s from news to the next Snapshot at the longest: what is polled each second comes before it
-REQUESTS: Final = (
-    '{"ask": "state"}', '{"ask": "command", "action", "value", "battery"}', '{"ask": "restrict", "order"}',
-    '{"ask": "unrestrict"}', '{"ask": "audit"}', '{"ask": "evidence"}',
-)  # fmt: skip
 VALID_FOR: Final = 5.0  # s; an output that hears nothing for so long goes to its safe state
 
 
@@ -115,6 +111,7 @@ class Gateway:
         self._charge = FullCharge()
         self.remote = Remote(clock, wall)
         self.evidence = Evidence(clock, wall)
+        self.evidence.remember(self._memory.persisted)
 
     # ---- life
 
@@ -276,6 +273,7 @@ class Gateway:
             self.events.look(self.snapshot)
         with self._supervisor.trying():
             self.evidence.look(self.snapshot, self.plan.ports)
+            self.evidence.remember(self._memory.persisted)
         with self._supervisor.trying():
             self._full(bank, events)
         with self._supervisor.trying():
@@ -368,9 +366,10 @@ class Gateway:
 
     def restrict(self, order: Restriction) -> Restricted:
         """Limits from outside, for a while; they count at once."""
-        return self._restricted(self.remote.order(order))
+        return self.settled(self.remote.order(order))
 
-    def _restricted(self, found: Restricted) -> Restricted:
+    def settled(self, found: Restricted) -> Restricted:
+        """What became of an order for limits, after which it is time to decide."""
         if found.accepted:
             self._wake(0.0)
         return found
@@ -411,31 +410,8 @@ class Gateway:
     async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """What the control socket asks: {"ask": "state"} or {"ask": "command", ...}.  Always has an answer."""
         with self._supervisor.trying():
-            return await self._answer(request)
+            return await answer(self, request)
         return {"error": "the gateway failed at this request; its log says why"}
-
-    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        if request.get("ask") == "state":
-            return self.state()
-        if request.get("ask") == "command" and request.keys() >= {"action", "value"}:
-            try:
-                command = Command(request["action"], request["value"], str(request.get("battery", "")), "cli")
-            except CommandError as problem:
-                return {"outcomes": [_outcome_json(Outcome(False, False, str(problem)))]}
-            return {"outcomes": [_outcome_json(outcome) for outcome in await self.command(command)]}
-        if request.get("ask") == "restrict":
-            return self._restricted(self.remote.asked("cli", request.get("order"))).json()
-        if request.get("ask") == "unrestrict":
-            return self._restricted(self.remote.clear()).json()
-        if request.get("ask") == "audit":
-            return {"audit": list(self.remote.audit)}
-        if request.get("ask") == "evidence":
-            taken = self.evidence.take(self.plan.batteries, self.plan.ports)
-            taken |= {
-                "state": self.state(), "audit": list(self.remote.audit), "events": [asdict(e) for e in self.events],
-            }  # fmt: skip
-            return await asyncio.to_thread(pack, taken)
-        return {"error": f"unknown request, expected one of {', '.join(REQUESTS)}"}
 
     @property
     def directory(self) -> Path | None:
@@ -482,10 +458,6 @@ def _takes_full(battery: Battery) -> bool:
 def _all_full(battery: Battery, full: frozenset[str]) -> bool:
     """Was it full itself, with every pack that it speaks for?"""
     return all(state.name in full for state in battery.states())
-
-
-def _outcome_json(outcome: Outcome) -> dict[str, Any]:
-    return {"accepted": outcome.accepted, "confirmed": outcome.confirmed, "note": outcome.note}
 
 
 def _watched(plan: Plan) -> "list[ExternalSensor | EssFloor]":

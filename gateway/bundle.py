@@ -30,6 +30,7 @@ events.json     what changed lately: health, alarms, limits that became 0
 audit.json      orders and commands from outside, refused ones too
 log.txt         the last lines of the log; the second column is the monotonic clock, in s, as in all the other files
 frames/         what went over each port, in the format of recordings: `bms-gateway decode` reads each file
+error.txt       only there where no gateway answered: why, and then there is little else
 aside/          the same around the last alarms and losses
 
 `bms-gateway replay` plays all of it through the same code and shows the same readings and decisions.
@@ -51,6 +52,8 @@ def bundle(evidence: Mapping[str, Any], config: str) -> bytes:
         "audit.json": _json(redactor.data(evidence.get("audit", []))),
         "log.txt": redactor.text("".join(map(_line, evidence.get("log", [])))),
     }
+    if "error" in evidence:
+        files["error.txt"] = redactor.text(f"{evidence['error']}\n")
     for ring in evidence.get("rings", ()):
         drivers = _drivers(evidence["batteries"], ring["name"])
         first, newest = (_recording(ring["name"], drivers, unpacked(ring[part])) for part in ("first", "newest"))
@@ -70,7 +73,7 @@ def bundle(evidence: Mapping[str, Any], config: str) -> bytes:
 def _about(evidence: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "form": FORM, "versions": versions(), "monotonic": evidence.get("monotonic"), "wall": evidence.get("wall"),
-        "batteries": evidence.get("batteries", []),
+        "batteries": evidence.get("batteries", []), "memories": evidence.get("memories", []),
         "files": {ring["name"]: f"frames/{_file(ring['name'])}.json" for ring in evidence.get("rings", ())},
     }  # fmt: skip
 
@@ -88,8 +91,11 @@ def _drivers(batteries: Iterable[Mapping[str, Any]], ring: str) -> list[Driver]:
 
 
 def _recording(name: str, drivers: Sequence[Driver], raw: bytes) -> dict[str, Any]:
-    """The bytes of a ring as a recording in the vector format, without secrets."""
-    masks = [mask for driver in drivers for mask in driver.secrets]
+    """The bytes of a ring as a recording in the vector format, without secrets.
+
+    Where it is not known whose they are, without whatever is a secret with any driver.
+    """
+    masks = [mask for driver in drivers or map(registry.load, registry.names()) for mask in driver.secrets]
     driver = drivers[0].name if drivers else "unknown"
     transport = drivers[0].transports[0] if drivers else "serial"
     case: dict[str, Any] = {"driver": driver, "transport": transport, "kind": "captured", "origin": name}

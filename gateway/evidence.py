@@ -20,6 +20,7 @@ SILENT: Final = (Health.STALE, Health.LOST)
 ALL: Final = 16 * 1024 * 1024  # bytes of all rings in one report
 BEFORE, AFTER = 120.0, 60.0  # s around an alarm
 SET_ASIDE: Final = 5  # times
+REMEMBER_EVERY, REMEMBERED = 600.0, 8  # s, and how many; a ring's hour and a little more
 ASIDE_MOST: Final = 256 * 1024  # bytes of one link, each time
 
 
@@ -32,6 +33,7 @@ class Evidence:
         self._clock, self._wall = clock, wall
         self._aside: deque[dict[str, Any]] = deque(maxlen=SET_ASIDE)
         self._before: Snapshot | None = None
+        self._memories: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
         self._due: tuple[float, str] | None = None  # when to set aside [s], and why
 
     def look(self, snapshot: Snapshot, ports: Mapping[str, Port]) -> None:
@@ -45,6 +47,12 @@ class Evidence:
             self._aside.append({"when": round(snapshot.wall - AFTER, 3), "why": self._due[1], "rings": rings})
             self._due = None
 
+    def remember(self, memory: Callable[[], Mapping[str, Any]]) -> None:
+        """Keep what the limits remember, now and then: a replay begins with what was known when its bytes begin."""
+        now = self._clock()
+        if not self._memories or now - self._memories[-1]["monotonic"] >= REMEMBER_EVERY:
+            self._memories.append({"monotonic": now, "data": dict(memory())})
+
     def take(self, batteries: Iterable[Battery], ports: Mapping[str, Port]) -> dict[str, Any]:
         """Everything, bytes as they are; quick, as it is done in the event loop.  `pack` does the rest."""
         share = min(MOST, ALL // max(1, len(dict(_once(ports)))))
@@ -54,6 +62,7 @@ class Evidence:
             "wall": self._wall(),
             "batteries": [_about(battery, owners[id(ports[battery.watch.name])])
                           for battery in batteries if battery.watch.name in ports],
+            "memories": list(self._memories),
             "rings": [{"name": name, "port": port.name, "counters": dict(port.counters), "first": port.ring.first(),
                        "newest": port.ring.newest(most=share)} for name, port in _once(ports)],
             "aside": list(self._aside),

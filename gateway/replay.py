@@ -6,6 +6,7 @@ takes seconds.  Nothing is opened and nothing is sent: the outputs are left out.
 
 import asyncio
 import json
+import os
 import selectors
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +24,11 @@ from gateway.config.load import examine
 from gateway.config.schema import Settings
 from gateway.limits.correct import correct
 from gateway.model import ConfigError, GatewayError, Snapshot
+from gateway.store import Store
 from gateway.wiring import bounds_of, site_of
 
 EARLIER: Final = 0.05  # s that a battery begins before its first question
+BEGINS_WITHIN: Final = 10.0  # s from the start of a gateway to the first word on a port
 LATER: Final = 2.0  # s that are played beyond the end of the recording
 LARGEST: Final = 256 * 1024 * 1024  # bytes of a report, unpacked
 
@@ -40,8 +43,16 @@ class Report:
     state: Mapping[str, Any]
     events: Sequence[Mapping[str, Any]]
     audit: Sequence[Mapping[str, Any]]
+    memories: Sequence[Mapping[str, Any]]  # of the limits, from time to time
     end: float  # s, monotonic
     wall: float  # s since the epoch, at the end
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What the limits knew when the first thing was said; {} where nobody knows any more."""
+        known = [one["data"] for one in self.memories if one["monotonic"] <= self.begin + BEGINS_WITHIN]
+        found: dict[str, Any] = known[-1] if known else {}
+        return found
 
     @property
     def begin(self) -> float:
@@ -83,6 +94,7 @@ def _report(file: Path, bag: zipfile.ZipFile) -> Report:
             raise GatewayError(f"{file}: {about['files'][name]}: {what}")
     read = {name: json.loads(bag.read(f"{name}.json")) for name in ("state", "events", "audit")}
     return Report(settings, about["batteries"], recordings, read["state"], read["events"], read["audit"],
+                  about.get("memories", []),
                   float(about["monotonic"]), float(about["wall"]))  # fmt: skip
 
 
@@ -172,7 +184,7 @@ async def _play(report: Report, told: Callable[[Snapshot], None], loop: JumpingL
     plan = Plan(
         batteries=batteries, site=site_of(report.settings),
         bounds=bounds_of(report.settings), outputs={"replay": _Witness(played, told)},
-        start_timeout=report.settings.bank.start_timeout,
+        store=_Remembered(report.memory), start_timeout=report.settings.bank.start_timeout,
         join_voltage_difference=report.settings.bank.join_voltage_difference,
     )  # fmt: skip
     offset = report.wall - report.end
@@ -184,6 +196,26 @@ async def _play(report: Report, told: Callable[[Snapshot], None], loop: JumpingL
     played.events = [asdict(event) for event in gateway[0].events]
     played.state = gateway[0].state()
     return played
+
+
+class _Remembered(Store):
+    """What a report says of the limits' memory; nothing is ever written."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        super().__init__(Path(os.devnull))
+        self._data = data
+
+    def load(self) -> dict[str, Any]:
+        """What the limits knew."""
+        return self._data
+
+    def due(self, data: Mapping[str, Any], now: float) -> bool:
+        """Never."""
+        return False
+
+    def save(self, data: Mapping[str, Any]) -> bool:
+        """Nowhere."""
+        return True
 
 
 class _Late(Battery):

@@ -25,7 +25,7 @@ def command(out: Path | None, config: Path | None, socket: Path | None) -> None:
 
     `bms-gateway replay FILE` plays it through the same code.
     """
-    evidence = ask({"ask": "evidence"}, socket)
+    evidence = _evidence(socket, alone=config is not None)
     path = config or Path(evidence["configuration"])
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -41,8 +41,19 @@ def command(out: Path | None, config: Path | None, socket: Path | None) -> None:
     click.echo(f"{target}: {len(raw) / 1024:.0f} kB, {_count(evidence)}")
 
 
+def _evidence(socket: Path | None, *, alone: bool) -> dict[str, Any]:
+    """What the running gateway keeps; `alone`: a report without it is better than none."""
+    try:
+        return ask({"ask": "evidence"}, socket)
+    except GatewayError as problem:
+        if not alone:
+            raise GatewayError(f"{problem}; or report on a file alone, with -c gateway.yaml") from None
+        click.echo(f"{problem}; reporting on the configuration alone", err=True)
+        return {"wall": time.time(), "monotonic": time.monotonic(), "error": str(problem)}
+
+
 def _count(evidence: dict[str, Any]) -> str:
-    ports, events = len(evidence["rings"]), len(evidence["events"])
+    ports, events = len(evidence.get("rings", ())), len(evidence.get("events", ()))
     return f"{ports} port{'s' * (ports != 1)}, {events} event{'s' * (events != 1)}; sent nowhere"
 
 

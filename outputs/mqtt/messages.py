@@ -14,6 +14,7 @@ from outputs.mqtt.settings import Settings
 from outputs.mqtt.topics import Topics, parts
 from outputs.output import Clock
 from outputs.values import of_all
+from outputs.values.value import Subject
 
 EXPLAIN_EVERY: Final = 300.0  # s, at most, while nothing else binds: attributes fill Home Assistant's database
 CONFIG_EVERY: Final = 10.0  # s between two messages about the same device
@@ -76,7 +77,7 @@ class Messages:
         for name, state in told.items():
             topic = self._topics.battery(names[name]) if name else self._topics.bank
             yield from self._state(topic, state)
-        yield from self._explain(states.explain_state(bank), told[""])
+        yield from self._explain(bank, told[""])
 
     def _configs(self, told: Mapping[str, states.State], names: Mapping[str, str]) -> Iterator[tuple[Message, Any]]:
         prefix = self._settings.home_assistant.prefix
@@ -99,8 +100,8 @@ class Messages:
         if before is None or before.what != lasting or self._clock() - before.at >= self._settings.heartbeat:
             yield Message(topic, states.payload(state)), lasting
 
-    def _explain(self, caps: states.State, bank: states.State) -> Iterator[tuple[Message, Any]]:
+    def _explain(self, bank: Subject, state: states.State) -> Iterator[tuple[Message, Any]]:
         """When other rules bind, and now and then."""
-        rules, before = [bank.get("ccl_reason"), bank.get("dcl_reason")], self._sent.get(self._topics.explain)
+        rules, before = [state.get("ccl_reason"), state.get("dcl_reason")], self._sent.get(self._topics.explain)
         if before is None or before.what != rules or self._clock() - before.at >= EXPLAIN_EVERY:
-            yield Message(self._topics.explain, states.payload(caps)), rules
+            yield Message(self._topics.explain, states.payload(states.explain_state(bank))), rules

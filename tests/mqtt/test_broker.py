@@ -5,6 +5,7 @@ import json
 import logging
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ from outputs.mqtt.topics import Topics
 from tests import make
 from tests.mqtt.broker import Broker, broker, listening
 
+ROOT = Path(__file__).parent.parent.parent
 ID = "0123456789ab"
 BASE = f"bms-gateway/{ID}"
 CONFIG = f"homeassistant/device/bms-gateway-{ID}"
@@ -311,3 +313,53 @@ def test_the_command_line_names_the_topics_and_says_where_there_is_no_broker(tmp
     assert f"{BASE}/battery/rack-a  those of Rack A" in said and f"{BASE}/limits/set  orders" in said
     done = CliRunner().invoke(cli, ["mqtt", "forget", "-c", str(file)])
     assert isinstance(done.exception, GatewayError) and str(done.exception).startswith("127.0.0.1:9: ")
+
+
+ALONE = """
+import asyncio, sys, time
+from outputs.mqtt.output import Mqtt
+from outputs.mqtt.settings import Settings
+from outputs.mqtt.topics import Topics
+from tests.make import snapshot
+
+async def main():
+    made = Settings(host="127.0.0.1", port=int(sys.argv[1]), id=sys.argv[2])
+    mqtt = Mqtt(made, Topics("bms-gateway", sys.argv[2]), time.monotonic, None)
+    await mqtt.start()
+    mqtt.publish(snapshot(time.monotonic()))
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def test_of_a_gateway_that_is_killed_the_broker_says_that_it_is_gone(tmp_path: Path) -> None:
+    async def run(there: Broker) -> None:
+        words = [sys.executable, "-c", ALONE, str(there.port), ID]
+        async with listening(there.port) as ear:
+            process = await asyncio.create_subprocess_exec(*words, cwd=ROOT)
+            assert await ear.wait("/availability", seconds=15) == b"online"
+            process.kill()
+            await process.wait()
+            assert await ear.wait("/availability", 2) == b"offline"
+
+    with broker(tmp_path) as there:
+        asyncio.run(run(there))
+
+
+def test_without_the_library_the_output_says_so_and_without_the_output_nothing_is_loaded() -> None:
+    program = (
+        "import sys; sys.modules['aiomqtt'] = None\n"
+        "from gateway.config.load import parse; from gateway.config.doubts import doubts\n"
+        "from outputs.registry import build\n"
+        "head = 'batteries: [{name: a, driver: jbd, port: simulated}]\\n'\n"
+        "parse(head)\n"
+        "assert not [name for name in sys.modules if name.startswith(('outputs.mqtt', 'outputs.modbus', 'paho'))]\n"
+        "made = parse(head + 'outputs: {mqtt: {host: h}, modbus_tcp: {}}\\n')\n"
+        "print([doubt for doubt in doubts(made) if 'aiomqtt' in doubt])\n"
+        "print(build('mqtt', made.outputs['mqtt'], None, None, 'x').status())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = "outputs.mqtt needs aiomqtt, which is not installed; install it with: "
+    assert done.stdout.count(said) == 2 and "'connected': False" in done.stdout
