@@ -45,6 +45,10 @@ WORDS: Mapping[str, list[str]] = {
     "import-config": ["/nowhere.ini"],
     "demo": ["--for", "1s"],
     "restrict": ["--clear", "--socket", "/nowhere/at/all"],
+    "mqtt": ["topics", "-c", "/nowhere.yaml"],
+    "modbus": [],
+    "report": ["-o", "/nowhere/at/all", "--socket", "/nowhere/at/all"],
+    "replay": ["/nowhere.bmsreport"],
     "run": ["-c", "/nowhere.yaml"],
 }
 
