@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -208,7 +209,8 @@ class Gateway:
         """In a thread, after a save that is under way: the last frames need not wait for the disk."""
         if self.plan.store is not None:
             data = self._memory.persisted()
-            saving = asyncio.get_running_loop().run_in_executor(None, self.plan.store.save, data)
+            save = partial(self.plan.store.save, data, last=True)
+            saving = asyncio.get_running_loop().run_in_executor(None, save)
             await asyncio.wait([saving], timeout=PATIENCE)
             if saving.done():
                 saving.result()
@@ -286,7 +288,9 @@ class Gateway:
     def _keep(self, now: float) -> None:
         """Save what a restart should know, in a thread: a slow disk must not delay a frame."""
         store = self.plan.store
-        if store is not None and self._saving is None and store.due(data := self._memory.persisted(), now):
+        if store is None or self._saving is not None or not store.looks(now):
+            return
+        if store.due(data := self._memory.persisted(), now):
             self._saving = asyncio.get_running_loop().run_in_executor(None, store.save, data)
             self._saving.add_done_callback(self._saved)
 

@@ -18,12 +18,14 @@ While it is silent a battery stays what it was.
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from operator import itemgetter
+from typing import Any, Final
 
 from gateway.model import BankState, BatteryState, External, Extreme, Health, Reading, worst
 
 DEFAULT_CELLS: Final = 16  # the pack that join_voltage_difference speaks of, when the cell count is not known
 DIFFERENCE: Final = 1.0  # V per 16 cells, where nothing else is configured
+FIRST: Final = itemgetter(0)
 FLOWS_FRACTION: Final = 0.02  # A per Ah of capacity; more is no offset of a sensor: the battery is connected
 FLOWS_LEAST: Final = 2.0  # A, where the capacity is not known: that of 100 Ah, as small as house batteries come
 
@@ -255,16 +257,20 @@ def _cells(reading: Reading) -> Sequence[float | None]:
 def _extreme(
     named: Sequence[tuple[str, Reading]],
     values: Callable[[Reading], Sequence[float | None]],
-    choose: Callable[..., tuple[float, str]],
+    choose: Callable[..., Any],
 ) -> Extreme | None:
     """The highest or lowest of all values, and where it was found."""
-    found = [
-        (value, f"{name}:{number}")
-        for name, reading in named
-        for number, value in enumerate(values(reading), 1)
-        if value is not None
-    ]
-    return Extreme(*choose(found, key=lambda pair: pair[0])) if found else None
+    found: list[tuple[float, str, int]] = []
+    for name, reading in named:
+        listed = values(reading)
+        known = [value for value in listed if value is not None]
+        if known:
+            value = choose(known)
+            found.append((value, name, listed.index(value) + 1))
+    if not found:
+        return None
+    value, name, number = choose(found, key=FIRST)
+    return Extreme(value, f"{name}:{number}")
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -21,8 +21,8 @@ from bms_drivers.kit.declare import ONCE, Driver, Frame, Poll
 from bms_drivers.kit.detect import UNKNOWN, Found
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
-from bms_drivers.links.link import Rated
 from gateway.held import held
+from gateway.identity import Identities
 from gateway.model import (
     BatteryState,
     Command,
@@ -92,6 +92,8 @@ class Watch:
     poll_interval: float = 1.0  # s
     control: bool = True
     connection: str = ""
+    identity: str = ""  # the user's word for who it is; "" = find out
+    place: Callable[[], str] = str  # where it is connected, the same at every start
     settings: Mapping[str, Any] = field(default_factory=dict)
     correct: Callable[[Reading], Reading] = lambda reading: reading  # what the user knows better than the BMS
 
@@ -126,6 +128,7 @@ class Battery:
         self._health = Health.STARTING
         self._searches = 0  # in a row, the port being there
         self._signal: int | None = None  # dBm
+        self._identities = Identities(watch.identity, watch.place)
         self._orders = Orders(watch.name, lambda: self.watch.poll_interval)
 
     # ---- what is known
@@ -160,6 +163,7 @@ class Battery:
             remark="; ".join(filter(None, (self._trouble.remark, pack.reading.remarks if pack else ""))),
             poll_interval=self.watch.poll_interval,
             signal=self._signal,
+            identity=self._identities.of(key, pack.reading, self.session) if pack else "",
             counters=dict(self.counters),
             controls=tuple(sorted(self.driver.controls)) if not key and not self._listens else (),
         )
@@ -235,10 +239,11 @@ class Battery:
 
     async def _round(self, link: Link) -> None:
         """Commands, what is due, and one question of those that are asked once.  Raises what spoils the round."""
-        self._signal = link.signal if isinstance(link, Rated) else None
+        self._signal = getattr(link, "signal", None)  # of a link over the air, see Rated
         with self._trouble.counting(link.counters):
             if self._health is Health.LOST and not self._forgot:  # once, and not while a round is under way
                 self.session.forget()
+                self._identities.forget()
                 self._forgot = True
                 self._alarms.clear()
             await self._send_commands(link)

@@ -26,6 +26,7 @@ LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belong
     "gi": ("PyGObject", "venus"),
     "bleak": ("bleak", "ble"),
     "bleak_retry_connector": ("bleak-retry-connector", "ble"),
+    "aiobmsble": ("aiobmsble", "aiobmsble"),
     "spidev": ("spidev", "spi"),
     "rich": ("rich", "demo"),
     "matplotlib": ("matplotlib", "plot"),
@@ -33,6 +34,7 @@ LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belong
     "serial": ("pyserial", ""),
 }
 USUAL: Final = "appliance"  # what ./install brings
+PYTHON: Final = {"aiobmsble": (3, 12)}  # the oldest Python that such a library runs on, where ours is older
 OURS: Final = ("gateway", "bms_drivers", "outputs", "dbc")
 
 
@@ -85,6 +87,9 @@ def _names(extra: str) -> dict[str, None]:
 
 def _sentence(what: str, library: str, problem: ImportError) -> str:
     name, extra = LIBRARIES.get(library, (library, ""))
+    if sys.version_info < (least := PYTHON.get(library, (0,))):
+        oldest, ours = (".".join(map(str, version[:2])) for version in (least, sys.version_info))
+        return f"{what} needs {name}, which needs Python {oldest} or later; this is {ours}"
     wrong = "is not installed" if isinstance(problem, ModuleNotFoundError) else f"does not work ({problem})"
     command = install(extra) if extra else f"{sys.executable} -m pip install {name}"
     return f"{what} needs {name}, which {wrong}; install it with: {command}"

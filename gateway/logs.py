@@ -21,6 +21,7 @@ KEPT: Final = 2000  # lines that wait for a reader, and those that are remembere
 LONGEST: Final = 500  # characters of a line that is remembered
 LINGER: Final = 1.0  # s that an end waits for the lines that are left
 NAME: Final = "bms_gateway"
+TALKATIVE: Final = ("aiobmsble",)  # libraries that repeat at each try what a battery's own line says once
 
 
 class LogQueue(QueueHandler):
@@ -121,6 +122,8 @@ def to_stderr(level: str) -> Iterator[LogQueue]:
     writer = Writer(lines, logging.Formatter(f"{stamp}%(levelname)s %(message)s"), _descriptor())
     logging.basicConfig(handlers=[lines], level=logging.WARNING, force=True)
     logging.getLogger(NAME).setLevel(level.upper())
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     _divert_what_python_prints()
     writer.start()
     try:

@@ -20,6 +20,7 @@ class Outlets:
 
     def __init__(self, outputs: Mapping[str, Output]) -> None:
         self._outputs = outputs
+        self._reporters = _reporters(outputs)
         self._supervisors = _supervisors(outputs)
         self._faults: dict[tuple[str, str], str] = {}  # output and what it was to do -> what went wrong when it did
 
@@ -33,7 +34,7 @@ class Outlets:
 
     async def change(self, outputs: Mapping[str, Output]) -> None:
         """Feed these from now on: what is gone is stopped, then what is new is started; the rest never notices."""
-        before, self._outputs = self._outputs, outputs
+        before, self._outputs, self._reporters = self._outputs, outputs, _reporters(outputs)
         gone = {name: output for name, output in before.items() if outputs.get(name) is not output}
         new = {name: output for name, output in outputs.items() if before.get(name) is not output}
         self._supervisors |= _supervisors(new)  # at once: all are fed while those that are gone take long to stop
@@ -50,7 +51,7 @@ class Outlets:
 
     def reported_currents(self) -> tuple[float, ...]:
         """A, + = charging, of each inverter that says it."""
-        found = [self._reported(name, output) for name, output in self._outputs.items() if isinstance(output, Reporter)]
+        found = [self._reported(name, output) for name, output in self._reporters.items()]
         return tuple(amps for amps in found if amps is not None)
 
     def status(self) -> dict[str, dict[str, Any]]:
@@ -84,6 +85,10 @@ class Outlets:
 
     def _failed(self, name: str, what: str, fault: Exception) -> None:
         self._faults[name, what] = f"a defect ({what}): {words(fault)}"
+
+
+def _reporters(outputs: Mapping[str, Output]) -> dict[str, Reporter]:
+    return {name: output for name, output in outputs.items() if isinstance(output, Reporter)}
 
 
 def _supervisors(outputs: Mapping[str, Output]) -> dict[str, Supervisor]:

@@ -78,14 +78,15 @@ def _possible(reading: Reading) -> None:
 def _broken_wires(reading: Reading) -> Reading:
     """A cell or cell sensor that cannot be is one whose wire is broken: not known, in its place."""
     cells, sensors = _within(reading.cell_voltages, CELL), _within(reading.temperatures, TEMPERATURE)
-    if (cells, sensors) == (reading.cell_voltages, reading.temperatures):
+    if cells is reading.cell_voltages and sensors is reading.temperatures:
         return reading
     return replace(reading, cell_voltages=cells, temperatures=sensors)
 
 
 def _within(values: tuple[float | None, ...], bounds: tuple[float, float]) -> tuple[float | None, ...]:
     least, most = bounds
-    return tuple(value if value is not None and least <= value <= most else None for value in values)
+    found = tuple([value if value is not None and least <= value <= most else None for value in values])
+    return values if found == values else found
 
 
 def _out_of_range(reading: Reading) -> Iterable[Refusal]:

@@ -213,7 +213,7 @@ class _Remembered(Store):
         """Never."""
         return False
 
-    def save(self, data: Mapping[str, Any]) -> bool:
+    def save(self, data: Mapping[str, Any], *, last: bool = False) -> bool:
         """Nowhere."""
         return True
 

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 log = logging.getLogger("bms_gateway.store")
 
@@ -31,6 +31,7 @@ BAD, UNREAD = "bad", "unread"  # set aside: damaged, and what could not be read 
 BAD_FILES_KEPT: Final = 5  # damaged files must not fill a small disk either
 QUICK: Final = 15.0  # s between writes when something changed
 SLOW: Final = 300.0  # s between writes when only what drifts all the time changed
+LOOK: Final = 3.0  # s between comparisons with what was saved
 
 DRIFTING: Final[Mapping[str, float]] = {
     "soc_calc": 0.5,  # %
@@ -73,6 +74,16 @@ def read_file(path: Path) -> bytes:
         os.close(handle)
 
 
+class Copy(Protocol):
+    """Another place for the state; no method raises or waits for long."""
+
+    def load(self) -> bytes:
+        """The bytes that were kept last; b"" = none."""
+
+    def save(self, raw: bytes, *, last: bool) -> None:
+        """Keep them, or leave it at what was kept lately; `last`: nothing comes after it."""
+
+
 class Store:
     """One state file in one directory.  No method raises; `problem` says why the disk does not work, "" = it does."""
 
@@ -82,17 +93,21 @@ class Store:
         *,
         drifting: Mapping[str, float] = DRIFTING,
         read: Callable[[Path], bytes] = read_file,
+        copy: Copy | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`directory` None = the usual place; it is made when something is saved.  `clock` and `wall` in seconds."""
+        """`directory` None = the usual place; it is made when something is saved.  `clock` and `wall` in seconds.
+
+        copy  where the state is kept, too, and read from where there is no file
+        """
         self.directory = directory or default_directory()
         self.problem = ""
         self.forgotten = False  # there was a state, but it could not be read
         self._in_the_way = ""  # why that file can be neither read nor set aside
-        self._drifting, self._read = drifting, read
+        self._drifting, self._read, self._copy = drifting, read, copy
         self._clock, self._wall = clock, wall
-        self._tried_at = -math.inf
+        self._tried_at = self._looked_at = -math.inf
         self._saved: Mapping[str, Any] | None = None
         self._saved_at = -math.inf
         self._writing = threading.Lock()
@@ -104,6 +119,22 @@ class Store:
 
     def load(self) -> dict[str, Any]:
         """The state as last saved; {} when there is none or none that can be trusted, which is then set aside."""
+        return self._load() or self._copied()
+
+    def _copied(self) -> dict[str, Any]:
+        """The state as the copy has it; {} where there is none."""
+        raw = self._copy.load() if self._copy is not None else b""
+        try:
+            data = unpack(raw) if raw else {}
+        except ValueError as error:
+            log.warning("the copy of the state is no good (%s)", error)
+            return {}
+        if data:
+            log.info("%s: the state is taken from its copy", self.path)
+            self.forgotten = False
+        return data
+
+    def _load(self) -> dict[str, Any]:
         if self.path is None:
             return {}
         try:
@@ -119,8 +150,13 @@ class Store:
         self._saved, self._saved_at = data, self._clock()
         return data
 
+    def looks(self, now: float) -> bool:
+        """Is it time to ask whether something is `due`?  The comparison itself costs more than most seconds' work."""
+        return now - self._tried_at >= QUICK and now - self._looked_at >= LOOK
+
     def due(self, data: Mapping[str, Any], now: float) -> bool:
         """Is `data` worth a write at `now` [s, the clock's]?  Spares flash; at shutdown just save."""
+        self._looked_at = now
         if now - self._tried_at < QUICK:
             return False
         if self._saved is None:
@@ -128,8 +164,8 @@ class Store:
         changed = changes(self._saved, data, self._drifting)
         return changed == "much" or (changed == "little" and now - self._saved_at >= SLOW)
 
-    def save(self, data: Mapping[str, Any]) -> bool:
-        """Put `data` (what JSON can hold) in place of the old state; says whether it is safe.
+    def save(self, data: Mapping[str, Any], *, last: bool = False) -> bool:
+        """Put `data` (what JSON can hold) in place of the old state; says whether it is safe.  `last`: at the end.
 
         Takes as long as the disk does: call it in a thread, except at the end.
         """
@@ -137,8 +173,7 @@ class Store:
             self._tried_at = self._clock()
             try:
                 raw = pack(data)
-                self._clear_the_way()
-                self._replace(raw)
+                self._put(raw, last=last)
             except OSError as error:
                 self._failed(error.strerror or str(error))
                 return False
@@ -150,6 +185,15 @@ class Store:
                 log.info("%s: can be written again", self.path)
                 self.problem = ""
             return True
+
+    def _put(self, raw: bytes, *, last: bool) -> None:
+        """Into the file, and into the copy, above all where the disk is broken.  Raises OSError."""
+        try:
+            self._clear_the_way()
+            self._replace(raw)
+        finally:
+            if self._copy is not None:
+                self._copy.save(raw, last=last)
 
     def _failed(self, why: str) -> None:
         """Say so once, not at every try."""

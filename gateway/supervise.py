@@ -9,9 +9,9 @@ import asyncio
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import TracebackType
 
 log = logging.getLogger("bms_gateway.supervise")
 
@@ -24,22 +24,14 @@ class Supervisor:
         self.name = name
         self.faults: Counter[str] = Counter()  # kind -> how often
 
-    @contextmanager
     def trying(
         self, failed: Callable[[Exception], None] | None = None, *, passing: tuple[type[Exception], ...] = ()
-    ) -> Iterator[None]:
+    ) -> "Trying":
         """Any exception of the block ends the block only, and is told to `failed`; a cancelled task stays cancelled.
 
         What is `passing` is expected here, and goes on to whoever can do something about it.
         """
-        try:
-            yield
-        except passing:
-            raise
-        except Exception as fault:  # noqa: BLE001
-            self._note(fault)
-            if failed is not None:
-                failed(fault)
+        return Trying(self._note, failed, passing)
 
     async def keep(self, work: Callable[[], Awaitable[None]], pause: float = 1.0) -> None:
         """Do `work` until it ends by itself; when a defect ends it, begin again after `pause` s."""
@@ -57,6 +49,32 @@ class Supervisor:
         if self.faults[kind] == 1:
             log.error("%s: a defect, please report it: %s (%s); said once, it goes on", self.name, words(fault), kind)
             log.debug("%s: %s", self.name, kind, exc_info=fault)
+
+
+class Trying:
+    """One try: the broad `except` itself, as a context manager that costs two calls."""
+
+    __slots__ = ("_failed", "_note", "_passing")
+
+    def __init__(
+        self,
+        note: Callable[[Exception], None],
+        failed: Callable[[Exception], None] | None,
+        passing: tuple[type[Exception], ...],
+    ) -> None:
+        self._note, self._failed, self._passing = note, failed, passing
+
+    def __enter__(self) -> None:
+        """The block begins."""
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, _: TracebackType | None) -> bool:
+        """Swallows what nobody expected, and says so."""
+        if not isinstance(fault, Exception) or isinstance(fault, self._passing):
+            return False
+        self._note(fault)
+        if self._failed is not None:
+            self._failed(fault)
+        return True
 
 
 def words(fault: Exception) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Driver
 from bms_drivers.kit.detect import UNKNOWN, Found, Search
-from bms_drivers.links.factory import open_port, place
+from bms_drivers.links.factory import lasting, open_port, place
 from bms_drivers.links.port import Port
 from gateway.absent import NoSensor
 from gateway.app import Gateway, Plan
@@ -28,7 +28,7 @@ from gateway.installation import installation
 from gateway.limits import LimitSettings, Site
 from gateway.limits.correct import correct
 from gateway.model import ConfigError, MissingPart
-from gateway.store import Store, default_directory
+from gateway.store import Copy, Store, default_directory
 from outputs import registry as output_registry
 from outputs.absent import AbsentOutput
 from outputs.output import Clock, Commander, Output
@@ -106,7 +106,7 @@ async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Sto
     """
     gateway: list[Gateway] = []  # batteries and outputs call back to what is built last
     calls = Calls(lambda: gateway[0].changed(), Asking(lambda: gateway[0]), clock)
-    store = store or Store(settings.state_dir or default_directory())
+    store = store or Store(settings.state_dir or default_directory(), copy=_copy(settings))
     plan = await _plan(settings, calls, NOTHING, store)
     gateway.append(Gateway(plan, clock=clock))
     return gateway[0]
@@ -250,6 +250,8 @@ def _watch(battery: BatterySettings, limits: LimitSettings) -> Watch:
         poll_interval=battery.poll_interval,
         control=battery.control,
         connection=f"{battery.port}{address}",
+        identity=battery.identity or "",
+        place=lambda: f"{battery.name if battery.port == SIMULATED else lasting(battery.port)}{address}",
         settings=battery.setup,
         correct=lambda reading: correct(reading, limits),
     )
@@ -277,6 +279,17 @@ def _floor(settings: Settings, clock: Clock) -> Any:
     from outputs.venus_dbus.bus import bus_address
 
     return EssFloor(bus_address(getattr(output, "bus", "auto"), os.environ), clock)
+
+
+def _copy(settings: Settings) -> Copy | None:
+    """A second place for the state, where Venus OS is an output."""
+    output: Any = settings.outputs.get("venus_dbus")
+    if output is None or output_registry.missing_library("venus_dbus"):
+        return None
+    from gateway.venus_copy import VenusCopy
+    from outputs.venus_dbus.bus import bus_address
+
+    return VenusCopy(bus_address(output.bus, os.environ), output.service)
 
 
 def site_of(settings: Settings) -> Site:

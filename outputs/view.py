@@ -55,6 +55,7 @@ class About:
     serial: str | None = None
     model: str | None = None
     manufacturer: str | None = None
+    family: str | None = None  # kind of BMS: the driver's name
     firmware: str | None = None
     hardware: str | None = None
 
@@ -106,7 +107,9 @@ class View(NamedTuple):
     discharge_limitation: str | None = None
     connection_information: str | None = None
     error: int | None = None  # Victron's error code
-    controls: frozenset[str] = frozenset()  # what can be commanded: names of actions
+    controls: frozenset[str] = frozenset()  # what can be commanded: names of actions, and "mode" where all can both
+    on: frozenset[str] = frozenset()  # switches that some BMS has on: names of actions
+    charge_request: bool | None = None  # a charge from the grid is asked for
     reasons: tuple[object, ...] = ()  # the slow texts are due at once when this changes
 
 
@@ -172,7 +175,9 @@ def bank_view(snapshot: Snapshot, identity: str = "") -> View:
         discharge_limitation=_reason(decision.dcl_caps, decision.dcl_reason),
         connection_information=_information(bank.batteries, snapshot.guard),
         error=_error(snapshot.guard),
-        controls=frozenset[str]().union(*(battery.controls for battery in members)),
+        controls=_controls(members),
+        on=_switched_on(members),
+        charge_request=decision.force_charge,
         reasons=(
             decision.ccl_reason, decision.dcl_reason, snapshot.guard, *(battery.health for battery in bank.batteries),
         ),
@@ -221,7 +226,8 @@ def battery_view(state: BatteryState) -> View:
         blocking_charge=int(reading.charge_allowed is False),
         blocking_discharge=int(reading.discharge_allowed is False),
         connection_information=_information((state,), ""),
-        controls=frozenset(state.controls),
+        controls=_controls((state,)),
+        on=_switched_on((state,)),
         reasons=(state.health, state.joined),
     )
 
@@ -275,6 +281,7 @@ def _about(state: BatteryState, reading: Reading) -> About:
         serial=reading.serial_number,
         model=reading.model,
         manufacturer=reading.manufacturer,
+        family=state.driver,
         firmware=reading.firmware_version,
         hardware=reading.hardware_version,
     )
@@ -286,6 +293,7 @@ def _about_bank(batteries: Sequence[BatteryState], identity: str) -> About:
         connection=f"{len(batteries)} batteries: {ways}"[:SAID_AT_MOST],
         insecure=any(_wireless(state) for state in batteries),
         serial=identity,
+        family=", ".join(dict.fromkeys(state.driver for state in batteries if state.driver)),
     )
 
 
@@ -330,6 +338,22 @@ def _reason(caps: Sequence[Cap], rules: Sequence[str]) -> str | None:
     least = min(cap.value for cap in caps)
     sentences = dict.fromkeys(cap.why for cap in caps if cap.rule in rules and cap.value <= least + 1e-9)
     return "; ".join(sentences)[:SAID_AT_MOST]
+
+
+def _controls(batteries: Sequence[BatteryState]) -> frozenset[str]:
+    """What some of them can do; "mode" where every one can be switched both ways."""
+    both = all({"charge", "discharge"} <= set(state.controls) for state in batteries)
+    return frozenset[str](("mode",) if both else ()).union(*(state.controls for state in batteries))
+
+
+def _switched_on(batteries: Sequence[BatteryState]) -> frozenset[str]:
+    """Switches that can be commanded, and that a BMS which answers has on."""
+    return frozenset(
+        name
+        for name in ("charge", "discharge", "balance")
+        for state in batteries
+        if name in state.controls and state.health is Health.ONLINE and getattr(state.reading, f"{name}_allowed", None)
+    )
 
 
 def _information(batteries: Sequence[BatteryState], guard: str) -> str | None:

@@ -41,7 +41,7 @@ def main(words: Sequence[str]) -> None:
         wheel = _wheel(work)
         for library, variable in PURE.items():
             _pure(library, variable, work)
-        trees = {machine: _libraries(wheel, work / machine, machine, given.python) for machine in given.machine}
+        trees = {machine: _libraries(wheel, work / machine, machine, given) for machine in given.machine}
         bundle = work / NAME
         _lay(bundle, trees)
         (bundle / "VERSION").write_text(f"{version}\n")
@@ -60,6 +60,9 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bundle-venus", description=__doc__.partition("\n")[0])
     parser.add_argument("--python", default="3.12", help="the GX's Python (default 3.12: Venus OS 3.60 and newer)")
     parser.add_argument("--machine", action="append", help=f"may be repeated; default {' and '.join(MACHINES)}")
+    parser.add_argument(
+        "--extras", default=EXTRAS, help=f"optional libraries, by their extras' names (default {EXTRAS})"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "dist", help="the folder (default dist)")
     given = parser.parse_args(words)
     given.machine = given.machine or list(MACHINES)
@@ -86,14 +89,14 @@ def _pure(library: str, variable: str, work: Path) -> None:
     built.rename(work / f"{name}-{version}-py3-none-any.whl")
 
 
-def _libraries(wheel: Path, target: Path, machine: str, python: str) -> Path:
+def _libraries(wheel: Path, target: Path, machine: str, given: argparse.Namespace) -> Path:
     """A folder with the gateway and all it imports, for one machine.  Ends where a wheel is missing."""
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC]
     platforms += [f"manylinux2014_{machine}", f"linux_{machine}"]
     _pip(
-        "install", "--no-compile", "--only-binary=:all:", "--implementation", "cp", "--python-version", python,
+        "install", "--no-compile", "--only-binary=:all:", "--implementation", "cp", "--python-version", given.python,
         *(word for platform in platforms for word in ("--platform", platform)),
-        "--find-links", str(wheel.parent), "--target", str(target), f"{wheel}[{EXTRAS}]",
+        "--find-links", str(wheel.parent), "--target", str(target), f"{wheel}[{given.extras}]",
     )  # fmt: skip
     shutil.rmtree(target / "bin", ignore_errors=True)
     return target

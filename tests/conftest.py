@@ -2,8 +2,9 @@
 
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("repeatable", derandomize=True)
+SLOW_MACHINES = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # they find the same faults
+settings.register_profile("repeatable", derandomize=True, **SLOW_MACHINES)
 if not os.environ.get("EXPLORE"):
     settings.load_profile("repeatable")

@@ -25,7 +25,8 @@ def battery(name: str = "rack-1", *, of: Reading | None = None, **changes: Any) 
     """An online battery with a fresh reading."""
     usual: dict[str, Any] = {
         "name": name, "driver": "jbd", "connection": "serial /dev/ttyUSB0", "reading": of or reading(), "age": 0.2,
-        "health": Health.ONLINE, "good_in_a_row": 100, "controls": ("balance", "charge", "discharge", "soc"),
+        "health": Health.ONLINE, "good_in_a_row": 100, "identity": name,
+        "controls": ("balance", "charge", "discharge", "soc"),
     }  # fmt: skip
     return BatteryState(**{**usual, **changes})
 

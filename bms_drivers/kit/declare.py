@@ -275,6 +275,14 @@ class Gatt:
 
 
 @dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plug-in of the library aiobmsble, which speaks to the device in our place."""
+
+    name: str = ""  # such as vatrer_bms; "" = the one that knows the device by its advertisement
+    password: str = ""  # what the device wants to be told first
+
+
+@dataclass(frozen=True, slots=True)
 class BleLine:
     """How the protocol uses Bluetooth LE."""
 
@@ -286,6 +294,7 @@ class BleLine:
     settle: float = 0.2  # s between subscribing and the first request
     quiet: float = 0.0  # s of silence before each request
     patience: float = 3.0  # s that an answer is waited for at least: over the air it takes longer than on a wire
+    plugin: Plugin | None = None  # it speaks, then nothing of the above counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +345,7 @@ class Driver:
     secrets: tuple[Mask, ...] = ()  # bytes of its answers that no report may hold
     listens: Callable[[Setup], bool] = lambda setup: False  # so set up it asks nothing: a master talks on its bus
     made_of: "Callable[[Setup], Driver] | None" = None  # where a setting decides what the BMS is: the driver for it
+    advice: Callable[[Setup], str] = lambda setup: ""  # what who configures it so should know; "" = nothing
 
     def setup(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Settings with defaults; names this driver does not have are left out."""

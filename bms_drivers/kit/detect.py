@@ -16,7 +16,7 @@ from bms_drivers.kit.declare import Ask, CanAsk, Detection, Driver, Frame, Quest
 from bms_drivers.kit.framing import Answer
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Counters, Link, converse, rtu
-from bms_drivers.links.factory import only_heard, open_link, port_kind, reaches
+from bms_drivers.links.factory import missing_plugins, only_heard, open_link, port_kind, reaches
 from bms_drivers.links.link import Around
 from bms_drivers.links.port import OneTry, Port
 from gateway.model import ConfigError, DeviceRefused, FrameError, LinkTimeout, TalksByItself
@@ -67,7 +67,11 @@ async def detect(
     """
     drivers = [
         driver for driver in in_order(names)
-        if names or (reaches(port_kind(where), driver) and not driver.detection.only_named)
+        if names or (
+            reaches(port_kind(where), driver)
+            and not driver.detection.only_named
+            and not missing_plugins(where, driver)
+        )
     ]  # fmt: skip
     progress("listening", 0, len(drivers))
     heard = await _listened(where) if port_kind(where) == "serial" else b""

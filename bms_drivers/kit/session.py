@@ -93,6 +93,10 @@ class Session:
         """
         return [name for name, step in self._steps.items() if step.tells and not step.tried]
 
+    def awaits(self, name: str) -> bool:
+        """May a step tell the value called `name` that was not tried yet since the link stands?"""
+        return any(name in step.poll.gives and not step.tried for step in self._steps.values())
+
     def dated(self) -> float | None:
         """From when on [s, monotonic] what is known ages: its oldest control answer, never later than the newest.
 

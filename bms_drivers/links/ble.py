@@ -17,7 +17,7 @@ from bleak.uuids import normalize_uuid_str
 from bms_drivers.kit.declare import Ask, BleLine, Frame, Gatt, Question, Registers
 from bms_drivers.kit.framing import Answer
 from bms_drivers.links import rtu
-from bms_drivers.links.ble_manager import LET_GO, Manager, in_words, manager_of
+from bms_drivers.links.ble_manager import CONNECT, LET_GO, Manager, in_words, manager_of
 from bms_drivers.links.link import Counters, Tap
 from gateway.model import LinkClosed, LinkError, LinkTimeout
 
@@ -47,7 +47,7 @@ class BleLink:
         self._write: BleakGATTCharacteristic | None = None
         self._inbox = bytearray()
         self._heard = asyncio.Event()
-        self._gone = False
+        self._gone = asyncio.Event()  # of this connection; an old one's end is no news
         self._last = self._good = 0.0  # s, loop time: last heard or spoken to, last good answer
         self._vain = 0  # questions in a row
         self._odd = ""  # why it cannot be spoken to in any of the ways
@@ -68,17 +68,18 @@ class BleLink:
     async def open(self) -> None:
         """Connect and subscribe.  Raises LinkClosed."""
         if self._client is not None:
-            if not self._gone:
+            if not self._gone.is_set():
                 return
             await self.close()
         self._manager = self._managers(self.adapter)
-        self._gone = False
+        gone = self._gone = asyncio.Event()
         self._inbox.clear()
-        self._client = await self._manager.connect(self.address, self._lost)
+        self._client = await self._manager.connect(self.address, lambda: self._lost(gone))
         subscribed = False
         try:
             with in_words(self.where):
-                await self._subscribe(self._client)
+                async with asyncio.timeout(CONNECT):
+                    await self._subscribe(self._client)
             subscribed = True
         finally:
             if not subscribed:
@@ -119,8 +120,8 @@ class BleLink:
         except LinkClosed:
             self.counters["left open"] += 1  # the next open lets go of it first
 
-    def _lost(self) -> None:
-        self._gone = True
+    def _lost(self, gone: asyncio.Event) -> None:
+        gone.set()
         self._heard.set()
 
     def _notified(self, _: BleakGATTCharacteristic, data: bytearray) -> None:
@@ -233,7 +234,7 @@ class BleLink:
 
     def _there(self) -> BleakClient:
         """The connection.  Raises LinkClosed when it has ended."""
-        if self._client is None or self._gone:
+        if self._client is None or self._gone.is_set():
             raise LinkClosed(f"{self.where}: the connection was lost")
         return self._client
 

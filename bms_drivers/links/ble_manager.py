@@ -6,18 +6,20 @@ Bleak does the work, bleak-retry-connector knows BlueZ's moods.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from bleak import BleakClient, BleakScanner
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
-from bleak.exc import BleakBluetoothNotAvailableError, BleakDBusError, BleakError
+from bleak.exc import BleakBluetoothNotAvailableError, BleakDBusError, BleakError, BleakGATTProtocolError
+from bleak.exc import BleakGATTProtocolErrorCode as Refusal
 from bleak_retry_connector import (
     BleakClientWithServiceCache,
+    BleakOutOfConnectionSlotsError,
     clear_cache,
     close_stale_connections_by_address,
     establish_connection,
@@ -27,16 +29,28 @@ from gateway.model import LinkClosed, LinkError
 
 SEEK: Final = 8.0  # s that a device is looked for in one go; they advertise each 0.1 to 2 s
 CONNECT: Final = 12.0  # s for one connection with its list of services
-LET_GO: Final = 5.0  # s for an end of a connection
+LET_GO: Final = 5.0  # s for an end of a connection, and for whatever else BlueZ does without the device
+ANEW: Final = 15.0  # s after which a scan is begun anew: it ends unnoticed when the adapter is switched off meanwhile
 NO_BLUETOOTH: Final = (
     "org.freedesktop.DBus.Error.ServiceUnknown",
     "org.freedesktop.DBus.Error.NameHasNoOwner",
     "org.freedesktop.DBus.Error.Spawn",
 )
 OFF: Final = ("org.bluez.Error.NotReady", "org.freedesktop.DBus.Error.UnknownObject")
+UNPAIRED: Final = (
+    Refusal.INSUFFICIENT_AUTHENTICATION, Refusal.INSUFFICIENT_AUTHORIZATION, Refusal.INSUFFICIENT_ENCRYPTION,
+    Refusal.INSUFFICIENT_ENCRYPTION_KEY_SIZE,
+)  # fmt: skip
+REFUSED: Final = ("org.bluez.Error.NotPermitted", "org.bluez.Error.AuthenticationFailed")
+WANTS_PAIRING: Final = "it wants to be paired first, once: bluetoothctl, then scan on, pair and its address"
 
 Lost = Callable[[], None]
 Seen = tuple[BLEDevice, AdvertisementData]
+T = TypeVar("T")
+
+
+class Hung(BleakError):
+    """BlueZ is there and does not answer."""
 
 
 @contextmanager
@@ -52,6 +66,16 @@ def in_words(where: str) -> Iterator[None]:
         raise LinkClosed(f"{where}: {sentence(problem)}") from None
 
 
+@asynccontextmanager
+async def answering() -> AsyncIterator[None]:
+    """What BlueZ does without the device takes no time to speak of.  Raises Hung."""
+    try:
+        async with asyncio.timeout(LET_GO):
+            yield
+    except TimeoutError:
+        raise Hung from None
+
+
 def sentence(problem: Exception) -> str:
     """What went wrong, for the owner of the battery."""
     cause = getattr(problem, "dbus_error", "") if isinstance(problem, BleakDBusError) else ""
@@ -59,6 +83,12 @@ def sentence(problem: Exception) -> str:
         return "Bluetooth does not run here; install bluez and start it: sudo systemctl enable --now bluetooth"
     if isinstance(problem, BleakBluetoothNotAvailableError) or "No Bluetooth adapters" in str(problem):
         return "there is no Bluetooth adapter that is switched on; see: bluetoothctl list, bluetoothctl power on"
+    if isinstance(problem, Hung):
+        return "BlueZ does not answer; see: systemctl status bluetooth, sudo systemctl restart bluetooth"
+    if isinstance(problem, BleakOutOfConnectionSlotsError):
+        return "the Bluetooth adapter carries no further connection; read it through another one: ble:...@hci1"
+    if (isinstance(problem, BleakGATTProtocolError) and problem.code in UNPAIRED) or cause.startswith(REFUSED):
+        return WANTS_PAIRING
     if cause.startswith(OFF):
         return "the Bluetooth adapter is not there or switched off; see: bluetoothctl list, bluetoothctl power on"
     words = " ".join(str(problem).split()) or type(problem).__name__
@@ -83,6 +113,7 @@ class Manager:
         self._news = asyncio.Event()
         self._listening = False
         self._scanning: asyncio.Task[None] | None = None
+        self._late: tuple[BleakScanner, asyncio.Task[None]] | None = None  # a start that BlueZ has not answered yet
         self.heard: dict[str, AdvertisementData] = {}  # by address, what was last heard of those who were sought
 
     def signal(self, address: str) -> int | None:
@@ -94,24 +125,30 @@ class Manager:
 
     async def connect(self, address: str, lost: Lost) -> BleakClient:
         """A connection with its services; `lost` is called when it ends by itself.  Raises LinkClosed."""
-        where = f"ble:{address}"
-        with in_words(where):
-            await close_stale_connections_by_address(address)
-            device, _ = await self.find(address)
-            async with self._radio:
-                return await self._connected(device, lost)
+        return await self.introduce(address, lambda device, _: self._connected(device, lost))
+
+    async def introduce(self, address: str, connect: Callable[[BLEDevice, AdvertisementData], Awaitable[T]]) -> T:
+        """What `connect` makes of the device, as soon as it is heard: it alone uses the adapter, for CONNECT seconds.
+
+        Raises LinkClosed.
+        """
+        with in_words(f"ble:{address}"):
+            async with answering():
+                await close_stale_connections_by_address(address)
+            seen = await self.find(address)
+            async with self._radio, asyncio.timeout(CONNECT):
+                return await connect(*seen)
 
     async def _connected(self, device: BLEDevice, lost: Lost) -> BleakClient:
         options: dict[str, Any] = {"bluez": self._bluez} if self._client is None else {"backend": self._client}
-        async with asyncio.timeout(CONNECT):
-            return await establish_connection(
-                BleakClientWithServiceCache,
-                device,
-                device.name or device.address,
-                disconnected_callback=lambda _client: lost(),
-                max_attempts=1,
-                **options,
-            )
+        return await establish_connection(
+            BleakClientWithServiceCache,
+            device,
+            device.name or device.address,
+            disconnected_callback=lambda _client: lost(),
+            max_attempts=1,
+            **options,
+        )
 
     async def forget(self, address: str) -> None:
         """Have BlueZ forget the services it remembers of a device: they are not what the device has now."""
@@ -125,8 +162,6 @@ class Manager:
         if address not in self._sought:
             self._sought[address] = asyncio.get_running_loop().create_future()
         self._news.set()
-        if self._scanning is None or self._scanning.done():
-            self._scanning = asyncio.create_task(self._scan())
         try:
             return await self._found(address, self._sought[address])
         finally:
@@ -136,32 +171,75 @@ class Manager:
     async def _found(self, address: str, sought: "asyncio.Future[Seen]") -> Seen:
         """Wait for it; the time that the adapter spends on a connection does not count, since nobody listens then."""
         while True:
-            await asyncio.wait({sought}, timeout=SEEK)
+            scan = self._running_scan()
+            either: set[asyncio.Future[Any]] = {sought, scan}
+            await asyncio.wait(either, timeout=SEEK, return_when=asyncio.FIRST_COMPLETED)
             if sought.done():
                 return sought.result()
-            if self._listening:
+            if scan.done():
+                scan.result()  # raises what ended it, for all who look
+            elif self._listening:
                 why = "is it awake and near, and is no phone connected to it?"
                 raise LinkClosed(f"ble:{address}: not heard within {SEEK:g} s; {why}")
 
+    def _running_scan(self) -> "asyncio.Task[None]":
+        if self._scanning is None or self._scanning.done():
+            self._scanning = asyncio.create_task(self._scan())
+            self._scanning.add_done_callback(lambda scan: scan.cancelled() or scan.exception())  # seen, whoever waits
+        return self._scanning
+
     async def _scan(self) -> None:
-        """Scan while anybody looks for a device that was not heard yet."""
+        """Scan while anybody looks for a device that was not heard yet.  Raises what the scanner raises."""
         while any(not sought.done() for sought in self._sought.values()):
-            async with self._radio:
+            async with self._radio, self._scanned(self._heard):
+                self._listening = True
                 try:
-                    async with self._scanner_for(self._heard):
-                        self._listening = True
-                        await self._something_new()
-                except (BleakError, OSError, EOFError, AttributeError) as problem:
-                    self._fail(problem)
-                    return
+                    await self._something_new()
                 finally:
                     self._listening = False
 
     async def _something_new(self) -> None:
-        """Until a device that is sought was heard, or nobody looks any more."""
-        while self._sought and not any(sought.done() for sought in self._sought.values()):
-            self._news.clear()
-            await self._news.wait()
+        """Until a device that is sought was heard, nobody looks any more, or the scan has lasted long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANEW):
+                while self._sought and not any(sought.done() for sought in self._sought.values()):
+                    self._news.clear()
+                    await self._news.wait()
+
+    @asynccontextmanager
+    async def _scanned(self, heard: Callable[[BLEDevice, AdvertisementData], None]) -> AsyncIterator[None]:
+        """`heard` is told who is in the air meanwhile."""
+        scanner = self._scanner_for(heard)
+        await self._begin(scanner)
+        try:
+            yield
+        finally:
+            async with answering():
+                await scanner.stop()
+
+    async def _begin(self, scanner: BleakScanner) -> None:
+        """Start to scan.  A start that BlueZ does not answer goes on: it may do so later, and is ended before another.
+
+        Raises Hung, and what the scanner raises.
+        """
+        if self._late is not None:
+            await self._end_late(*self._late)
+        start = asyncio.create_task(scanner.start())
+        await asyncio.wait({start}, timeout=LET_GO)
+        if not start.done():
+            self._late = scanner, start
+            raise Hung
+        start.result()
+
+    async def _end_late(self, scanner: BleakScanner, start: "asyncio.Task[None]") -> None:
+        await asyncio.wait({start}, timeout=LET_GO)
+        if not start.done():
+            raise Hung
+        self._late = None
+        with suppress(BleakError, OSError, EOFError):
+            start.result()
+            async with answering():
+                await scanner.stop()
 
     def _scanner_for(self, heard: Callable[[BLEDevice, AdvertisementData], None]) -> BleakScanner:
         if self._scanner is not None:
@@ -177,17 +255,11 @@ class Manager:
                 sought.set_result((device, advertisement))
                 self._news.set()
 
-    def _fail(self, problem: Exception) -> None:
-        for sought in self._sought.values():
-            if not sought.done():
-                sought.set_exception(problem)
-                sought.exception()  # seen: nobody may be waiting any more
-
     async def listen(self, seconds: float) -> list[Seen]:
         """Everybody who is heard within so long.  Raises LinkClosed."""
         found: dict[str, Seen] = {}
         with in_words("ble"):
-            async with self._radio, self._scanner_for(lambda d, a: found.update({d.address.upper(): (d, a)})):
+            async with self._radio, self._scanned(lambda d, a: found.update({d.address.upper(): (d, a)})):
                 await asyncio.sleep(seconds)
         return list(found.values())
 

@@ -3,10 +3,12 @@
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from bms_drivers.kit.declare import BleLine, Driver, SerialLine, SpiLine
+from bms_drivers.kit.plugins import LIBRARY
 from bms_drivers.links.absent import AbsentLink
 from bms_drivers.links.link import Link
 from bms_drivers.links.overhear import Hearing, Overhear
@@ -15,6 +17,7 @@ from bms_drivers.links.port import Port
 from gateway.extras import missing, needed
 from gateway.model import ConfigError, MissingPart
 
+SOCKETS: Final = Path("/dev/serial/by-path")  # where udev says which socket an adapter is in
 MODBUS_PORT: Final = 502  # TCP, as registered for Modbus
 MODBUS_LINE: Final = SerialLine(baud=9600)  # where a Modbus driver names no line
 
@@ -78,9 +81,18 @@ def open_link(where: str, *drivers: Driver) -> Link:
         return AbsentLink(str(problem))
 
 
-def missing_library(where: str) -> str:
-    """Why `where` cannot be reached in this installation; "" = it can.  Raises ConfigError for what is no port."""
-    return missing(where, *LIBRARIES.get(port_kind(where), ()))
+def missing_library(where: str, driver: Driver | None = None) -> str:
+    """Why `where` cannot be reached in this installation, with `driver`; "" = it can.
+
+    Raises ConfigError for what is no port.
+    """
+    needed_there = missing(where, *LIBRARIES.get(port_kind(where), ()))
+    return needed_there or (missing_plugins(where, driver) if driver is not None else "")
+
+
+def missing_plugins(where: str, driver: Driver) -> str:
+    """Why `driver` has no plug-in to speak at `where`; "" = it has, or needs none."""
+    return missing(where, LIBRARY) if driver.ble is not None and driver.ble.plugin is not None else ""
 
 
 def _usable_link(where: str, drivers: Sequence[Driver]) -> Link:
@@ -127,6 +139,16 @@ def place(where: str) -> str:
     if kind == "ble":
         return where.partition("@")[0].lower()
     return os.path.realpath(where) if where.startswith("/") else where.lower() if kind == "serial" else where
+
+
+def lasting(where: str) -> str:
+    """What the port is at every start: of a USB adapter the socket it is in, for its name may be another's tomorrow."""
+    at = place(where)
+    sockets: list[str] = []
+    with suppress(OSError):
+        sockets = sorted(link.name for link in SOCKETS.iterdir() if os.path.realpath(link) == at)
+    named = where.startswith(f"{SOCKETS.parent}/")  # by the user himself, for good
+    return where if named else sockets[0] if sockets else at
 
 
 def unusable(where: str, drivers: Sequence[Driver]) -> str:
@@ -197,10 +219,14 @@ def _serial(where: str, line: SerialLine) -> Link:
 
 
 def _ble(where: str, drivers: Sequence[Driver]) -> Link:
-    from bms_drivers.links.ble import BleLink
-
     line = next((driver.ble for driver in drivers if driver.ble is not None), BleLine(ways=()))
     address, _, adapter = where.removeprefix("ble:").partition("@")
+    if line.plugin is not None:
+        from bms_drivers.links.ble_plugin import PluginLink
+
+        return PluginLink(address, line.plugin, adapter)
+    from bms_drivers.links.ble import BleLink
+
     return BleLink(address, line, adapter)
 
 

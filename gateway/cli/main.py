@@ -24,6 +24,7 @@ COMMANDS: Final = {  # name: (module, one line for --help)
     "restrict": ("restrict", "Tighten the limits for a while; they come back by themselves."),
     "drivers": ("drivers", "List the BMSs that can be read, and what each provides."),
     "inverters": ("inverters", "List the brands of inverters, and what each is told otherwise."),
+    "venus": ("venus", "List every path of the D-Bus service on Venus OS."),
     "decode": ("decode", "Run a driver on a recording and print the Reading."),
     "scan": ("scan", "Find BMSs on the ports offered; prints the yaml to paste."),
     "ports": ("ports", "The serial ports that a configuration claims; --udev keeps others away."),

@@ -8,8 +8,9 @@ from typing import Any, Final
 import click
 
 from bms_drivers.kit.detect import Found, detect, in_order
+from bms_drivers.links.factory import missing_plugins
 from gateway.extras import needed
-from gateway.model import GatewayError, LinkError
+from gateway.model import GatewayError, LinkError, MissingPart
 
 AIR: Final = "ble"  # as a port: everybody in reach
 
@@ -68,6 +69,9 @@ async def _air(port: str, drivers: tuple[str, ...]) -> list[Scanned]:
     with needed(port):
         from bms_drivers.links.ble_manager import manager_of
         from bms_drivers.links.ble_scan import candidates
+    for driver in in_order(drivers) if drivers else ():
+        if problem := missing_plugins(port, driver):
+            raise MissingPart(problem)
     adapter = port.partition("@")[2]
     try:
         heard = await candidates(manager_of(adapter), adapter, in_order(drivers))

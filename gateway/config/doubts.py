@@ -22,12 +22,12 @@ LONGEST: Final = 107  # bytes of a Unix socket's name in Linux
 def doubts(settings: Settings, catalogue: Catalogue | None = None) -> list[str]:
     """One sentence for each thing that looks unintended; each begins with the key it is about."""
     catalogue = catalogue or installed()
-    found = [*missing_parts(settings), *_outputs(settings), *_bank(settings), *_socket(settings)]
+    found = [*missing_parts(settings, catalogue), *_outputs(settings), *_bank(settings), *_socket(settings)]
     found += [f"outputs.{name}.{text}" for name, own in settings.outputs.items() for text in registry.doubts(name, own)]
     found += rounds.doubts(settings.batteries)
     found += limit_doubts(settings.limits)
     for battery in settings.batteries:
-        found += [*_battery(battery, catalogue), *_soc(battery, settings, catalogue)]
+        found += [*_battery(battery, catalogue), *_advice(battery, catalogue), *_soc(battery, settings, catalogue)]
         if battery.limits is not None:
             found += [f"{battery.name}: {doubt}" for doubt in limit_doubts(battery.limits) if doubt not in found]
     return found
@@ -56,6 +56,12 @@ def _bank(settings: Settings) -> Iterator[str]:
             f"bank.join_voltage_difference: {bank.join_voltage_difference:g} V per 16 cells lets very different"
             " batteries be connected, with a high current between them"
         )
+    named = {"@" in battery.port for battery in settings.batteries if port_kind(battery.port) == "ble"}
+    if named == {True, False}:
+        yield (
+            "batteries: some Bluetooth ports name their adapter and some do not, so one adapter may be used twice at a"
+            " time; expected @hci0 and so on at each"
+        )
     kinds = {battery.port == SIMULATED for battery in settings.batteries}
     if kinds == {True, False}:
         yield "batteries: simulated and real ones in one bank; limits will rest on invented values"
@@ -74,6 +80,14 @@ def _battery(battery: BatterySettings, catalogue: Catalogue) -> Iterator[str]:
         yield f"{battery.name}: address {battery.address} is not used, auto takes the first BMS that answers"
     elif not catalogue.has_addresses(battery.driver):
         yield f"{battery.name}: address {battery.address} is not used, {battery.driver} has no addresses"
+
+
+def _advice(battery: BatterySettings, catalogue: Catalogue) -> Iterator[str]:
+    """What the driver itself says of such settings."""
+    if battery.driver != AUTO:
+        driver = catalogue.load(battery.driver)
+        if advice := driver.advice(driver.setup(battery.setup)):
+            yield f"{battery.name}: {advice}"
 
 
 def _soc(battery: BatterySettings, settings: Settings, catalogue: Catalogue) -> Iterator[str]:

@@ -28,6 +28,7 @@ from gateway.model import ConfigError
 SENSOR: Final = "EXTERNAL_SENSOR_DBUS"
 THEIRS: Final = "as dbus-serialbattery has it"
 NO_VALUE: Final = "no value, expected a number; or remove the line"
+LAYOUTS: Final[Mapping[object, str]] = {0: "none", 1: "voltages", 2: "cell", 3: "both"}  # of the paths of cells
 JUST_ABOVE: Final = 0.1  # % SoC, where the full current begins again
 
 
@@ -51,12 +52,25 @@ def convert(text: str, source: str, catalogue: Catalogue | None = None) -> Impor
     _limits(draft)
     _external(draft)
     draft.data["outputs"] = {"venus_dbus": {}}
+    _venus(draft)
     for name, entry in draft.entries.items():
         if name in NO_EQUAL and entry.text:
             draft.leave(name, NO_EQUAL[name])
     notes = [f"{source}:{entry.line}: {entry.name}: {hint}" for entry, hint in draft.unknown]
     notes += _unbuildable(draft, source, catalogue)
     return Imported(_written(draft, source), tuple(notes))
+
+
+def _venus(draft: Draft) -> None:
+    """What is published on D-Bus, where it is not as usual."""
+    layout = draft.values.get("BATTERY_CELL_DATA_FORMAT")
+    if layout is not None and layout not in LAYOUTS:
+        draft.refuse(draft.entries["BATTERY_CELL_DATA_FORMAT"], "expected 0 (none), 1, 2 or 3 (both)")
+    elif layout is not None and layout != 1:
+        entry = draft.entries["BATTERY_CELL_DATA_FORMAT"]
+        draft.put(("outputs", "venus_dbus", "cells"), LAYOUTS[layout], entry)
+    if draft.values.get("MIDPOINT_ENABLE"):
+        draft.put(("outputs", "venus_dbus", "midpoint"), True, draft.entries["MIDPOINT_ENABLE"])
 
 
 def _unbuildable(draft: Draft, source: str, catalogue: Catalogue) -> Iterator[str]:

@@ -234,13 +234,14 @@ class _Reader:
                 self._document.add((*path, *sections, last), text)
 
     def _refuse_namesakes(self, batteries: Sequence[Mapping[str, Any]]) -> None:
-        """Two batteries with one name."""
-        names: dict[str, int] = {}
-        for index, battery in enumerate(batteries):
-            name = battery.get("name")
-            if isinstance(name, str) and (first := names.setdefault(name.lower(), index)) != index:
-                line = self._document.line(("batteries", first, "name"))
-                self._document.add(("batteries", index, "name"), f"{name!r} is taken, see line {line}")
+        """Two batteries with one name, or one identity."""
+        for key in ("name", "identity"):
+            names: dict[str, int] = {}
+            for index, battery in enumerate(batteries):
+                name = battery.get(key)
+                if isinstance(name, str) and (first := names.setdefault(name.lower(), index)) != index:
+                    line = self._document.line(("batteries", first, key))
+                    self._document.add(("batteries", index, key), f"{name!r} is taken, see line {line}")
 
     def _check(self, model: type[Some], data: Any, path: KeyPath) -> Some | None:
         """`data` as `model`; None and problems when it is not."""

@@ -14,6 +14,8 @@ BATTERY: Final = {
     "INVERT_CURRENT_MEASUREMENT": "invert_current under batteries (Daly)",
     "CUSTOM_BATTERY_NAMES": "name under batteries",
     "HELTEC_MODBUS_ADDR": "address under batteries",
+    "BATTERY_CELL_DATA_FORMAT": "outputs.venus_dbus.cells",
+    "MIDPOINT_ENABLE": "outputs.venus_dbus.midpoint",
     "LINEAR_LIMITATION_ENABLE": "limits.mode",
     **{name: f"limits.by_soc.{'charge' if name.startswith('CC') else 'discharge'}" for name in GATHERED},
 }

@@ -46,6 +46,11 @@ class BatterySettings(Model):
     driver: str = Field(description="the BMS family, see `bms-gateway drivers`; auto = find out")
     port: str = Field(description=PORT_FORMS)
     address: int | None = Field(default=None, ge=0, description="the BMS's address, where the bus has addresses")
+    identity: str | None = Field(
+        default=None, min_length=1, max_length=40,
+        description="who it is for a GX that keeps its device instance and name; default its serial number, else where"
+        " it is connected",
+    )  # fmt: skip
     poll_interval: float = Field(
         default=1.0,
         ge=0.1,

@@ -13,6 +13,7 @@ import gateway
 from gateway import VERSION
 from gateway.config.doubts import doubts
 from gateway.config.parts import missing_parts
+from gateway.config.schema import installed
 from gateway.doctor.machine import Machine
 from gateway.extras import LIBRARIES, install, missing
 from gateway.findings import Finding, Level
@@ -54,13 +55,13 @@ def configuration(machine: Machine) -> Iterator[Finding]:
         why = f"{machine.config}: {machine.user.name} may not read it"
         yield Finding("fault", why, f"sudo chmod 644 {machine.config}")
     for doubt in doubts(machine.settings):
-        if doubt not in missing_parts(machine.settings):
+        if doubt not in missing_parts(machine.settings, installed()):
             yield Finding("doubt", doubt, f"see {machine.config}: {doubt.partition(':')[0]}")
 
 
 def libraries(machine: Machine) -> Iterator[Finding]:
     """Optional libraries: those that the configuration wants must be there."""
-    wanted = missing_parts(machine.settings) if machine.settings is not None else []
+    wanted = missing_parts(machine.settings, installed()) if machine.settings is not None else []
     for sentence in wanted:
         yield Finding("fault", sentence.partition("; ")[0], sentence.partition("install it with: ")[2])
     lacking = sorted({extra for module, (_, extra) in LIBRARIES.items() if extra and missing(extra, module)})

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from gateway.limits.calendar import date_in
@@ -48,7 +48,7 @@ class History:
 
     def persisted(self) -> dict[str, Any]:
         """As JSON."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in FIELDS}
 
     @classmethod
     def restore(cls, data: Any) -> "History":
@@ -57,6 +57,9 @@ class History:
             return cls()
         kept = {f.name: data[f.name] for f in fields(cls) if f.name in data and _fits(f.default, data[f.name])}
         return replace(cls(**kept), last_full_charge=date_in(data.get("last_full_charge")) or 0.0)
+
+
+FIELDS: Final = tuple(field.name for field in fields(History))  # plain values, all of them
 
 
 def _fits(default: Any, value: Any) -> bool:

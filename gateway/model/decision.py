@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +18,15 @@ class Cap:
     battery: str = ""  # the battery it is about; "" = the bank
 
 
+VALUE: Final = attrgetter("value")
+
+
 def tightest(caps: Sequence[Cap]) -> Cap:
     """The smallest cap; the first one of equals.  Raises ValueError when there is none."""
-    return min(caps, key=lambda cap: cap.value)
+    return min(caps, key=VALUE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     """The limits for the whole bank and why they are what they are."""
 
@@ -48,12 +54,12 @@ class Decision:
     notes: tuple[str, ...] = ()  # what was learnt anew in this very evaluation, for the log
     blocked_since: float | None = None  # s, monotonic: since when loss of the BMS keeps both limits at 0; None = not so
 
-    @property
+    @cached_property
     def ccl_reason(self) -> tuple[str, ...]:
         """Rules that give the present charge current target."""
         return _reasons(self.ccl_caps)
 
-    @property
+    @cached_property
     def dcl_reason(self) -> tuple[str, ...]:
         """Rules that give the present discharge current target."""
         return _reasons(self.dcl_caps)
@@ -62,6 +68,6 @@ class Decision:
 def _reasons(caps: tuple[Cap, ...]) -> tuple[str, ...]:
     if not caps:
         return ()
-    least = min(cap.value for cap in caps)
-    winners = tuple(dict.fromkeys(cap.rule for cap in caps if cap.value <= least + 1e-9))
+    least = min(map(VALUE, caps)) + 1e-9
+    winners = tuple(dict.fromkeys([cap.rule for cap in caps if cap.value <= least]))
     return ("config",) if "config" in winners else winners

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 CellVoltages = tuple[float | None, ...]
@@ -14,9 +15,12 @@ CONTROL: Final = frozenset({
 """Names of the values that limits rest on: the oldest answer among theirs dates a reading; limits.md 8.2."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One battery's values.  None = not known; it never stands for 0 and never loosens a limit."""
+    """One battery's values.  None = not known; it never stands for 0 and never loosens a limit.
+
+    What follows from them is worked out when it is first asked for, and once.
+    """
 
     voltage: float | None = None  # V, whole pack
     current: float | None = None  # A, + = charging
@@ -56,50 +60,49 @@ class Reading:
     held: tuple[str, ...] = ()  # alarms as they were told last: nothing is said of them now; see gateway.held
     untold: tuple[str, ...] = ()  # values that its BMS has, but nobody tells: it is only listened to
 
-    @property
+    @cached_property
     def power(self) -> float | None:
         """W, + = charging."""
         if self.voltage is None or self.current is None:
             return None
         return self.voltage * self.current
 
-    @property
+    @cached_property
     def rejections(self) -> str:
         """Why what of it was rejected, in a line; "" when nothing was."""
         return "; ".join(dict.fromkeys(self.rejected.values()))
 
-    @property
+    @cached_property
     def remarks(self) -> str:
         """What of it is not known now although its BMS has it, in a line; "" when nothing."""
         untold = f"only listened to, not told: {', '.join(self.untold)}" if self.untold else ""
         held = f"alarms as last told, not answered now: {', '.join(self.held)}" if self.held else ""
         return "; ".join(filter(None, (self.rejections, held, untold)))
 
-    @property
+    @cached_property
     def strings(self) -> int:
         """Parallel strings that `cell_voltages` lists; more than one where they are a multiple of `cell_count`."""
         listed, count = len(self.cell_voltages), self.cell_count
         return listed // count if count and listed and listed % count == 0 else 1
 
-    @property
+    @cached_property
     def cells(self) -> int | None:
         """Number of cells in series, from the single cells or as the BMS counts them."""
         return len(self.cell_voltages) // self.strings or self.cell_count
 
-    @property
+    @cached_property
     def cells_sum(self) -> float | None:
         """What the cells of a string add up to [V]; None unless every single one is known."""
         cells = self.cell_voltages
-        if not cells or None in cells:
-            return None
-        return sum(volts for volts in cells if volts is not None) / self.strings
+        known = [volts for volts in cells if volts is not None]
+        return sum(known) / self.strings if known and len(known) == len(cells) else None
 
-    @property
+    @cached_property
     def min_cell(self) -> float | None:
         """Lowest cell voltage [V] of the single cells; the BMS's own figure counts where one of them is not known."""
         return min(self._cells_with(self.lowest_cell_voltage), default=None)
 
-    @property
+    @cached_property
     def max_cell(self) -> float | None:
         """Highest cell voltage [V] of the single cells; the BMS's own figure counts where one of them is not known."""
         return max(self._cells_with(self.highest_cell_voltage), default=None)
@@ -108,12 +111,12 @@ class Reading:
         known = [volts for volts in self.cell_voltages if volts is not None]
         return known if own is None or (known and None not in self.cell_voltages) else [*known, own]
 
-    @property
+    @cached_property
     def coldest(self) -> float | None:
         """Lowest cell temperature [°C]."""
         return min((t for t in self.temperatures if t is not None), default=None)
 
-    @property
+    @cached_property
     def hottest(self) -> float | None:
         """Highest cell temperature [°C]."""
         return max((t for t in self.temperatures if t is not None), default=None)

@@ -41,6 +41,7 @@ class BatteryState:
     poll_interval: float = 1.0  # s
     signal: int | None = None  # dBm, how strong it was heard when it was looked for last; None = not over the air
     counters: Mapping[str, int] = field(default_factory=dict)  # polls, failures, checksum, foreign, timeout, ...
+    identity: str = ""  # who it is, for good: gateway/identity.py; "" = not known yet
     controls: tuple[str, ...] = ()  # what its BMS can be commanded: names of actions
 
     @property

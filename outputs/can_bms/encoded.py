@@ -5,7 +5,6 @@ are due.  Values are compared as a whole, with a copy that nobody else changes.
 """
 
 from collections.abc import Mapping
-from copy import deepcopy
 from math import lcm
 from typing import Final
 
@@ -30,7 +29,7 @@ class Encoded:
     ) -> list[Frame]:
         """As `Dialect.encode`: what was made for equal values at such a beat, or made now."""
         if self._values != values:
-            self._values, self._made = deepcopy(dict(values)), {}
+            self._values, self._made = _copied(values), {}
         key = dlc, beat % self._round
         if key not in self._made:
             if len(self._made) >= KEPT_MOST:
@@ -45,6 +44,15 @@ class Encoded:
         outside: list[str] = []
         self.encoded += 1
         return self._dialect.encode(values, dlc, beat=beat, clamped=outside), outside
+
+
+def _copied(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Values and, where one is a group of flags, what is raised in it."""
+    return {key: _group(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+
+
+def _group(group: Mapping[str, object]) -> dict[str, object]:
+    return {level: list(names) if isinstance(names, list) else names for level, names in group.items()}
 
 
 def _round(dialect: Dialect) -> int:

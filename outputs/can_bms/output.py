@@ -82,6 +82,7 @@ class CanOutput:
         self._silent = WAITING  # why nothing is sent; "" = frames go out
         self._clamped: tuple[str, ...] = ()
         self._clamps = 0  # values that were clamped, since the start
+        self._there: frozenset[str] = frozenset()  # names of the values that were sent last
         self._unsaid: list[str] = []  # what stands in for what is not known
         self._frames: list[Frame] = []
         self._sent: deque[tuple[float, int]] = deque(maxlen=RATE_OVER)  # (s, time.monotonic(), frames)
@@ -263,7 +264,10 @@ class CanOutput:
         return frames
 
     def _explain_stand_ins(self, values: Mapping[str, Value]) -> None:
-        """Log what is sent, or not sent, for the lack of a value."""
+        """Log what is sent, or not sent, for the lack of a value; that follows from which are there."""
+        if values.keys() == self._there:
+            return
+        self._there = frozenset(values)
         unsaid = self._dialect.unsaid(values)
         if unsaid != self._unsaid and unsaid:
             log.info("%s: %s", self._bus.name, "; ".join(unsaid))

@@ -8,10 +8,11 @@ from outputs.values.value import HomeAssistant, Register, Series, Value
 
 CELLS: Final = (
     Value(name="cell_voltages", where="B", source=reading_has("cell_voltages"), kind="list", unit="V", digits=3,
-          lives="lost", dbus=("/Voltages/Cell<n>",), status=("batteries.reading.cell_voltages",), ha=HIDDEN_VOLTS,
+          lives="lost", status=("batteries.reading.cell_voltages",), ha=HIDDEN_VOLTS,
+          dbus=("/Voltages/Cell<n>", "/Cell/<n>/Volts", "/Dc/0/MidVoltage", "/Dc/0/MidVoltageDeviation"),
           prometheus=Series("cell_voltage_volts", label="cell"), modbus=Register(120, factor=1000, count=32)),
     Value(name="cell_balancing", where="B", source=reading_has("cell_balancing"), kind="list", lives="lost",
-          dbus=("/Balances/Cell<n>",), status=("batteries.reading.cell_balancing",),
+          dbus=("/Balances/Cell<n>", "/Cell/<n>/Balance"), status=("batteries.reading.cell_balancing",),
           prometheus=Series("cell_balancing", label="cell"), modbus=Register(152, "bits", count=32)),
     Value(name="temperatures", where="B", source=reading_has("temperatures"), kind="list", unit="°C", digits=1,
           lives="lost", dbus=("/System/Temperature<n>",), status=("batteries.reading.temperatures",),
@@ -74,7 +75,10 @@ LINKS: Final = (
 IDENTITY: Final = (
     Value(name="name", where="B", source=link("name"), kind="text", status=("batteries.name",),
           modbus=Register(200, "text", count=16)),
-    Value(name="driver", where="B", source=link("driver"), kind="text", status=("batteries.driver",)),
+    Value(name="driver", where="B", source=link("driver"), kind="text", dbus=("/Family",),
+          status=("batteries.driver",)),
+    Value(name="identity", where="B", source=link("identity"), kind="text", slow=True, title="Who it is for good",
+          status=("batteries.identity",)),
     Value(name="connection", source=identity("connection"), kind="text", slow=True,
           dbus=("/Mgmt/Connection", "/Mgmt/InsecureConnection"), status=("batteries.connection",)),
     Value(name="manufacturer", source=identity("manufacturer"), kind="text", slow=True, dbus=("/Manufacturer",),

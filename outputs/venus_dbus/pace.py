@@ -1,8 +1,9 @@
-"""When a service may send: changes wait for the interval, falling limits and alarms do not.  Pure.
+"""When a service may send: changes wait for their turn, falling limits and alarms do not.  Pure.
 
-A GX is small, and every message wakes five of its processes: about one a second and service is enough.  A message
-that carries a new reading waits for the one before that did, and for no other: what changes with time alone (ramps,
-ages, averages) must not take the place of a measurement that comes a moment later.
+A GX is small, and every message wakes five of its processes: one a second and service is enough.  So many are allowed
+in the long run, and a second one now and then, so that a reading that comes late does not delay all that follow.
+What changes with time alone (ramps, ages, averages) never takes the place of a measurement that comes a moment later:
+it goes out only where a message is left for that.
 Sheet: venus-dbus.md section 8.
 """
 
@@ -11,8 +12,12 @@ from typing import Final
 
 from outputs.view import View
 
+MESSAGES: Final = 2.0  # in a row, one an interval in the long run
 EXTRA: Final = 3.0  # early messages in a row
 REFILL: Final = 5.0  # s until an early message may be sent again
+WISHES: Final = 10.0  # commands in a row from the bus
+AGAIN: Final = 1.0  # s until one more
+TINY: Final = 1e-9
 
 
 class Haste(enum.IntEnum):
@@ -53,30 +58,48 @@ def _risen(sent: View, view: View) -> bool:
     return view.error != sent.error or any(level > sent.alarms.get(name, 0) for name, level in view.alarms.items())
 
 
+class Allowance:
+    """So many at once, and one more after every `refill` [s]."""
+
+    def __init__(self, most: float, refill: float) -> None:
+        self.most, self.refill = most, refill
+        self._left, self._at = most, float("-inf")  # how many were left, and when [s]
+
+    def left(self, now: float) -> float:
+        """How many may be taken now, and a part of the next."""
+        return min(self.most, self._left + (now - self._at) / self.refill)
+
+    def wait(self, now: float, many: float = 1.0) -> float:
+        """Seconds until so many are left."""
+        lacking = many - self.left(now)
+        return lacking * self.refill if lacking > TINY else 0.0
+
+    def take(self, now: float) -> bool:
+        """Take one, if one is left."""
+        left = self.left(now)
+        taken = left >= 1.0 - TINY
+        self._left, self._at = left - taken, now
+        return taken
+
+
 class Pace:
     """Spaces the messages of one service; `interval` [s]."""
 
     def __init__(self, interval: float) -> None:
         self.interval = interval
-        self._last: float | None = None  # s, when the last message went out
+        self._usual, self._extra = Allowance(MESSAGES, interval), Allowance(EXTRA, REFILL)
         self._fresh = float("-inf")  # s, when the last one went out that carried a new reading
-        self._extra = EXTRA
 
     def wait(self, now: float, urgency: Haste, *, fresh: bool = True) -> float:
         """Seconds until a message of such urgency may go out; 0 = now.  `fresh`: it carries a new reading."""
-        if self._last is None or urgency is Haste.NOW:
+        if urgency is Haste.NOW or (urgency is Haste.SOON and self._extra.left(now) >= 1.0 - TINY):
             return 0.0
-        left = (self._fresh if fresh else self._last) + self.interval - now
-        if urgency is Haste.SOON and self._extra + (now - self._last) / REFILL >= 1.0:
-            return 0.0
-        return max(0.0, left)
+        if not fresh:
+            return self._usual.wait(now, MESSAGES)
+        return max(self._usual.wait(now), self._fresh + self.interval / 2.0 - now, 0.0)
 
     def sent(self, now: float, *, fresh: bool = True) -> None:
         """A message went out."""
         self._fresh = now if fresh else self._fresh
-        if self._last is not None:
-            since = now - self._last
-            self._extra = min(EXTRA, self._extra + since / REFILL)
-            if since < self.interval:
-                self._extra = max(0.0, self._extra - 1.0)
-        self._last = now
+        if not self._usual.take(now):
+            self._extra.take(now)

@@ -8,22 +8,22 @@ All of it runs on the D-Bus thread.  Sheet: venus-dbus.md sections 1 and 2.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Final
 
-from dbus import Dictionary
-from dbus.lowlevel import ErrorMessage, MethodCallMessage, MethodReturnMessage, SignalMessage
+from dbus.lowlevel import MethodCallMessage, SignalMessage
 from gi.repository import GLib
 
 from gateway.supervise import Supervisor
 from outputs.output import Clock
-from outputs.venus_dbus.bus import BUS_ITEM, Bus, from_wire, to_wire
+from outputs.venus_dbus.answers import Answers, items
+from outputs.venus_dbus.bus import BUS_ITEM, Bus
 from outputs.venus_dbus.claim import Claim
 from outputs.venus_dbus.controls import DONE, NOT_WRITABLE, REFUSED, Asker, Controls
-from outputs.venus_dbus.pace import Pace, haste
-from outputs.venus_dbus.paths import Published
-from outputs.venus_dbus.tree import Item, Tree, Value, clean, hexadecimal, introspection, plain, typed
+from outputs.venus_dbus.pace import Haste, Pace, haste
+from outputs.venus_dbus.plan import Plan, fixed_items
+from outputs.venus_dbus.published import Published
+from outputs.venus_dbus.tree import Item, Value, clean
 from outputs.view import View
 
 log = logging.getLogger("bms_gateway.venus_dbus")
@@ -32,26 +32,9 @@ RETRY: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 10.0)  # s before each further try
 DO_NOT_QUEUE: Final = 4
 OWNER: Final = (1, 4)  # RequestName: we own it now, we own it already
 RATE_WINDOW: Final = 30.0  # s over which messages are counted
+TOGETHER: Final = 0.01  # s; a wish, its outcome and the sentence about it make one message
 NAME_LENGTH: Final = 64  # characters of a custom name
 DEFECT: Final = "a defect: its values cannot be made; see the log"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a service is before it knows any value."""
-
-    name: str  # com.victronenergy.battery.<...>
-    identity: str  # stable; localsettings keeps the instance under it
-    instance: int  # the wish
-    battery: str  # whom commands are for; "" = the whole bank
-    custom_name: str
-    product_name: str
-    product_id: int
-    version: str
-    writable: bool
-    bms: bool  # has limits
-    min_interval: float  # s
-    slow_interval: float  # s
 
 
 class BatteryService:
@@ -60,14 +43,15 @@ class BatteryService:
     def __init__(self, plan: Plan, address: str, clock: Clock, ask: Asker, supervisor: Supervisor) -> None:
         self.plan, self.problem, self.claimed = plan, "", False
         self.signals = self.reconnects = 0
-        self.tree = _static(plan)
+        self.tree = fixed_items(plan)
         self._controls = Controls(
-            self.tree, plan.battery, ask, self._change, writable=plan.writable, history=plan.bms
+            self.tree, plan.battery, ask, self._change, clock, writable=plan.writable, history=plan.bms
         )  # fmt: skip
-        self._published = Published(self.tree)
+        self._answers = Answers(self.tree, self._write)
+        self._published = Published(self.tree, plan.cells, bms=plan.bms, midpoint=plan.midpoint)
         self._address, self._clock, self._supervisor = address, clock, supervisor
         self._claim = Claim(
-            plan.identity, plan.instance, plan.custom_name, self._settled, self._assigned, self._named
+            plan.identity, plan.instance, plan.custom_name, self._settled, self._assigned, self._named, self._after
         )  # fmt: skip
         self._bus = Bus(self._greeted, self._message, self._lost, supervisor)
         self._pace = Pace(plan.min_interval)
@@ -98,14 +82,15 @@ class BatteryService:
             if source is not None:
                 GLib.source_remove(source)
         self._retry = self._timer = None
+        self._claim.end()
         self._bus.close()
+        self._sent = None  # no name before a whole set of values is there again
 
     def give_up(self) -> None:
         """Values cannot be made because of a defect: off the bus, rather than leaving old limits on it."""
         if self.problem != DEFECT:
             log.critical("%s leaves the bus: its values cannot be made", self.plan.name)
         self.leave()
-        self._sent = None  # no name before a whole set of values is there again
         self.problem = DEFECT
 
     @property
@@ -120,10 +105,14 @@ class BatteryService:
     def offer(self, view: View, *, fresh: bool) -> None:
         """Take the newest values; they go out as soon as the pace allows.  `fresh`: there is a new reading in them."""
         self._view, self._fresh = view, fresh or self._fresh
+        self._tell(haste(self._sent, view), fresh=self._fresh)
+
+    def _tell(self, urgency: Haste, *, fresh: bool, gather: float = 0.0) -> None:
+        """Publish what is new, as soon as the pace allows; together with what else comes within `gather` s."""
         now = self._clock()
-        wait = self._pace.wait(now, haste(self._sent, view), fresh=self._fresh)
+        wait = max(gather, self._pace.wait(now, urgency, fresh=fresh))
         if wait <= 0.0:
-            self._publish()
+            self._publish_or_leave()
         elif self._timer is None or now + wait < self._due:
             self._stop_timer()
             self._due = now + wait
@@ -136,9 +125,12 @@ class BatteryService:
 
     def _timed(self) -> bool:
         self._timer = None
+        self._publish_or_leave()
+        return bool(GLib.SOURCE_REMOVE)
+
+    def _publish_or_leave(self) -> None:
         with self._supervisor.trying(lambda fault: self.give_up()):
             self._publish()
-        return bool(GLib.SOURCE_REMOVE)
 
     def _publish(self) -> None:
         """Bring the tree up to date and tell the bus what changed."""
@@ -151,7 +143,7 @@ class BatteryService:
         )
         changed = self._published.update(view, slow=slow)
         self._slow_at, self._sent = now if slow else self._slow_at, view
-        self._dirty.update(dict.fromkeys([*changed, *self._controls.offer(view.controls)]))
+        self._dirty.update(dict.fromkeys([*changed, *self._controls.offer(view.controls, view.on)]))
         fresh, self._fresh = self._fresh, False
         self._emit(fresh=fresh)
         self._request_name()
@@ -164,7 +156,7 @@ class BatteryService:
             self._say("the D-Bus daemon does not read; changes wait")
             return
         message = SignalMessage("/", BUS_ITEM, "ItemsChanged")
-        message.append(self._items(list(self._dirty)), signature="a{sa{sv}}")
+        message.append(items(self.tree, self._dirty), signature="a{sa{sv}}")
         self._bus.send(message)
         self._dirty.clear()
         self._say("")
@@ -174,14 +166,10 @@ class BatteryService:
         self._pace.sent(now, fresh=fresh)
 
     def _change(self, path: str, value: Value) -> None:
-        """A value that changed by itself, at once."""
+        """A value that changed by somebody's hand: early, as long as that remains rare."""
         if self.tree.put(path, value):
             self._dirty[path] = None
-            self._emit()
-
-    def _items(self, paths: Sequence[str]) -> dict[str, dict[str, object]]:
-        tree = self.tree
-        return {path: {"Value": to_wire(tree[path].value), "Text": tree[path].shown} for path in paths}
+            self._tell(Haste.SOON, fresh=False, gather=TOGETHER)
 
     # ---- connection and name
 
@@ -213,6 +201,7 @@ class BatteryService:
             log.info("%s is on the bus, device instance %s", self.plan.name, self.tree["/DeviceInstance"].value)
 
     def _lost(self, reason: str) -> None:
+        self._claim.end()
         self._dropped = self._dropped or self.claimed
         self.claimed = self._welcome = self._asked = False
         self._say(reason)
@@ -225,15 +214,23 @@ class BatteryService:
     def _later(self, action: Callable[[], None]) -> None:
         """Try again after a delay that grows."""
 
-        def due() -> bool:
+        def due() -> None:
             self._retry = None
+            action()
+
+        delay = RETRY[min(self._tries, len(RETRY) - 1)]
+        self._tries += 1
+        self._retry = self._after(delay, due)
+
+    def _after(self, seconds: float, action: Callable[[], None]) -> int:
+        """Have something done later; the number of its GLib source."""
+
+        def due() -> bool:
             with self._supervisor.trying():
                 action()
             return bool(GLib.SOURCE_REMOVE)
 
-        delay = RETRY[min(self._tries, len(RETRY) - 1)]
-        self._tries += 1
-        self._retry = GLib.timeout_add(int(delay * 1000.0), due)
+        return int(GLib.timeout_add(int(seconds * 1000.0), due))
 
     def _say(self, problem: str) -> None:
         """Keep the present problem, and log it once."""
@@ -270,48 +267,10 @@ class BatteryService:
         if not isinstance(message, MethodCallMessage):
             self._claim.signal(message)
             return False
-        reply = self._answer(message)
+        reply = self._answers.to(message)
         if not message.get_no_reply():
             self._bus.send(reply)
         return True
-
-    def _answer(self, message: Any) -> Any:
-        path, member, interface = str(message.get_path()), message.get_member(), message.get_interface()
-        if path not in self.tree and not self.tree.is_node(path):
-            return ErrorMessage(message, "org.freedesktop.DBus.Error.UnknownObject", f"there is no {path}")
-        if member == "Introspect":
-            return _reply(message, "s", introspection(self.tree, path))
-        if member == "GetAll":
-            return _reply(message, "a{sv}", {})
-        answer = self._bus_item(path, member, message) if interface in (None, BUS_ITEM) else None
-        if answer is None:
-            text = f"{interface or BUS_ITEM} has no method {member} at {path}"
-            return ErrorMessage(message, "org.freedesktop.DBus.Error.UnknownMethod", text)
-        return answer
-
-    def _bus_item(self, path: str, member: str, message: Any) -> Any:
-        """A reply to a method of BusItem; None = no such method there."""
-        if path not in self.tree:
-            return self._node(path, member, message)
-        item = self.tree[path]
-        if member == "GetValue":
-            return _reply(message, "v", to_wire(item.value))
-        if member == "GetText":
-            return _reply(message, "s", item.shown)
-        if member == "SetValue":
-            arguments = message.get_args_list()
-            return _reply(message, "i", self._write(path, item, from_wire(arguments[0])) if arguments else REFUSED)
-        return None
-
-    def _node(self, path: str, member: str, message: Any) -> Any:
-        if member == "GetItems" and path == "/":
-            return _reply(message, "a{sa{sv}}", self._items(list(self.tree)))
-        under = self.tree.under(path).items()
-        if member == "GetValue":
-            return _reply(message, "v", _tree({name: to_wire(item.value) for name, item in under}))
-        if member == "GetText":
-            return _reply(message, "v", _tree({name: item.shown for name, item in under}))
-        return None
 
     def _write(self, path: str, item: Item, value: Value) -> int:
         """SetValue: 0 = accepted; whatever it changes is told to everybody."""
@@ -324,37 +283,7 @@ class BatteryService:
     def _rename(self, value: Value) -> int:
         if not isinstance(value, str):
             return REFUSED
-        name = clean(value)[:NAME_LENGTH]
+        name = clean(value[:NAME_LENGTH])
         self._change("/CustomName", name)
         self._claim.rename(name)
         return DONE
-
-
-def _reply(message: Any, signature: str, value: object) -> Any:
-    reply = MethodReturnMessage(message)
-    reply.append(value, signature=signature)
-    return reply
-
-
-def _tree(values: dict[str, object]) -> object:
-    return Dictionary(values, signature="sv")
-
-
-def _static(plan: Plan) -> Tree:
-    """The paths that never change, or only by the user's hand."""
-    tree = Tree()
-    for path, item in (
-        ("/Mgmt/ProcessName", Item("s", plain, "bms-gateway")),
-        ("/Mgmt/ProcessVersion", Item("s", plain, plan.version)),
-        ("/DeviceInstance", Item("i", plain, plan.instance)),
-        ("/ProductId", Item("i", hexadecimal, plan.product_id)),
-        ("/ProductName", Item("s", plain, plan.product_name)),
-        ("/CustomName", Item("s", plain, typed("s", plan.custom_name), writable=True)),
-        ("/Connected", Item("i", plain, 1)),
-        ("/Settings/HasTemperature", Item("i", plain, 1)),
-        ("/History/CanBeCleared", Item("i", plain, int(plan.bms and plan.writable))),
-    ):
-        tree.add(path, item)
-    if plan.bms:
-        tree.add("/Capabilities/ChargeVoltageControl", Item("i", plain, 1))
-    return tree

@@ -6,6 +6,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 OWN_PRODUCT: Final = 0xBAFE  # an id that systemcalc does nothing special about
+SAFE_FIRST: Final = 10.0  # s of 0 A before a BMS is withdrawn: what was told last stays in the chargers, read each 3 s
 SERIALBATTERY: Final = 0xBA77  # reserved for dbus-serialbattery: its GUI plugin attaches to this id
 
 QUIRKS: Final[dict[int, str]] = {
@@ -50,17 +51,30 @@ class Settings(BaseModel):
     each_battery: bool = Field(
         default=False, description="true = also publish every battery by itself, to look at, without limits"
     )
+    cells: Literal["voltages", "cell", "both", "none"] = Field(
+        default="voltages", description="paths of single cells: /Voltages/Cell1, /Cell/1/Volts, both, or none"
+    )
+    midpoint: bool = Field(default=False, description="true = publish the voltage at half of the cells")
     writable: bool = Field(
         default=True, description="false = nobody on the bus may switch charging or discharging off or set the SoC"
     )
+    no_bms_after: float | None = Field(
+        default=None, ge=SAFE_FIRST, le=86400, json_schema_extra={"unit": "s"},
+        description="withdraw the charge voltage when a lost BMS has kept the limits at 0 for so long, cable alarm"
+        " included: a GX then looks for another BMS, this one stays as battery monitor; null = keep publishing 0 A",
+    )  # fmt: skip
     leave_after: float | None = Field(
-        default=None, ge=1, le=86400, json_schema_extra={"unit": "s"},
-        description="leave the bus when a lost BMS has kept the limits at 0 for so long, so that solar chargers raise"
-        " error 67; null = stay and keep publishing 0 A",
+        default=None, ge=SAFE_FIRST, le=86400, json_schema_extra={"unit": "s"},
+        description="leave the bus when a lost BMS has kept the limits at 0 for so long, cable alarm included, so that"
+        " solar chargers raise error 67; null = stay and keep publishing 0 A",
     )  # fmt: skip
     min_interval: float = Field(
-        default=0.9, ge=0.1, le=60, json_schema_extra={"unit": "s"},
-        description="between two updates of a service; limits that fall and alarms do not wait",
+        default=1.0, ge=0.1, le=60, json_schema_extra={"unit": "s"},
+        description="between two updates of a service in the long run; limits that fall and alarms do not wait",
+    )  # fmt: skip
+    battery_interval: float = Field(
+        default=5.0, ge=0.1, le=60, json_schema_extra={"unit": "s"},
+        description="likewise of the services of single batteries (each_battery), which nobody obeys",
     )  # fmt: skip
     slow_interval: float = Field(
         default=30.0, ge=1, le=3600, json_schema_extra={"unit": "s"},

@@ -7,31 +7,30 @@ too old: then its limits are 0 A, whatever keeps the loop from saying so.
 import logging
 import os
 import platform
-import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from dbus.mainloop.glib import threads_init
 from gi.repository import GLib
 
 from gateway import VERSION
-from gateway.model import BatteryState, Health, Reading, Snapshot
+from gateway.model import Reading, Snapshot
 from gateway.supervise import Supervisor
 from outputs.output import Clock
 from outputs.venus_dbus.controls import Asker
-from outputs.venus_dbus.service import BatteryService, Plan
+from outputs.venus_dbus.loss import Loss, Stand
+from outputs.venus_dbus.members import PREFIX, Members
+from outputs.venus_dbus.plan import Plan
+from outputs.venus_dbus.service import BatteryService
 from outputs.venus_dbus.settings import Settings
-from outputs.view import HUNG, View, bank_view, battery_view, vouched
+from outputs.view import HUNG, View, bank_view, vouched
 
 log = logging.getLogger("bms_gateway.venus_dbus")
 
-PREFIX: Final = "com.victronenergy.battery."
 PRODUCT: Final = "BMS gateway"
 TICK: Final = 1.0  # s between looks at a Snapshot that has expired
-
-Seen = tuple[Reading, Health, bool, str]
-"""By what a battery's state differs from the last one; its age changes nothing that is published."""
 
 
 class DbusThread:
@@ -46,16 +45,17 @@ class DbusThread:
         self._newest: Snapshot | None = None
         self._readings: list[Reading | None] = []  # those of the Snapshot that was looked at last
         self._door = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._knocked = self._stopping = self._hung = self._left = False
+        self._knocked = self._stopping = self._hung = False
         self._watch: int | None = None  # GLib source
         self._doorman: int | None = None  # GLib source
         self._deadline = 0.0  # what the watch is set to
         self._loop = GLib.MainLoop()
         self._thread = threading.Thread(target=self._run, name="venus-dbus", daemon=True)
         self._bank = self._service(
-            settings.service, f"bms_gateway_{identity}", settings.device_instance, "", settings.custom_name
+            settings.service, settings.service, settings.device_instance, "", settings.custom_name
         )
-        self._batteries: dict[str, tuple[BatteryService, Seen]] = {}
+        self._loss, self._stand = Loss(settings), Stand.BMS
+        self._members = Members(settings.service, self._member, self._show)
 
     # ---- from any thread
 
@@ -97,7 +97,8 @@ class DbusThread:
     def status(self) -> dict[str, object]:
         """Figures of all services together; connected = the bank is on the bus."""
         services = self._services()
-        problems = dict.fromkeys(service.problem for service in services if service.problem)
+        problems = dict.fromkeys([service.problem for service in services if service.problem])
+        problems |= dict.fromkeys(self._members.problems())
         return {
             "connected": self._bank.claimed,
             "problem": "; ".join(problems) or (HUNG if self._hung else ""),
@@ -110,7 +111,7 @@ class DbusThread:
         }
 
     def _services(self) -> list[BatteryService]:
-        return [self._bank, *(service for service, _ in list(self._batteries.values()))]
+        return [self._bank, *self._members.services()]
 
     # ---- on the thread
 
@@ -166,41 +167,32 @@ class DbusThread:
         readings = [state.reading for state in snapshot.bank.batteries]
         fresh = [id(reading) for reading in readings] != [id(reading) for reading in self._readings]
         self._readings = readings  # kept, so that no other reading can have the id of one of them
-        self._show(self._bank, lambda: bank_view(snapshot, self._identity), fresh=fresh)
-        self._stay_or_leave(snapshot)
+        self._become(self._loss.stand(snapshot, self._clock()))
+        self._show(self._bank, lambda: self._view(snapshot), fresh=fresh)
         if self._settings.each_battery:
-            self._offer_batteries(snapshot.bank.batteries)
-
-    def _offer_batteries(self, states: Sequence[BatteryState]) -> None:
-        for gone in self._batteries.keys() - {state.name for state in states}:
-            self._batteries.pop(gone)[0].leave()
-        for state in states:
-            if state.reading is not None:
-                self._offer_battery(state, state.reading)
-
-    def _offer_battery(self, state: BatteryState, reading: Reading) -> None:
-        seen = (reading, state.health, state.joined, state.remark)
-        service, last = self._batteries.get(state.name) or (self._battery_service(state.name), None)
-        if last != seen:
-            self._show(service, lambda: battery_view(state), fresh=last is None or last[0] is not reading)
-        self._batteries[state.name] = (service, seen)
-        service.enter()
+            self._members.offer(snapshot.bank.batteries)
 
     def _show(self, service: BatteryService, view: Callable[[], View], *, fresh: bool) -> None:
         """Offer a view; if a defect keeps it from being made, the service must not stay with the last one."""
         with self._supervisor.trying(lambda fault: service.give_up()):
             service.offer(view(), fresh=fresh)
 
-    def _stay_or_leave(self, snapshot: Snapshot) -> None:
-        """After `leave_after` of a lost BMS the bank leaves, so that Victron's own BMS-lost handling takes over."""
-        since, patience = snapshot.decision.blocked_since, self._settings.leave_after
-        gone = patience is not None and since is not None and self._clock() - since >= patience
-        if gone and not self._left:
-            log.error("%s leaves the bus: no BMS for %.0f s", self._bank.plan.name, patience)
+    def _view(self, snapshot: Snapshot) -> View:
+        """The bank; without a charge voltage where it is to be no BMS."""
+        view = bank_view(snapshot, self._identity)
+        return view if self._stand is Stand.BMS else view._replace(limits=replace(view.limits, cvl=None))
+
+    def _become(self, stand: Stand) -> None:
+        """What a loss of the BMS makes of the bank's service, or its end."""
+        if stand is not self._stand:
+            level = logging.WARNING if stand is Stand.BMS else logging.ERROR
+            why = "" if stand is Stand.BMS else ": its batteries do not answer"
+            log.log(level, "%s is %s now%s", self._bank.plan.name, stand.value, why)
+        self._stand = stand
+        if stand is Stand.GONE:
             self._bank.leave()
-        elif not gone:
+        else:
             self._bank.enter()
-        self._left = gone
 
     def _arm(self, deadline: float) -> None:
         """Wake just past the deadline; once it has passed, only where something may still be due."""
@@ -210,19 +202,15 @@ class DbusThread:
             GLib.source_remove(self._watch)
             self._watch = None
         left = deadline - self._clock()
-        if left < 0.0 and self._settings.leave_after is None:
+        if left < 0.0 and not self._loss.watches:
             return
         self._deadline = deadline
         self._watch = GLib.timeout_add(int((left + 0.01 if left >= 0.0 else TICK) * 1000.0), self._late)
 
     # ---- making services
 
-    def _battery_service(self, name: str) -> BatteryService:
-        number = len(self._batteries) + 1
-        suffix = unique(f"{self._settings.service}_{legal(name)}", {s.plan.name for s in self._services()})
-        return self._service(
-            suffix, f"bms_gateway_{self._identity}_{name}", self._settings.device_instance + number, name, name
-        )
+    def _member(self, suffix: str, identity: str, number: int, name: str) -> BatteryService:
+        return self._service(suffix, f"bms_gateway_{identity}", self._settings.device_instance + number, name, name)
 
     def _service(self, suffix: str, identity: str, instance: int, battery: str, custom_name: str) -> BatteryService:
         settings = self._settings
@@ -230,20 +218,7 @@ class DbusThread:
             name=PREFIX + suffix, identity=identity, instance=instance, battery=battery, custom_name=custom_name,
             product_name=PRODUCT, product_id=settings.product_id,
             version=f"{VERSION} (Python {platform.python_version()})", writable=settings.writable, bms=not battery,
-            min_interval=settings.min_interval, slow_interval=settings.slow_interval,
+            cells=settings.cells, midpoint=settings.midpoint, slow_interval=settings.slow_interval,
+            min_interval=settings.battery_interval if battery else settings.min_interval,
         )  # fmt: skip
         return BatteryService(plan, self._address, self._clock, self._ask, self._supervisor)
-
-
-def legal(name: str) -> str:
-    """A battery's name as part of a D-Bus name."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", name)[:100]
-
-
-def unique(suffix: str, taken: set[str]) -> str:
-    """The suffix, with a number where another service has it already."""
-    number, name = 1, suffix
-    while PREFIX + name in taken:
-        number += 1
-        name = f"{suffix}_{number}"
-    return name

@@ -1,6 +1,8 @@
-"""The other end of the air: a JBD and a JK that Google's Bumble plays behind a virtual controller (/dev/vhci).
+"""The other end of the air: a JBD, a JK and a stranger that Google's Bumble plays behind a virtual controller.
 
-Each breaks its first connection after some requests, as radio links do.  Runs in the virtual machine.
+The BMSs break their first connection after some requests, as radio links do.  The JBD says another battery's values at
+a characteristic that nobody asked for.  The stranger bears the JBD's name and has its characteristics, and answers
+something else.  Runs in the virtual machine.
 """
 
 import asyncio
@@ -20,7 +22,8 @@ from bumble.transport import open_transport
 from bms_drivers.sims import jbd, jk_pb
 from bms_drivers.sims.pack import Pack
 
-JBD, JK = "F0:F1:F2:F3:F4:F5", "F0:F1:F2:F3:F4:F6"
+JBD, JK, STRANGER = "F0:F1:F2:F3:F4:F5", "F0:F1:F2:F3:F4:F6", "F0:F1:F2:F3:F4:F7"
+READY = bytes.fromhex("aa5590ebc80101") + bytes(12) + b"\x44"  # of a JK that was asked what it is
 BREAK_AT = 3  # request; that one is not answered
 STREAM = 0.7  # s between records
 
@@ -41,23 +44,34 @@ class Bms:
     """A simulated BMS as a GATT server; `answers` gives what a write is answered with."""
 
     def __init__(
-        self, device: Device, uuids: tuple[str, str, str], answers: Callable[[bytes], list[bytes]], piece: int
+        self,
+        device: Device,
+        uuids: tuple[str, str, str],
+        answers: Callable[[bytes], list[bytes]],
+        piece: int,
+        chatter: str = "",
     ) -> None:
-        """`uuids` of service, notifying and written characteristic; notifications are `piece` bytes long."""
+        """`uuids` of service, notifying and written characteristic, and of one at which it says what nobody asked;
+        notifications are `piece` bytes long."""
         service, notify, write = uuids
         self.device, self._answers = device, answers
         self.requests, self._piece = 0, piece
         self._speaking = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._notify = Characteristic(UUID(notify), Characteristic.Properties.NOTIFY, Characteristic.READABLE)
+        self._notify, self._chatter = _notifying(notify), _notifying(chatter) if chatter else None
         written = Characteristic(
             UUID(write),
             Characteristic.Properties.WRITE_WITHOUT_RESPONSE,
             Characteristic.WRITEABLE,
             CharacteristicValue(write=self._wrote),
         )
-        device.add_service(Service(UUID(service), [written, self._notify]))
-        device.advertising_data = bytes(AdvertisingData([(AdvertisingData.COMPLETE_LOCAL_NAME, device.name.encode())]))
+        others = [self._chatter] if self._chatter else []
+        device.add_service(Service(UUID(service), [written, *others, self._notify]))
+        told = [
+            (AdvertisingData.COMPLETE_LOCAL_NAME, device.name.encode()),
+            (AdvertisingData.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS, bytes(UUID(service))),
+        ]
+        device.advertising_data = bytes(AdvertisingData(told))
 
     def _wrote(self, connection: Any, value: bytes) -> None:
         print(self.device.name, bytes(value).hex(), flush=True)
@@ -70,6 +84,8 @@ class Bms:
         if self.requests == BREAK_AT:
             await connection.disconnect()
             return
+        if self._chatter:
+            await self.device.notify_subscribers(self._chatter, ANOTHERS)
         for reply in self._answers(value):
             await self._say(reply)
 
@@ -88,9 +104,16 @@ class Bms:
                 await self._say(record)
 
 
-def jbd_answers() -> Callable[[bytes], list[bytes]]:
-    simulator = jbd.build(Pack.of(1, current=-12.5), {})
+def _notifying(uuid: str) -> Characteristic:
+    return Characteristic(UUID(uuid), Characteristic.Properties.NOTIFY, Characteristic.READABLE)
+
+
+def jbd_answers(current: float = -12.5) -> Callable[[bytes], list[bytes]]:
+    simulator = jbd.build(Pack.of(1, current=current), {})
     return lambda request: simulator.answer(bytearray(request))
+
+
+ANOTHERS = jbd_answers(99.0)(bytes.fromhex("dda50300fffd77"))[0]
 
 
 class Jk:
@@ -104,7 +127,7 @@ class Jk:
         if len(request) != 20 or request[:4] != b"\xaa\x55\x90\xeb":
             return []
         if request[4] == 0x97:
-            return [self.simulator._about(), b"AT\r\n"]
+            return [self.simulator._about(), b"AT\r\n", READY]
         if request[4] == 0x96:
             self.streams = True
             return [self.simulator._settings()]
@@ -122,9 +145,12 @@ async def main() -> None:
         vhci = await stack.enter_async_context(await open_transport("vhci"))
         public = Address("00:11:22:33:44:55", Address.PUBLIC_DEVICE_ADDRESS)
         Controller("linux", host_source=vhci.source, host_sink=vhci.sink, link=air, public_address=public)
-        one = Bms(_device(air, "JBD-SIM", JBD, 1), ("FF00", "FF01", "FF02"), jbd_answers(), 20)
+        one = Bms(_device(air, "JBD-SIM", JBD, 1), ("FF00", "FF01", "FF02"), jbd_answers(), 20, chatter="FF03")
         two = Bms(_device(air, "JK-SIM", JK, 2), ("FFE0", "FFE1", "FFE1"), jk.answers, 128)
-        await asyncio.gather(one.run(lambda: iter(())), two.run(jk.stream))
+        other = Bms(_device(air, "JBD-SIM", STRANGER, 3), ("FF00", "FF01", "FF02"), lambda request: [b"OK\r\n"], 20)
+        other.requests = BREAK_AT  # it keeps its connection
+        silent = lambda: iter(())  # noqa: E731
+        await asyncio.gather(one.run(silent), two.run(jk.stream), other.run(silent))
 
 
 def _device(air: Air, name: str, address: str, number: int) -> Device:

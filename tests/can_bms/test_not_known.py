@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ import pytest
 from bms_drivers.kit import registry
 from bms_drivers.kit.decode import decode
 from gateway.bank import aggregate
-from outputs.can_bms.dbc_file import load, names
+from outputs.can_bms import dbc_file
+from outputs.can_bms.dbc_file import names
 from outputs.can_bms.dialect import Dlc, Frame
 from outputs.can_bms.keys import KINDS, LIMITS, REQUIRED, Value
 from outputs.can_bms.not_known import NOT_SENT
 from outputs.can_bms.values import values_of
 from tests import make
 
+load = cache(dbc_file.load)
 ROOT = Path(__file__).parents[2]
 DLCS: tuple[Dlc, ...] = ("8", "native")
 KNOWN: dict[str, Value] = {

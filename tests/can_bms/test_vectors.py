@@ -1,15 +1,17 @@
 """Recorded and constructed frames of the dialects we have: values out of them, and the same bytes back."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from outputs.can_bms.dbc_file import load
+from outputs.can_bms import dbc_file
 from outputs.can_bms.dialect import Frame
 from outputs.can_bms.keys import check
 
+load = cache(dbc_file.load)
 VECTORS = Path(__file__).parents[1] / "vectors" / "can_inverter"
 DIALECTS = {
     "pylontech_lv_v1.2": "pylontech",

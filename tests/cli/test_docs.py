@@ -28,6 +28,7 @@ def run(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         ("docs/drivers.md", "drivers --markdown"),
         ("docs/inverters.md", "inverters --markdown"),
         ("docs/settings.md", "check --settings"),
+        ("docs/venus-dbus.md", "venus --markdown"),
         ("docs/modbus.md", "modbus --markdown"),
         ("docs/not-known.md", "can dialects --markdown"),
     ],

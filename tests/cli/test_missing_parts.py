@@ -36,6 +36,7 @@ WORDS: Mapping[str, list[str]] = {
     "command": ["charge", "on", "--socket", "/nowhere/at/all"],
     "drivers": [],
     "inverters": [],
+    "venus": [],
     "decode": [str(VECTORS / "jbd/4s-sp04s034.json")],
     "scan": ["/nowhere"],
     "record": ["--driver", "jbd", "--port", "/nowhere", "--out", "/dev/null"],

@@ -22,6 +22,7 @@ from gateway.limits.tables import Curve
 from gateway.model import ConfigError
 from tests.config.bench import CATALOGUE
 
+ON_DBUS = {"BATTERY_CELL_DATA_FORMAT", "MIDPOINT_ENABLE"}
 SENSOR = {f"EXTERNAL_SENSOR_DBUS_{what}" for what in ("DEVICE", "PATH_CURRENT", "PATH_SOC")}
 BATTERIES = {
     *("BMS_TYPE", "BLUETOOTH_BMS", "CAN_PORT", "BATTERY_ADDRESSES", "POLL_INTERVAL", "INVERT_CURRENT_MEASUREMENT"),
@@ -91,7 +92,7 @@ def test_what_is_not_said_is_as_dbus_serialbattery_has_it(text: str) -> None:
 
 
 def test_every_option_has_its_key_or_a_reason_why_not() -> None:
-    assert set(OPTIONS) == set(KEYS) | set(NO_EQUAL) | BATTERIES | SENSOR
+    assert set(OPTIONS) == set(KEYS) | set(NO_EQUAL) | BATTERIES | SENSOR | ON_DBUS
     assert set(RENAMED.values()) | {name for _, name in RETHOUGHT.values()} <= set(OPTIONS)
 
 
@@ -194,6 +195,20 @@ def test_nothing_configured_is_one_battery_to_be_completed() -> None:
 )
 def test_option_finds_its_place(text: str, expected: dict[str, Any]) -> None:
     assert limits(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "cells", "midpoint"),
+    [
+        ("", "voltages", False),
+        ("BATTERY_CELL_DATA_FORMAT = 1", "voltages", False),
+        ("BATTERY_CELL_DATA_FORMAT = 3\nMIDPOINT_ENABLE = True", "both", True),
+        ("BATTERY_CELL_DATA_FORMAT = 0\nMIDPOINT_ENABLE = False", "none", False),
+    ],
+)
+def test_what_is_published_on_dbus(text: str, cells: str, midpoint: bool) -> None:
+    venus: Any = imported(text).outputs["venus_dbus"]
+    assert (venus.cells, venus.midpoint) == (cells, midpoint)
 
 
 def test_external_sensor() -> None:
@@ -357,6 +372,7 @@ def test_what_was_silently_0_or_false_is_refused_line_by_line() -> None:
         ("SOC_RESET_AFTER_DAYS = 9\nSOC_RESET_VOLTAGE = 3.4", "SOC_RESET_VOLTAGE: 3.4 V is below the usual 3.45 V"),
         ("BLUETOOTH_BMS = Jk_Ble C8:47", "expected TYPE AA:BB:CC:DD:EE:FF"),
         ("CAN_PORT = ttyUSB0", "'ttyUSB0' is no port"),
+        ("BATTERY_CELL_DATA_FORMAT = 4", "2: BATTERY_CELL_DATA_FORMAT: expected 0 (none), 1, 2 or 3 (both)"),
         ("SOC_RESET_VOLTAGE = 3.6\nSOC_RESET_CELL_VOLTAGE = 3.6", "the same as SOC_RESET_VOLTAGE in line 2"),
     ],
 )

@@ -332,6 +332,12 @@ def test_any_number_of_batteries_can_be_simulated() -> None:
     assert two("driver: plain, port: simulated", "driver: plain, port: simulated") == []
 
 
+def test_no_two_batteries_say_to_be_the_same_one() -> None:
+    assert two("driver: plain, port: simulated, identity: A1", "driver: plain, port: simulated, identity: a1") == [
+        "g.yaml:3: batteries[1].identity: 'a1' is taken, see line 2"
+    ]
+
+
 def test_names_differ_in_more_than_case() -> None:
     assert mistakes(ONE + ONE.partition("\n")[2].replace("rack", "RACK").replace("USB0", "USB1")) == [
         "g.yaml:5: batteries[1].name: 'RACK-1' is taken, see line 2"

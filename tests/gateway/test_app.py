@@ -67,7 +67,7 @@ class Disk(Store):
     def due(self, data: Mapping[str, Any], now: float) -> bool:
         return False
 
-    def save(self, data: Mapping[str, Any]) -> bool:
+    def save(self, data: Mapping[str, Any], *, last: bool = False) -> bool:
         self.order.append("saved")
         return super().save(data)
 
@@ -311,7 +311,7 @@ def test_a_disk_that_hangs_at_the_end_keeps_no_output_from_its_stop(
     released = threading.Event()
 
     class Hanging(Disk):
-        def save(self, data: Mapping[str, Any]) -> bool:
+        def save(self, data: Mapping[str, Any], *, last: bool = False) -> bool:
             return released.wait(5.0)
 
     async def close() -> None:

@@ -14,7 +14,7 @@ from bleak.backends.descriptor import BleakGATTDescriptor
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
 from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
-from bleak.exc import BleakError
+from bleak.exc import BleakDBusError, BleakError
 from bleak.uuids import normalize_uuid_str
 
 Answers = Callable[[bytes], Sequence[bytes]]
@@ -31,6 +31,7 @@ class Peripheral:
     ) -> None:
         self.address, self.answers, self.table, self.mtu = address, answers, table, mtu
         self.advertises, self.refuses, self.name = True, False, "SIM"
+        self.services: Sequence[str] = ()  # advertised
         self.slow = 0.01  # s that a connection takes
         self.client: Any = None
         self.written: list[tuple[str, bytes, bool]] = []
@@ -40,10 +41,10 @@ class Peripheral:
         """The connection is lost."""
         self.client.fall()
 
-    def say(self, *pieces: bytes) -> None:
-        """Notify."""
+    def say(self, *pieces: bytes, where: str = "") -> None:
+        """Notify, at the characteristic that is called so; default: at every one that somebody listens to."""
         for piece in pieces:
-            self.client.notify(piece)
+            self.client.notify(piece, where)
 
 
 class Air:
@@ -52,11 +53,21 @@ class Air:
     def __init__(self, *peripherals: Peripheral) -> None:
         self.peripherals = {one.address: one for one in peripherals}
         self.scans = 0
+        self.ended = 0  # of the scans, those that end unnoticed: their adapter was switched off meanwhile
         self.busy: list[str] = []  # what the adapter is doing now
         self.most_busy = 0
         self.broken: Exception | None = None
+        self.asked = False  # BlueZ was asked to scan, and not to end it
+        self.hangs = False  # BlueZ is there and does not answer
         self.scanner = type("FakeScanner", (_Scanner,), {"air": self})
         self.client = type("FakeClient", (_Client,), {"air": self})
+
+    def switch_off(self) -> None:
+        """The adapter goes off and on: a scan that runs hears nothing more, and nobody is told."""
+        self.ended = self.scans
+        for one in self.peripherals.values():
+            if one.client is not None:
+                one.drop()
 
     def begin(self, what: str) -> None:
         """The adapter begins to do something."""
@@ -72,9 +83,16 @@ class _Scanner(BaseBleakScanner):
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        if self.air.asked:  # BlueZ takes one start from each who asks
+            raise BleakDBusError("org.bluez.Error.InProgress", ["Operation already in progress"])
+        self.air.asked = True
+        while self.air.hangs:
+            await asyncio.sleep(ADVERTISED_EACH)
         if self.air.broken is not None:
+            self.air.asked = False
             raise self.air.broken
         self.air.scans += 1
+        self._number = self.air.scans
         self.air.begin("scan")
         self._task = asyncio.create_task(self._advertise())
 
@@ -84,13 +102,15 @@ class _Scanner(BaseBleakScanner):
         with suppress(asyncio.CancelledError):
             await self._task
         self.air.busy.remove("scan")
+        self.air.asked = False
 
     async def _advertise(self) -> None:
         while True:
             await asyncio.sleep(ADVERTISED_EACH)
             for one in self.air.peripherals.values():
-                if one.advertises and one.client is None:
-                    data = AdvertisementData(one.name, {}, {}, [], None, -67, ())
+                if one.advertises and one.client is None and self._number > self.air.ended:
+                    services = [normalize_uuid_str(uuid) for uuid in one.services]
+                    data = AdvertisementData(one.name, {}, {}, services, None, -67, ())
                     self.call_detection_callbacks(BLEDevice(one.address, one.name, {}), data)
 
 
@@ -100,7 +120,7 @@ class _Client(BaseBleakClient):
     def __init__(self, device: BLEDevice, **kwargs: Any) -> None:
         super().__init__(device, disconnected_callback=kwargs["disconnected_callback"], timeout=kwargs["timeout"])
         self._one = self.air.peripherals[device.address]
-        self._callback: Callable[[bytearray], None] | None = None
+        self._callbacks: dict[str, Callable[[bytearray], None]] = {}  # by characteristic
         self._connected = False
 
     @property
@@ -149,16 +169,17 @@ class _Client(BaseBleakClient):
             if self._disconnected_callback is not None:
                 self._disconnected_callback()
 
-    def notify(self, piece: bytes) -> None:
-        if self._callback is not None:
-            self._callback(bytearray(piece))
+    def notify(self, piece: bytes, where: str = "") -> None:
+        for uuid, callback in self._callbacks.items():
+            if where in ("", uuid):
+                callback(bytearray(piece))
 
     async def start_notify(self, characteristic: BleakGATTCharacteristic, callback: Any, **_: Any) -> None:
         assert "notify" in characteristic.properties
-        self._callback = callback
+        self._callbacks[characteristic.uuid[4:8]] = callback
 
     async def stop_notify(self, characteristic: BleakGATTCharacteristic) -> None:
-        self._callback = None
+        del self._callbacks[characteristic.uuid[4:8]]
 
     async def write_gatt_char(self, characteristic: BleakGATTCharacteristic, data: Any, response: bool) -> None:
         if not self._connected:

@@ -32,7 +32,7 @@ class Memo:
     def due(self, data: Mapping[str, Any], now: float) -> bool:
         return False
 
-    def save(self, data: Mapping[str, Any]) -> bool:
+    def save(self, data: Mapping[str, Any], *, last: bool = False) -> bool:
         self.data = dict(data)
         return True
 

@@ -15,7 +15,8 @@ from gateway.model import ALARMS, Cap, Decision, External, Health, Life, Snapsho
 from gateway.report import snapshot_json
 from outputs.values import BANK, BATTERY, BY_NAME, VALUES, of_all, told
 from outputs.values.value import DIES, Value, rounded
-from outputs.venus_dbus.paths import Published
+from outputs.venus_dbus.guide import numbered
+from outputs.venus_dbus.published import Published
 from outputs.venus_dbus.tree import Tree
 from outputs.view import bank_view
 from tests import make
@@ -147,13 +148,8 @@ def test_what_is_no_number_is_not_known_and_a_text_can_be_printed(value: float, 
 
 def on_dbus(snapshot: Snapshot) -> dict[str, Any]:
     tree = Tree()
-    Published(tree).update(bank_view(snapshot), slow=True)
+    Published(tree, "both", midpoint=True).update(bank_view(snapshot), slow=True)
     return {path: tree[path].value for path in tree}
-
-
-def numbered(path: str) -> str:
-    """/Voltages/Cell7 -> /Voltages/Cell<n>."""
-    return re.sub(r"(?<=Cell|ture)\d+$|(?<=/TimeToSoC/)[\d_]+$", "<n>", path)
 
 
 def test_every_path_on_dbus_is_in_the_list_and_the_reverse() -> None:

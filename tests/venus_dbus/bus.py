@@ -168,11 +168,11 @@ class Commands:
 
 @asynccontextmanager
 async def gateway(
-    address: str, identity: str = "test", **settings: Any
+    address: str, identity: str = "test", clock: Callable[[], float] = time.monotonic, **settings: Any
 ) -> AsyncIterator[tuple[VenusDbus, list[Command]]]:  # fmt: skip
     """The output on a bus, and the commands that it asked for."""
     commands = Commands()
-    output = VenusDbus(Settings(**settings), address, time.monotonic, commands.perform, identity)
+    output = VenusDbus(Settings(**settings), address, clock, commands.perform, identity)
     await output.start()
     try:
         yield output, commands.asked

@@ -4,7 +4,11 @@ Knows AddSettings, and GetValue and SetValue on each setting; instances in TAKEN
 Sheet: venus-dbus.md section 5.
 """
 
+import signal
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dbus
 import dbus.service
@@ -55,6 +59,20 @@ class Root(dbus.service.Object):
             number = str(int(number) + 1)
         self.taken.add(number)
         return f"{device}:{number}"
+
+
+@contextmanager
+def running(address: str, *taken: str) -> Iterator["subprocess.Popen[str]"]:
+    """The stand-in, running, with some instances given to others already."""
+    process = subprocess.Popen([sys.executable, __file__, address, *taken], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "there\n"
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.communicate()
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.model import Command, Outcome
-from outputs.venus_dbus.controls import DONE, REFUSED, Controls, Tell
+from outputs.venus_dbus.controls import DONE, MODE, REFUSED, TOO_FAST, Controls, Tell
 from outputs.venus_dbus.output import VenusDbus
 from outputs.venus_dbus.settings import Settings
-from outputs.venus_dbus.tree import Tree, Value
+from outputs.venus_dbus.tree import Item, Tree, Value, plain
 from tests import make
 from tests.venus_dbus.bus import Commands, Daemon, connected, now, off_loop, send, until, value
 
@@ -29,7 +29,11 @@ class Bench:
     def __init__(self, actions: frozenset[str] = ALL, *, writable: bool = True, running: bool = True) -> None:
         self.tree, self.asked, self.running = Tree(), [], running  # type: Tree, list[Command], bool
         self._tells: list[Tell] = []
-        self.controls = Controls(self.tree, "", self._ask, self.tree.put, writable=writable, history=True)
+        self.now = 0.0
+        self.tree.add(MODE, Item("i", plain, 3))
+        self.controls = Controls(
+            self.tree, "", self._ask, self.tree.put, lambda: self.now, writable=writable, history=True
+        )
         self.new = self.controls.offer(actions)
 
     def _ask(self, command: Command, tell: Tell) -> bool:
@@ -60,7 +64,7 @@ class Bench:
 )
 def test_there_is_a_path_for_what_can_be_done_and_no_other(actions: set[str], there: set[str]) -> None:
     bench = Bench(frozenset(actions))
-    assert set(bench.tree) - {"/Settings/HasSettings"} == there
+    assert set(bench.tree) - {"/Settings/HasSettings", MODE} == there
     assert bench["/Settings/HasSettings"] == int(bool(actions))
 
 
@@ -73,7 +77,11 @@ def test_what_can_be_done_may_become_known_later_and_is_announced_once() -> None
 
 def test_nothing_is_there_where_the_user_forbids_it() -> None:
     bench = Bench(writable=False)
-    assert set(bench.tree) == {"/Settings/HasSettings"} and bench["/Settings/HasSettings"] == 0
+    assert (
+        set(bench.tree) == {"/Settings/HasSettings", MODE}
+        and not bench.tree[MODE].writable
+        and bench["/Settings/HasSettings"] == 0
+    )
 
 
 @pytest.mark.parametrize("outcomes", [(NO,), (DONE_SO, NO), ()])
@@ -124,6 +132,45 @@ def test_only_the_newest_wish_decides() -> None:
     assert (bench[CHARGE], bench[OUTCOME]) == (0, NO.note)
 
 
+def test_a_switch_that_somebody_else_switched_back_is_shown_so_and_may_be_written_again() -> None:
+    bench = Bench()
+    bench.write(CHARGE, 1)
+    bench.settle(0, DONE_SO)
+    assert bench.controls.offer(ALL, {"discharge"}) == []
+    assert bench.controls.offer(ALL, {"charge", "discharge"}) == [CHARGE]
+    assert bench[CHARGE] == 0
+    bench.write(CHARGE, 1)
+    assert bench.asked == [Command("charge", 0.0)] * 2
+    bench.settle(1, DONE_SO)
+    bench.write(CHARGE, 0)
+    bench.settle(2, DONE_SO)
+    bench.controls.offer(ALL, {"discharge"})
+    bench.write(CHARGE, 0)
+    assert len(bench.asked) == 4, "it is off again, whoever did that"
+
+
+def test_the_mode_is_both_switches_and_follows_the_readings_alone() -> None:
+    bench = Bench(ALL | {"mode"})
+    assert bench.tree[MODE].writable
+    for wanted, allowed in ((4, 0.0), (3, 1.0), (0xFC, 0.0)):
+        assert bench.write(MODE, wanted) == DONE
+        assert bench.asked[-2:] == [Command("charge", allowed), Command("discharge", allowed)]
+        assert bench[MODE] == 3
+    assert not Bench(ALL).tree[MODE].writable, "not all can be switched"
+
+
+def test_wishes_that_come_too_fast_are_refused_and_said_so() -> None:
+    bench = Bench()
+    answers = [bench.write(BALANCE, number % 2) for number in range(100)]
+    assert answers == [DONE] * 10 + [REFUSED, DONE] * 45, "what is being asked already is no new wish"
+    assert (len(bench.asked), bench[OUTCOME]) == (10, TOO_FAST)
+    bench.now = 1.5
+    assert bench.write(BALANCE, 0) == DONE
+    assert bench.write(BALANCE, 1) == REFUSED
+    assert bench.write(CHARGE, 1) == bench.write(DISCHARGE, 1) == DONE, "a current may always be stopped"
+    assert bench.write(CHARGE, 0) == REFUSED
+
+
 def test_switches_do_not_disturb_each_other() -> None:
     bench = Bench()
     bench.write(CHARGE, 1)
@@ -149,7 +196,8 @@ def test_setting_the_soc_shows_while_it_is_under_way_and_may_be_repeated(outcome
     ("path", "wrong"),
     [
         (SOC, 101), (SOC, -1), (SOC, float("nan")), (SOC, float("inf")), (SOC, "full"), (CHARGE, 2), (CHARGE, 0.5),
-        (CHARGE, None), (CHARGE, float("nan")), (APPLY, 2), (CLEAR, 8), (CLEAR, 1.5), (CLEAR, -1),
+        (CHARGE, None), (CHARGE, float("nan")), (MODE, 5), (MODE, None), (MODE, float("nan")),
+        (APPLY, 2), (CLEAR, 8), (CLEAR, 1.5), (CLEAR, -1),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused_and_nobody_asked(path: str, wrong: Value) -> None:

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from outputs import registry
 from outputs.venus_dbus.bus import bus_address
+from outputs.venus_dbus.members import legal, unique
 from outputs.venus_dbus.settings import QUIRKS, Settings
-from outputs.venus_dbus.thread import legal, unique
 from outputs.venus_dbus.tree import Tree
 
 

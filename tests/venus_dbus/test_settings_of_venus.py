@@ -1,37 +1,20 @@
 """Device instance and custom name are Venus OS's to keep, where it is there."""
 
 import asyncio
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import signal
 
 from outputs.venus_dbus.claim import settings_id
 from tests.venus_dbus.bus import Daemon, connected, gateway, now, off_loop, send, until, value
+from tests.venus_dbus.localsettings import running
 
 SETTINGS = "com.victronenergy.settings"
-ROOT = "/Settings/Devices/bms_gateway_A_1"
-
-
-@contextmanager
-def localsettings(address: str, *taken: str) -> Iterator[None]:
-    """The stand-in, running, with some instances given to others already."""
-    script = str(Path(__file__).with_name("localsettings.py"))
-    process = subprocess.Popen([sys.executable, script, address, *taken], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "there\n"
-    try:
-        yield
-    finally:
-        process.kill()
-        process.communicate()
+ROOT = "/Settings/Devices/bms_gateway"
 
 
 def test_the_first_name_on_the_bus_already_has_the_instance_that_venus_gives(daemon: Daemon) -> None:
     async def scenario() -> None:
-        with localsettings(daemon.address, "1", "2"):
-            async with gateway(daemon.address, identity="A-1", custom_name="Cellar") as (output, _):
+        with running(daemon.address, "1", "2"):
+            async with gateway(daemon.address, custom_name="Cellar") as (output, _):
                 output.publish(now())
                 await until(connected(output))
                 assert await off_loop(value, daemon.address, "/DeviceInstance") == "int32 3"
@@ -43,11 +26,13 @@ def test_the_first_name_on_the_bus_already_has_the_instance_that_venus_gives(dae
 
 def test_without_venus_settings_it_publishes_and_claims_when_they_appear(daemon: Daemon) -> None:
     async def scenario() -> None:
-        async with gateway(daemon.address, identity="A-1") as (output, _):
+        async with gateway(
+            daemon.address,
+        ) as (output, _):
             output.publish(now())
             await until(connected(output), within=1.0)
             assert await off_loop(value, daemon.address, "/DeviceInstance") == "int32 1"
-            with localsettings(daemon.address, "1"):
+            with running(daemon.address, "1"):
                 await until(lambda: output.status()["device_instance"] == 2)
                 await until(connected(output))
                 assert await off_loop(value, daemon.address, "/DeviceInstance") == "int32 2"
@@ -58,8 +43,10 @@ def test_without_venus_settings_it_publishes_and_claims_when_they_appear(daemon:
 
 def test_an_instance_changed_by_the_user_is_taken_over(daemon: Daemon) -> None:
     async def scenario() -> None:
-        with localsettings(daemon.address):
-            async with gateway(daemon.address, identity="A-1") as (output, _):
+        with running(daemon.address):
+            async with gateway(
+                daemon.address,
+            ) as (output, _):
                 output.publish(now())
                 await until(connected(output))
                 path, wish = f"{ROOT}/ClassAndVrmInstance", "variant:string:battery:9"
@@ -72,14 +59,16 @@ def test_an_instance_changed_by_the_user_is_taken_over(daemon: Daemon) -> None:
 
 def test_the_custom_name_is_written_through_and_read_back(daemon: Daemon) -> None:
     async def scenario() -> None:
-        with localsettings(daemon.address):
-            async with gateway(daemon.address, identity="A-1") as (output, _):
+        with running(daemon.address):
+            async with gateway(
+                daemon.address,
+            ) as (output, _):
                 output.publish(now())
                 await until(connected(output))
                 await off_loop(send, daemon.address, "/CustomName", "SetValue", "variant:string:Barn")
                 stored = await off_loop(value, daemon.address, f"{ROOT}/CustomName", service=SETTINGS)
                 assert stored == "Barn"
-            async with gateway(daemon.address, identity="A-1", custom_name="not this") as (output, _):
+            async with gateway(daemon.address, custom_name="not this") as (output, _):
                 output.publish(now())
                 await until(connected(output))
                 assert await off_loop(value, daemon.address, "/CustomName") == "Barn"
@@ -93,3 +82,33 @@ def test_an_identity_becomes_a_legal_settings_id() -> None:
     assert settings_id("bms_gateway_rack 1/ü") == "bms_gateway_rack_1__"
     assert settings_id("__x") == "x"
     assert settings_id("___") == "bms_gateway"
+
+
+def test_a_name_given_while_venus_settings_are_away_is_written_when_they_are_back(daemon: Daemon) -> None:
+    async def scenario() -> None:
+        async with gateway(daemon.address) as (output, _):
+            with running(daemon.address):
+                output.publish(now())
+                await until(connected(output))
+                await off_loop(send, daemon.address, "/CustomName", "SetValue", "variant:string:Barn")
+            await off_loop(send, daemon.address, "/CustomName", "SetValue", "variant:string:Attic")
+            with running(daemon.address):  # it knows another name by then, as one that kept "Barn" would
+                await off_loop(send, daemon.address, f"{ROOT}/CustomName", "GetValue", service=SETTINGS)
+                await until(lambda: value(daemon.address, f"{ROOT}/CustomName", service=SETTINGS) == "Attic")
+                assert await off_loop(value, daemon.address, "/CustomName") == "Attic"
+
+    asyncio.run(scenario())
+
+
+def test_venus_settings_that_hang_delay_nothing_for_long_and_are_heard_when_they_wake(daemon: Daemon) -> None:
+    async def scenario() -> None:
+        with running(daemon.address, "1") as settings:
+            settings.send_signal(signal.SIGSTOP)
+            async with gateway(daemon.address) as (output, _):
+                output.publish(now())
+                await until(connected(output), within=2.0)
+                assert await off_loop(value, daemon.address, "/DeviceInstance") == "int32 1"
+                settings.send_signal(signal.SIGCONT)
+                await until(lambda: output.status()["device_instance"] == 2 and output.status()["connected"])
+
+    asyncio.run(scenario())

@@ -175,9 +175,11 @@ def test_a_deadline_that_moves_closer_is_kept(daemon: Daemon) -> None:
 
 def test_a_hang_also_ends_in_leaving_where_that_is_wished(daemon: Daemon) -> None:
     async def scenario() -> None:
-        async with gateway(daemon.address, leave_after=1.0) as (output, _):
+        ahead = 0.0
+        async with gateway(daemon.address, clock=lambda: time.monotonic() + ahead, leave_after=10.0) as (output, _):
             output.publish(now(valid_for=0.2))
-            await until(connected(output))
+            await until(lambda: output.status()["connected"] and "hangs" in str(output.status()["problem"]))
+            ahead = 10.5
             await until(lambda: not output.status()["connected"], within=4.0)
             assert await off_loop(names, daemon.address) == []
 
@@ -207,7 +209,7 @@ def test_a_defect_in_one_service_is_said_once_and_leaves_the_others_alone(
     daemon: Daemon, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
-        async with gateway(daemon.address, each_battery=True, min_interval=0.1) as (output, _):
+        async with gateway(daemon.address, each_battery=True, battery_interval=0.1) as (output, _):
             output.publish(now())
             await until(lambda: len(output.status()["services"]) == 2)  # type: ignore[arg-type]
             for soc in (41.0, 42.0, 43.0):

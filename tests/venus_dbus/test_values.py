@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model import ALARMS, Cap, Decision, Extreme, Health, Life, Snapshot
-from outputs.venus_dbus.paths import Published, down
+from outputs.venus_dbus.entry import down
+from outputs.venus_dbus.published import Published
 from outputs.venus_dbus.tree import Tree, Value
 from outputs.view import View, bank_view, battery_view, vouched
 from tests import make
@@ -107,9 +108,10 @@ def test_the_same_state_again_changes_nothing(snapshot: Snapshot) -> None:
 
 @given(BATTERIES)
 def test_a_battery_by_itself_is_never_a_bms(state: Any) -> None:
-    values = shown(battery_view(state))
-    assert [values[path] for path in (CVL, CCL, DCL)] == [None, None, None]
-    assert values["/Io/AllowToCharge"] is None
+    tree = Tree()
+    Published(tree, bms=False).update(battery_view(state), slow=True)
+    for path in (CVL, CCL, DCL, "/Info/BatteryLowVoltage", "/Io/AllowToCharge"):
+        assert path not in tree, "systemcalc takes whoever has the path for a BMS"
 
 
 def test_rounding_keeps_noise_off_the_bus_and_limits_on_the_safe_side() -> None:
@@ -285,3 +287,72 @@ def test_with_another_soc_the_bms_own_stands_beside_it() -> None:
     assert (values["/Soc"], values["/Capacity"], values["/ConsumedAmphours"]) == (55.0, 154.0, -126.0)
     assert (values["/SocBms"], values["/CapacityBms"], values["/ConsumedAmphoursBms"]) == (60.0, 168.0, -112.0)
     assert "/SocBms" not in of_bank()
+
+
+@pytest.mark.parametrize(
+    ("layout", "there"),
+    [
+        ("voltages", {"/Voltages/Cell1", "/Voltages/Sum", "/Voltages/Diff", "/Balances/Cell1"}),
+        ("cell", {"/Cell/1/Volts", "/Cell/Sum", "/Cell/Diff", "/Cell/1/Balance"}),
+        ("none", set()),
+    ],
+)
+def test_cells_in_the_layout_that_is_wished(layout: str, there: set[str]) -> None:
+    one = make.bank(make.battery(of=make.reading(cell_voltages=(3.3, 3.4), cell_balancing=(False, True))))
+    tree = Tree()
+    Published(tree, layout).update(bank_view(make.snapshot(bank=one)), slow=True)
+    found = {path for path in tree if path.startswith(("/Voltages", "/Balances", "/Cell"))}
+    assert found == there | {path.replace("1", "2") for path in there}
+    for path, value in (("/Voltages/Cell2", 3.4), ("/Cell/2/Volts", 3.4), ("/Cell/2/Balance", 1), ("/Cell/Sum", 6.7)):
+        assert path not in tree or tree[path].value == value
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ((3.3, 3.3, 3.4, 3.4), (6.6, 1.5)),
+        ((3.2, 3.2, 3.4, 3.2, 3.2), (8.1, 0.0)),
+        ((3.3, None, 3.4, 3.4), (None, None)),
+        ((3.3, 3.3, 3.4), None),
+    ],
+)
+def test_the_midpoint_is_what_half_of_the_cells_add_up_to(cells: Any, expected: Any) -> None:
+    tree = Tree()
+    bank = make.bank(make.battery(of=make.reading(cell_voltages=cells)))
+    Published(tree, midpoint=True).update(bank_view(make.snapshot(bank=bank)), slow=True)
+    if expected is None:
+        assert "/Dc/0/MidVoltage" not in tree
+    else:
+        assert (tree["/Dc/0/MidVoltage"].value, tree["/Dc/0/MidVoltageDeviation"].value) == expected
+    assert "/Dc/0/MidVoltage" not in of_bank(bank=bank)
+
+
+@pytest.mark.parametrize(
+    ("reading", "mode", "state"),
+    [
+        ({}, 3, 9),
+        ({"charge_allowed": False}, 3, 9),
+        ({"charge_allowed": False, "discharge_allowed": False}, 4, 14),
+    ],
+)
+def test_a_battery_whose_switches_are_both_off_is_off(reading: dict[str, Any], mode: int, state: int) -> None:
+    values = shown(battery_view(make.battery(of=make.reading(**reading))))
+    assert (values["/Mode"], values["/State"]) == (mode, state)
+
+
+@pytest.mark.parametrize(
+    ("balancing", "imbalance", "status"),
+    [(True, None, 2), (False, 0, 1), (False, 1, 3), (None, 1, None), (False, None, None)],
+)
+def test_the_balancer(balancing: bool | None, imbalance: int | None, status: int | None) -> None:
+    alarms = {} if imbalance is None else {"cell_imbalance": imbalance}
+    values = of_bank(bank=make.bank(balancing=balancing), decision=make.decision(alarms=alarms))
+    assert values["/Balancer/Status"] == status
+
+
+def test_a_bank_can_be_switched_as_a_whole_only_where_every_battery_can() -> None:
+    able, unable = make.battery("a"), make.battery("b", controls=("charge",))
+    assert "mode" in bank_view(make.snapshot(bank=make.bank(able, able))).controls
+    assert "mode" not in bank_view(make.snapshot(bank=make.bank(able, unable))).controls
+    assert bank_view(make.snapshot(bank=make.bank(able))).on == {"charge", "discharge"}
+    assert bank_view(make.snapshot(bank=make.bank(unable))).on == {"charge"}, "nobody can switch the other one"

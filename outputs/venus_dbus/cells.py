@@ -1,0 +1,127 @@
+"""Rows for what only a single battery has: its cells in either layout, its sensors, its midpoint.  Pure.
+
+Two layouts are known to programs that show cells: /Voltages/Cell1 with /Balances/Cell1, and /Cell/1/Volts with
+/Cell/1/Balance.  Sheet: venus-dbus.md section 4 (system and cells); limits.md chapter 11.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Final, NamedTuple
+
+from outputs.venus_dbus.entry import CELL_VOLTS, CELSIUS, PERCENT, VOLTS, Entry, rounded
+from outputs.venus_dbus.tree import Value, plain
+
+CELLS, BALANCING, SENSED = "single.cell_voltages", "single.cell_balancing", "single.temperatures"
+SENSORS: Final = 4  # /System/Temperature1..4
+LAYOUTS: Final = {"voltages": ("voltages",), "cell": ("cell",), "both": ("voltages", "cell"), "none": ()}
+
+Volts = Sequence[float | None]
+
+
+class Seen(NamedTuple):
+    """How many of each a battery has shown so far."""
+
+    cells: int = 0
+    balancing: int = 0
+    sensors: int = 0
+
+
+@cache
+def cell_entries(seen: Seen, layout: str, *, midpoint: bool) -> tuple[Entry, ...]:
+    """Rows for a single battery that has shown so much."""
+    entries = [
+        Entry(f"/System/Temperature{n + 1}", "d", CELSIUS, SENSED, _at(n, 1)) for n in range(min(seen.sensors, SENSORS))
+    ]
+    if seen.cells or seen.balancing:
+        for name in LAYOUTS[layout]:
+            entries += _LAID_OUT[name](seen)
+    if midpoint and seen.cells >= LEAST_FOR_MIDPOINT:
+        entries += MIDPOINT
+    return tuple(entries)
+
+
+def _voltages(seen: Seen) -> list[Entry]:
+    return [
+        *(Entry(f"/Voltages/Cell{n + 1}", "d", CELL_VOLTS, CELLS, _at(n, 3)) for n in range(seen.cells)),
+        *_together("/Voltages"),
+        *(Entry(f"/Balances/Cell{n + 1}", "i", plain, BALANCING, _balance(n)) for n in range(seen.balancing)),
+    ]
+
+
+def _cells(seen: Seen) -> list[Entry]:
+    return [
+        *(Entry(f"/Cell/{n + 1}/Volts", "d", CELL_VOLTS, CELLS, _at(n, 3)) for n in range(seen.cells)),
+        *_together("/Cell"),
+        *(Entry(f"/Cell/{n + 1}/Balance", "i", plain, BALANCING, _balance(n)) for n in range(seen.balancing)),
+    ]
+
+
+def _together(root: str) -> tuple[Entry, Entry]:
+    return Entry(f"{root}/Sum", "d", VOLTS, CELLS, _sum), Entry(f"{root}/Diff", "d", CELL_VOLTS, CELLS, _diff)
+
+
+_LAID_OUT: Final[dict[str, Callable[[Seen], list[Entry]]]] = {"voltages": _voltages, "cell": _cells}
+
+
+def _at(index: int, digits: int) -> Callable[[Volts], Value]:
+    """One of a list; not known where the list has become shorter."""
+
+    def found(values: Volts) -> Value:
+        value = values[index] if index < len(values) else None
+        return rounded(value, digits)
+
+    return found
+
+
+def _balance(index: int) -> Callable[[Sequence[bool | None]], Value]:
+    def found(flags: Sequence[bool | None]) -> Value:
+        value = flags[index] if index < len(flags) else None
+        return None if value is None else int(value)
+
+    return found
+
+
+def _sum(cells: Volts) -> Value:
+    known = [voltage for voltage in cells if voltage is not None]
+    return rounded(sum(known), 2) if known and len(known) == len(cells) else None
+
+
+def _diff(cells: Volts) -> Value:
+    known = [voltage for voltage in cells if voltage is not None]
+    return rounded(max(known) - min(known), 3) if known else None
+
+
+LEAST_FOR_MIDPOINT: Final = 4  # cells; sheet: limits.md chapter 11
+
+
+def _halves(cells: Volts) -> tuple[float, float] | None:
+    """What the lower and the upper half of the cells add up to [V]; a cell in the middle counts half for each."""
+    known = [voltage for voltage in cells if voltage is not None]
+    if len(known) < max(LEAST_FOR_MIDPOINT, len(cells)):
+        return None
+    lower, middle = _lower(known)
+    return lower + middle / 2.0, sum(known) - lower - middle / 2.0
+
+
+def _lower(cells: Sequence[float]) -> tuple[float, float]:
+    half, odd = divmod(len(cells), 2)
+    return sum(cells[:half]), cells[half] if odd else 0.0
+
+
+def _mid_voltage(cells: Volts) -> Value:
+    halves = _halves(cells)
+    return None if halves is None else rounded(halves[0], 2)
+
+
+def _deviation(cells: Volts) -> Value:
+    """How far the halves are apart, in % of the whole, as battery monitors do: + = the upper one is higher."""
+    halves = _halves(cells)
+    if halves is None or not sum(halves):
+        return None
+    return rounded(100.0 * (halves[1] - halves[0]) / sum(halves), 1)
+
+
+MIDPOINT: Final = (
+    Entry("/Dc/0/MidVoltage", "d", VOLTS, CELLS, _mid_voltage),
+    Entry("/Dc/0/MidVoltageDeviation", "d", PERCENT, CELLS, _deviation),
+)
