@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import broker, bus, decoding, encoding, evaluation, gaps, latency, processes, weather
+from bench import broker, bus, decoding, encoding, evaluation, flood, gaps, latency, page, processes, weather
 from bench.table import Row, table
 
 MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
@@ -23,6 +23,8 @@ MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "decode": decoding.decoding,
     "encode": encoding.encoding,
     "bus": bus.bus,
+    "page": page.page,
+    "flood": flood.flood,
     "mqtt": broker.mqtt,
     "weather": weather.weather,
 }

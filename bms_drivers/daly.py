@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from bms_drivers import kit
-from gateway.model import DeviceRefused, Implausible, LinkTimeout, WrongDevice
+from gateway.model import BadLength, DeviceRefused, Implausible, LinkTimeout, WrongDevice
 
 START: Final = 0xA5
 SIZE: Final = 13  # bytes of every frame, both ways
@@ -213,11 +213,13 @@ def numbered(identifier: int, count: int, each: int, setup: kit.Setup) -> Number
 
 
 def texts(identifier: int, name: str) -> Callable[[kit.Setup, kit.Values], kit.Talk]:
-    """Text in numbered frames of seven characters; as many as come within the time."""
+    """Text in numbered frames of seven characters; as many as come within the time, from the first on."""
 
     def talk(setup: kit.Setup, known: kit.Values) -> kit.Talk:
         frames = yield ask(identifier, setup, complete=lambda got: False, partial=True)
         parts = {reply.payload[0]: reply.payload[1 : 1 + TEXT_A_FRAME] for reply in frames}
+        if sorted(parts) != [*range(first := min(parts), first + len(parts))] or first > 1:
+            raise BadLength(f"{name}: frames {sorted(parts)} came, and others are missing")
         raw = b"".join(parts[number] for number in sorted(parts)).replace(b"\0", b" ")
         kept = "".join(c for c in raw.decode("ascii", "ignore") if c.isprintable())
         return {name: " ".join(kept.split()) or None}

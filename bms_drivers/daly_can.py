@@ -8,7 +8,7 @@ from typing import Final
 
 import dbc
 from bms_drivers import daly, kit
-from bms_drivers.kit import can
+from bms_drivers.kit import can, named
 from gateway.model import BadLength, LinkTimeout, WrongDevice
 
 FRAMES: Final = can.Dbc(dbc.path("daly_can"))
@@ -140,9 +140,9 @@ DRIVER: Final = kit.Driver(
         plain("alarms"),
         plain("rated", every=kit.ONCE),
     ),
-    assemble=kit.alone(lambda values, setup: finish(can.gathered(values, ()), setup)),
+    assemble=kit.alone(lambda values, setup: finish(named.gathered(values, ()), setup)),
     detection=kit.Detection(
-        rank=30, polls=("counts", "pack"), proof=proof, setups=({},), only_named=True, never_auto=True,
+        rank=98, polls=("counts", "pack"), proof=proof, setups=({},), wary=True, never_auto=True,
         siblings=tuple({"address": n} for n in BOARDS[1:]),
     ),
     daisy_chain=True,

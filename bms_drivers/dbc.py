@@ -10,7 +10,7 @@ from typing import Final
 from bms_drivers import kit
 from bms_drivers.kit import can
 from bms_drivers.kit.dbc_check import mistakes
-from gateway.model import ConfigError
+from gateway.model import ConfigError, Placed
 
 
 def described(setup: kit.Setup) -> kit.Driver:
@@ -18,9 +18,9 @@ def described(setup: kit.Setup) -> kit.Driver:
     if not setup["dbc"]:
         raise ConfigError("driver dbc needs dbc: with the file that says what the BMS sends, as ./my_bms.dbc")
     file = Path(setup["dbc"])
-    if problems := mistakes(file):
-        raise ConfigError(*problems)
     frames = can.Dbc(file)
+    if problems := mistakes(frames):
+        raise ConfigError(*map(Placed, problems))
     told = [message for message in frames.messages.values() if message.gives]
     plan = [can.heard(frames, message.name, essential="voltage" in message.signals) for message in told]
     return kit.Driver(
@@ -32,6 +32,8 @@ def described(setup: kit.Setup) -> kit.Driver:
         transports=DRIVER.transports,
         options=DRIVER.options,
         limits_from_bms=True,
+        described=frames.text,
+        secrets=(kit.secrets.identifiers(*(message.kind for message in told if "serial_number" in message.signals)),),
     )
 
 
@@ -39,7 +41,9 @@ DRIVER: Final = kit.Driver(
     name="dbc",
     title="any BMS on a CAN bus, by your own DBC file",
     transports=("can",),
-    options=(kit.Option("dbc", None, "the DBC file that says what the BMS sends, see add-a-bms.md", kind=str),),
+    options=(
+        kit.Option("dbc", None, "the DBC file that says what the BMS sends, see add-a-bms.md", kind=str, file=True),
+    ),
     plan=(),
     assemble=kit.alone(),
     detection=kit.UNDETECTABLE,

@@ -18,6 +18,7 @@ CHARGE, DISCHARGE = 0, 2  # bits of the state
 COMMUNICATION: Final = 1  # the only version of the text that is known
 HIGHEST_UNIT: Final = 247
 MOST: Final = 1e9  # any number in a text is smaller
+CELLS_AGREE: Final = 0.05  # of the voltage; so far may the cells' sum be from it
 TEXT_TIMEOUT: Final = 5.0  # s; the text comes in some forty notifications
 
 PACK: Final = kit.by_register(  # sheet section 5
@@ -199,10 +200,14 @@ def row(found: Any, name: str, absent: int, scale: float) -> tuple[float | None,
 
 
 def live(found: dict[str, Any]) -> kit.Values:
-    """`get dev real infor`.  Raises BadLength without a voltage or cells."""
+    """`get dev real infor`.  Raises BadLength without a voltage or cells, and for cells that do not make the voltage:
+    the text has no checksum, and a notification that came twice in a list is well-formed."""
     volts, found_cells = at(found, "Batt", 0, 0, scale=0.001), row(found, "BatcelList", ABSENT_CELL_TEXT, 0.001)
     if not volts or not found_cells:
         raise BadLength("a text without voltage (Batt) or cells (BatcelList)")
+    total = sum(cell for cell in found_cells if cell is not None)
+    if None not in found_cells and abs(total - volts) > CELLS_AGREE * volts:
+        raise BadLength(f"{len(found_cells)} cells of {total:.2f} V where the text says {volts:.2f} V; is it whole?")
     soc, capacity = at(found, "BatsocList", 0, 0, scale=0.01), at(found, "BatsocList", 0, 2, scale=0.001)
     known = soc is not None and capacity is not None
     return {
@@ -237,7 +242,7 @@ def proof(values: kit.Values) -> str:
     """Registers far outside other maps answered; cells that add up to the voltage within 5 % (sheet section 8)."""
     found = [cell for cell in values.get("cell_voltages", ()) if cell is not None]
     volts = values.get("voltage", 0.0)
-    if len(found) < 3 or abs(sum(found) - volts) > 0.05 * volts:
+    if len(found) < 3 or abs(sum(found) - volts) > CELLS_AGREE * volts:
         raise WrongDevice(f"no Felicity: {len(found)} cells of {sum(found):.2f} V, {volts:.2f} V in all")
     return f"Felicity {values.get('serial_number') or 'battery'} with {len(found)} cells"
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import dbc
 from bms_drivers import kit
-from bms_drivers.kit import can
+from bms_drivers.kit import can, named
 from gateway.model import WrongDevice
 
 FRAMES: Final = can.Dbc(dbc.path("jbd_can"))
@@ -89,7 +89,7 @@ DRIVER: Final = kit.Driver(
         step("board", "Board", gives=("firmware_version",)),
     ),
     secrets=(kit.secrets.identifiers(0x380, 0x381),),  # Serial_1, Serial_2
-    assemble=kit.alone(lambda values, setup: finish(can.gathered(values, ()), setup)),
+    assemble=kit.alone(lambda values, setup: finish(named.gathered(values, ()), setup)),
     detection=kit.Detection(rank=95, polls=("measured", "maker", "model"), proof=proof, never_auto=True),
     limits_from_bms=True,
     standing="from documentation only (no capture is public)",

@@ -8,7 +8,7 @@ from typing import Final
 
 import dbc
 from bms_drivers import kit
-from bms_drivers.kit import can
+from bms_drivers.kit import can, named
 from gateway.model import Implausible, LinkTimeout, WrongDevice, worst
 
 FRAMES: Final = can.Dbc(dbc.path("jk_can"))
@@ -46,7 +46,7 @@ def alarms(setup: kit.Setup, known: kit.Values) -> kit.Talk:
 
 def alarm_of(signal: str) -> str:
     """The alarm that a signal of the vendor's levels, or of the fault bits, is about."""
-    found = can.ALARM.fullmatch(signal.replace("_vendor_", "level_"))
+    found = named.ALARM.fullmatch(signal.replace("_vendor_", "level_"))
     return found[2] if found else ""
 
 
@@ -93,9 +93,11 @@ def request(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     mine = (told.at(), told.at(address(setup))) if address(setup) else (told.at(),)
     others = tuple(FRAMES.messages["BATT_ST1"].at(n) for n in ADDRESSES if n != address(setup))
     frames = yield kit.CanAsk((*mine, *others), told.life, settle=1.5, complete=lambda got: False, partial=True)
+    if any(other.fits(frame.kind) for other in others for frame in frames):
+        return {}  # whose it is cannot be told, however often it is asked
     values = can.values_of(FRAMES, (told,) * len(mine), mine, frames)
-    if not values or any(other.fits(frame.kind) for other in others for frame in frames):
-        raise LinkTimeout("no charge request that is certainly this BMS's")
+    if not values:
+        raise LinkTimeout("no charge request")
     if values["_stop"] is None:
         values["max_charge_current"] = None
     elif values["_stop"]:
@@ -181,7 +183,7 @@ DRIVER: Final = kit.Driver(
         can.heard(FRAMES, "BMS_INFO", shift=address, life=5.0),
         kit.Poll("request", request, gives=FRAMES.messages["BMSCHG_INFO"].gives, keep=0),
     ),
-    assemble=kit.alone(lambda values, setup: finish(can.gathered(values, ()), setup), manufacturer="JK"),
+    assemble=kit.alone(lambda values, setup: finish(named.gathered(values, ()), setup), manufacturer="JK"),
     detection=kit.Detection(
         rank=5, polls=("BATT_ST1", "CELL_VOLT", "CELL_TEMP"), proof=proof, setups=({}, {"address": 1}),
         siblings=tuple({"address": n} for n in ADDRESSES[2:]),

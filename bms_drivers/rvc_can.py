@@ -9,7 +9,7 @@ from typing import Final
 
 import dbc
 from bms_drivers import kit
-from bms_drivers.kit import can
+from bms_drivers.kit import can, named
 from gateway.model import LinkTimeout, WrongDevice
 
 FRAMES: Final = can.Dbc(dbc.path("rvc_can"))
@@ -63,7 +63,7 @@ def step(
 
     def talk(setup: kit.Setup, known: kit.Values) -> kit.Talk:
         values = yield from heard(message, setup, known, life, settle)
-        return read({name if name in can.KINDS or name[0] == "_" else f"_{name}": v for name, v in values.items()})
+        return read({name if name in named.KINDS or name[0] == "_" else f"_{name}": v for name, v in values.items()})
 
     given = tuple(dict.fromkeys((*FRAMES.messages[message].gives, *gives)))
     return kit.Poll(name, talk, given, essential=message == "Status_1", keep=0, slow=life if slow else 0.0)

@@ -14,7 +14,7 @@ from gateway.watched import Wanted, Watched
 log = logging.getLogger("bms_gateway.external")
 
 STALE_AFTER: Final = 60.0  # s; sheet: 5.5
-RANGES: Final = {"current": (-5000.0, 5000.0), "soc": (0.0, 100.0)}  # A, %
+RANGES: Final = {"current": (-5000.0, 5000.0, 0.0), "soc": (0.0, 100.0, 5.0)}  # A, %; s between two questions
 
 SETTINGS: Final = "com.victronenergy.settings"
 ESS: Final = "/Settings/CGwacs"
@@ -28,7 +28,7 @@ ESS_MODE, KEEP_CHARGED, WITHOUT_BATTERY_LIFE = 1, 9, (10, 11, 12)  # Hub4Mode; s
 
 
 class ExternalSensor:
-    """One D-Bus service of which a current [A, + = charging], an SoC [%], or both are read, once a second."""
+    """One D-Bus service of which a current [A, + = charging] is read each second, an SoC [%] every 5 s, or both."""
 
     def __init__(
         self, service: str, paths: Mapping[str, str], address: str, clock: Callable[[], float] = time.monotonic

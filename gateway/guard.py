@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from gateway.model import BankState, BatteryState, Decision, Health, RemoteLimit
+from gateway.model import BankState, BatteryState, Decision, Health, Reading, RemoteLimit
 
 SLACK: Final = 1e-6  # rounding noise of sums
 ROUNDED: Final = 0.01  # A, rounding of limits
@@ -46,6 +46,7 @@ class Known:
     cells: int = 0  # in series, the most that were seen
     capacity: float | None = None  # Ah, as last known
     lost: bool = False  # since then; when it has proven itself again it may be another device
+    back: "Known | None" = None  # what that one has shown since it answers
 
 
 Memory = Mapping[str, Known]
@@ -62,12 +63,22 @@ def _learnt(state: BatteryState, known: Known) -> Known:
         return known
     if state.health is not Health.ONLINE:
         took_part = state.contributes if known is NOTHING else known.took_part  # never heard: as the rules see it
-        return replace(known, took_part=took_part, lost=known.lost or state.health is Health.LOST)
+        lost = state.health is Health.LOST
+        return replace(known, took_part=took_part, lost=known.lost or lost, back=None if lost else known.back)
     took_part = state.control and (state.joined or _flows(state))
-    cells, capacity = state.reading.cells or 0, state.reading.capacity
-    if known.lost and state.good_in_a_row >= PROVEN:
-        return Known(took_part, cells, capacity)
-    return Known(took_part, max(cells, known.cells), capacity or known.capacity, known.lost)
+    if not known.lost:
+        return _shown(state.reading, took_part, known)
+    back = _shown(state.reading, took_part, known.back or NOTHING)
+    return (
+        back
+        if state.good_in_a_row >= PROVEN
+        else replace(_shown(state.reading, took_part, known), lost=True, back=back)
+    )
+
+
+def _shown(reading: Reading, took_part: bool, known: Known) -> Known:
+    """`known`, and what one more reading shows."""
+    return Known(took_part, max(reading.cells or 0, known.cells), reading.capacity or known.capacity)
 
 
 def _flows(state: BatteryState) -> bool:

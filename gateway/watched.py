@@ -1,6 +1,7 @@
 """Numbers of another program's D-Bus service, asked now and then on a thread of their own: D-Bus may keep one waiting.
 
 Gone from the bus, or without a value: not known at once.  Present but not answering: not known once it is too old.
+A question and its answer wake half of a GX, so nothing is asked more often than it changes.
 """
 
 import threading
@@ -16,6 +17,7 @@ from gateway.supervise import Supervisor, words
 
 PATIENCE: Final = 2.0  # s for one answer
 ITEM: Final = "com.victronenergy.BusItem"
+GONE: Final = "org.freedesktop.DBus.Error.ServiceUnknown"
 SLOW: Final = frozenset({"org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.Timeout"})
 
 
@@ -26,6 +28,7 @@ class Wanted:
     path: str
     least: float
     most: float
+    every: float = 0.0  # s between two questions; 0 = in each round
 
 
 class Watched:
@@ -46,6 +49,7 @@ class Watched:
         self._every, self._stale_after = every, stale_after
         self._known: dict[str, tuple[float, float]] = {}  # value, when it was told [s, monotonic]
         self._faults = dict.fromkeys(wanted, "has not answered yet")
+        self._next: dict[str, float] = {}  # s, monotonic: when it is to be asked again
         self._bus: Any = None
         self._end = threading.Event()
         self._after: Callable[[], None] = lambda: None
@@ -87,10 +91,17 @@ class Watched:
     def _ask_all(self) -> None:
         try:
             self._bus = self._bus or dbus.bus.BusConnection(self._address)
-            for name in self._wanted:
+            for name in self._due():
                 self._ask(self._bus, name)
         except dbus.DBusException as problem:
             self._disconnect(problem.get_dbus_message() or str(problem))
+
+    def _due(self) -> list[str]:
+        """What is to be asked in this round."""
+        now = self._clock()
+        names = [name for name in self._wanted if self._next.get(name, now) <= now]
+        self._next |= {name: now + self._wanted[name].every - self._every / 2 for name in names}
+        return names
 
     def _disconnect(self, why: str) -> None:
         """Nothing is known any more; the next round connects anew."""
@@ -108,8 +119,9 @@ class Watched:
         except dbus.DBusException as problem:
             if not bus.get_is_connected():
                 raise
-            if problem.get_dbus_name() not in SLOW:
-                self._lose(name, f"is not there ({problem.get_dbus_message()})")
+            gone = self._wanted if problem.get_dbus_name() == GONE else (name,)
+            for each in gone if problem.get_dbus_name() not in SLOW else ():
+                self._lose(each, f"is not there ({problem.get_dbus_message()})")
             return
         if isinstance(told, int | float) and wanted.least <= told <= wanted.most:  # NaN fails this, too
             self._known[name], self._faults[name] = (float(told), self._clock()), ""
@@ -120,3 +132,4 @@ class Watched:
     def _lose(self, name: str, fault: str) -> None:
         self._faults[name] = fault
         self._known.pop(name, None)
+        self._next.pop(name, None)

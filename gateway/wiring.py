@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from bms_drivers.kit import registry
-from bms_drivers.kit.declare import Driver
+from bms_drivers.kit.can import listens_to
+from bms_drivers.kit.declare import Driver, SerialLine
 from bms_drivers.kit.detect import UNKNOWN, Found, Search
 from bms_drivers.links.factory import lasting, open_port, place
 from bms_drivers.links.port import Port
@@ -21,7 +21,6 @@ from gateway.battery import Battery, Watch, silent_after
 from gateway.commander import Asking
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, ExternalSensorSettings, Settings
 from gateway.config.survey import survey
-from gateway.config.tree import dotted
 from gateway.extras import needed
 from gateway.guard import Bounds
 from gateway.installation import installation
@@ -37,13 +36,18 @@ if TYPE_CHECKING:
     from bms_drivers.sims.sim import Device
 
 
+Sharing = set[tuple[str, SerialLine | None]]
+"""Drivers that share a port, as written, and how they use its line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a Plan was built of, so that a later one may take over what is to stay as it is."""
 
     given: Mapping[str, BatterySettings]  # by name
+    drivers: Mapping[str, Driver]  # by battery
     devices: Mapping[str, "Device"]  # simulators, by battery
-    plugs: Mapping[str, "tuple[set[str], Plug]"]  # by place: drivers that share it as written, and the plug
+    plugs: Mapping[str, "tuple[Sharing, Plug]"]  # by place
     polled: Mapping[str, Battery]  # by name
     outputs: Mapping[str, tuple[Any, Output]]  # by name: settings and output
     external: tuple[Any, Any] = (None, None)  # settings and sensor
@@ -51,7 +55,7 @@ class Parts:
     places: Mapping[str, str] = field(default_factory=dict)  # of ports, by their names as written
 
 
-NOTHING: Final = Parts({}, {}, {}, {}, {})
+NOTHING: Final = Parts({}, {}, {}, {}, {}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +99,6 @@ class Finder:
         return f"{', '.join(driver.name for driver in self.search.candidates)} on {self.search.where}"
 
 
-def _driver(battery: BatterySettings) -> Driver:
-    return UNKNOWN if battery.driver == AUTO else registry.load(battery.driver)
-
-
 async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Store | None = None) -> Gateway:
     """A Gateway for `settings`; opens no BMS port and no bus yet, but simulators are started.
 
@@ -123,14 +123,19 @@ async def rebuild(gateway: Gateway, settings: Settings, *, clock: Clock = time.m
 
 async def _plan(settings: Settings, calls: Calls, old: Parts, store: Store | None) -> Plan:
     """What to run for `settings`, taken over from `old` where it is the same.  Raises ConfigError as build."""
-    if mistakes := (await asyncio.to_thread(survey, settings)).mistakes:  # it reads files, and frames must go on
-        raise ConfigError(*(f"{dotted(mistake.path)}: {mistake.text}" for mistake in mistakes))
+    surveyed = await asyncio.to_thread(survey, settings)  # it reads files, and frames must go on
+    if surveyed.mistakes:
+        raise ConfigError(*map(str, surveyed.mistakes))
+    drivers = {battery.name: surveyed.drivers.get(battery.name, UNKNOWN) for battery in settings.batteries}
     given = {battery.name: battery for battery in settings.batteries}
     async with AsyncExitStack() as undo:
         devices = await _devices(settings, old, undo)
         places = _places(settings, devices, old.places)
-        plugs, by_battery = _plugs(settings, devices, places, old)
-        polled = {name: _battery(battery, by_battery[name], settings, calls, old) for name, battery in given.items()}
+        plugs, by_battery = _plugs(settings, drivers, devices, places, old)
+        polled = {
+            name: _battery(battery, drivers[name], by_battery[name], settings, calls, old)
+            for name, battery in given.items()
+        }
         outputs = await _outputs(settings, calls, old, store)
         undo.pop_all()
     for name, battery in given.items():
@@ -151,7 +156,7 @@ async def _plan(settings: Settings, calls: Calls, old: Parts, store: Store | Non
         floor=floor[1],
         closing=[*closing, *(plug.port.close for _, plug in plugs.values())],
         ports={name: by_battery[name].port for name in given},
-        parts=Parts(given, devices, plugs, polled, outputs, external, floor, places),
+        parts=Parts(given, drivers, devices, plugs, polled, outputs, external, floor, places),
     )
 
 
@@ -193,47 +198,62 @@ def _places(settings: Settings, devices: Mapping[str, "Device"], old: Mapping[st
 
 
 def _plugs(
-    settings: Settings, devices: Mapping[str, "Device"], places: Mapping[str, str], old: Parts
-) -> tuple[dict[str, tuple[set[str], Plug]], dict[str, Plug]]:
+    settings: Settings, drivers: Mapping[str, Driver], devices: Mapping[str, "Device"], places: Mapping[str, str],
+    old: Parts,
+) -> tuple[dict[str, tuple[Sharing, Plug]], dict[str, Plug]]:  # fmt: skip
     """The plugs by place and by battery; batteries on one port share it.  Raises ConfigError where they cannot."""
     sharing: dict[str, list[BatterySettings]] = defaultdict(list)
     for battery in settings.batteries:
         sharing[places[_where(battery, devices)]].append(battery)
-    plugs = {at: _plug(at, batteries, devices, old) for at, batteries in sharing.items()}
+    plugs = {at: _plug(at, batteries, drivers, devices, old) for at, batteries in sharing.items()}
     return plugs, {battery.name: plugs[at][1] for at, batteries in sharing.items() for battery in batteries}
 
 
 def _plug(
-    at: str, batteries: Sequence[BatterySettings], devices: Mapping[str, "Device"], old: Parts
-) -> tuple[set[str], Plug]:
+    at: str, batteries: Sequence[BatterySettings], drivers: Mapping[str, Driver], devices: Mapping[str, "Device"],
+    old: Parts,
+) -> tuple[Sharing, Plug]:  # fmt: skip
     """One port for all of `batteries`: the running one, unless others used it, for whom it may be set up else.
 
     While no driver on it is known, its line is that of the first to be tried.
     """
-    names = {battery.driver for battery in batteries}
+    sharing = {(battery.driver, drivers[battery.name].line) for battery in batteries}
+    known = [(drivers[battery.name], battery.setup) for battery in batteries if battery.driver != AUTO]
     before = old.plugs.get(at)
-    if before is not None and before[0] == names:
-        return before
+    plug = before[1] if before is not None and before[0] == sharing else _new_plug(batteries, known, devices)
+    for driver, setup in known:
+        plug.port.expect(listens_to(driver, driver.setup(setup)))
+    return sharing, plug
+
+
+def _new_plug(
+    batteries: Sequence[BatterySettings], known: Sequence[tuple[Driver, Mapping[str, Any]]],
+    devices: Mapping[str, "Device"],
+) -> Plug:  # fmt: skip
+    """A port that is not open yet.  Raises ConfigError."""
     first = batteries[0]
     device, where = devices.get(first.name), _where(first, devices)
-    known = [(_driver(battery), battery.setup) for battery in batteries if battery.driver != AUTO]
     search = Search(where, known) if len(known) < len(batteries) else None
-    drivers = [driver for driver, _ in known]
+    speak = [driver for driver, _ in known]
     if device is not None:
-        return names, Plug(Port(where, device.link(*drivers)), search)
+        return Plug(Port(where, device.link(*speak)), search)
     listening = any(driver.listens(driver.setup(setup)) for driver, setup in known)
-    lines = drivers or (search.candidates[:1] if search else [])
-    return names, Plug(open_port(where, lines, listening=listening), search)
+    lines = speak or (search.candidates[:1] if search else [])
+    return Plug(open_port(where, lines, listening=listening), search)
 
 
-def _battery(battery: BatterySettings, plug: Plug, settings: Settings, calls: Calls, old: Parts) -> Battery:
-    """The running battery of that name, if it is the same device on the same port."""
+def _battery(
+    battery: BatterySettings, driver: Driver, plug: Plug, settings: Settings, calls: Calls, old: Parts
+) -> Battery:
+    """The running battery of that name, if it is the same device on the same port, and as its file describes it."""
     before = old.polled.get(battery.name)
     taken = any(plug is other for _, other in old.plugs.values())
-    if before is not None and taken and _same_device(battery, old.given[battery.name]):
+    if before is not None and taken and _same_device(battery, old.given[battery.name]) and (
+        driver.described == old.drivers[battery.name].described
+    ):  # fmt: skip
         return before
     watch = _watch(battery, settings.limits_of(battery))
-    return Battery(watch, _driver(battery), plug.port, calls.changed, calls.clock, plug.finder(battery))
+    return Battery(watch, driver, plug.port, calls.changed, calls.clock, plug.finder(battery))
 
 
 async def _simulate(battery: BatterySettings) -> "Device":

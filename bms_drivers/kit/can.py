@@ -1,44 +1,27 @@
 """BMSs on a CAN bus: a DBC file says where the values are, and everything it can say is not said again in Python.
 
-Signals are named as the values of a Reading are (`voltage`, `soc`, `charge_allowed`), and besides
-
-    cell_voltage_3, cell_balancing_3, temperature_2    the third cell, the second sensor, counted from 1
-    alarm_high_voltage, warning_high_voltage           raised when not 0: level 2, level 1
-    level_high_voltage                                 0, 1 or 2 as it is
-    alarm_high_voltage_2                               another bit that raises the same alarm
-    _anything                                          the driver's own, or of no interest
-
-A value outside the range that the file gives its signal is not known; so is one that a short frame does not hold, or of
-another than the multiplexed part.  A cell that shows exactly 0 does not exist.
+Signals are named as in `kit.named`.  A value outside the range that the file gives its signal is not known; so is one
+that a short frame does not hold, or of another than the multiplexed part.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from bms_drivers.kit.declare import EXTENDED, CanAsk, CanId, Driver, Frame, Poll, Setup, Talk, Values, alone, text
+from bms_drivers.kit.named import KINDS, canonical, decimals, gathered, key, typed
 from gateway.extras import needed
-from gateway.model import ALARMS, BadLength, GatewayError, Implausible, Reading, worst
+from gateway.model import BadLength, ConfigError, GatewayError, Implausible, Reading
 
 ENCODING: Final = "cp1252"  # of DBC files
 MISSED: Final = 3  # frames in a row that may be missing before a value is not known
 SHORTEST: Final = 1.0  # s that a value lives at least
 TEXT: Final = 24  # bits; what names or versions have of them is text, and a number with fewer
 SLOW: Final = 2.0  # s between two frames; what comes less often is not old for that
-NUMBERED: Final = re.compile(r"(cell_voltage|cell_balancing|temperature)_([1-9]\d?)")
-ALARM: Final = re.compile(rf"(alarm|warning|level)_({'|'.join(ALARMS)})(_\d+)?")
-LISTS: Final = {"cell_voltage": "cell_voltages", "cell_balancing": "cell_balancing", "temperature": "temperatures"}
-STRUCTURED: Final = {*LISTS.values(), "alarms", "rejected", "held", "untold"}
-KINDS: Final = {
-    name: next(kind for kind in ("float", "int", "bool", "str") if kind in str(described.type))
-    for name, described in Reading.__dataclass_fields__.items() if name not in STRUCTURED
-}  # fmt: skip
-"""Values that a signal may bear the name of, and what they are."""
 
 _MESSAGE: Final = re.compile(r"^\s*BO_\s+(\d+)\s+(\w+)\s*:", re.M)
 _SIGNAL: Final = re.compile(r"^\s*SG_\s+(\w+)\s*(M|m\d+M?)?\s*:\s*(\d+)\|(\d+)@([01])", re.M)
@@ -83,9 +66,12 @@ class Dbc:
     """A DBC file of what a BMS sends.  Its messages are known at once; cantools is loaded for the first frame."""
 
     def __init__(self, file: Path) -> None:
-        """Raises OSError."""
+        """Raises ConfigError for a file that cannot be read."""
         self.file = file
-        self.text = file.read_bytes().decode(ENCODING, "replace")
+        try:
+            self.text = file.read_bytes().decode(ENCODING, "replace")
+        except OSError as problem:
+            raise ConfigError(f"{file}: {problem.strerror}") from None
         self.messages = {message.name: message for message in _messages(self.text)}
 
     @cached_property
@@ -113,13 +99,6 @@ class Dbc:
     def _ways(self) -> dict[tuple[str, str], Callable[[Any], Any]]:
         """How what cantools tells of each signal becomes what is told on."""
         return {(m.name, s.name): _way(s) for m in self.database.messages for s in m.signals}
-
-
-def canonical(signal: str) -> str:
-    """The name in a Reading of what the signal tells; "" for the driver's own, and for a name that is none."""
-    if found := NUMBERED.fullmatch(signal):
-        return LISTS[found[1]]
-    return "alarms" if ALARM.fullmatch(signal) else signal if signal in KINDS else ""
 
 
 def heard(
@@ -162,7 +141,7 @@ def values_of(dbc: Dbc, told: Sequence[Message], ids: Sequence[CanId], frames: I
         for message, wanted in zip(told, ids, strict=True):
             if wanted.fits(frame.kind):
                 signals = dbc.values(message.name, frame.payload)
-                values |= {_key(name): _typed(name, value) for name, value in signals.items()}
+                values |= {key(name): typed(name, value) for name, value in signals.items()}
     return values
 
 
@@ -174,57 +153,22 @@ def assemble(
     return alone(lambda values, setup: finish(gathered(values, signals), setup), **always)
 
 
-def gathered(values: Values, signals: Sequence[str]) -> Values:
-    """Lists and alarms put together of their parts; of `signals`, a cell or sensor that is not told now is None."""
-    for part, name in LISTS.items():
-        count = max(
-            (int(found[2]) for s in signals if (found := NUMBERED.fullmatch(s)) and found[1] == part), default=0
-        )
-        if count:
-            values[name] = _listed([values.get(f"_{part}_{n}") for n in range(1, count + 1)], part)
-    raised = [_raised(name[1:], value) for name, value in values.items() if name[0] == "_" and value is not None]
-    if alarms := worst(filter(None, raised)):
-        values["alarms"] = worst((values.get("alarms", {}), alarms))
-    return values
-
-
 def identifiers(driver: Driver, setup: Setup) -> list[CanId]:
     """All that a driver listens to and sends on its bus, as far as its plan tells beforehand."""
-    found: list[CanId] = []
-    for poll in driver.plan:
+    return [wanted for ask in _asked(driver, setup) for wanted in (*ask.hears, *(sent for sent, _ in ask.sends))]
+
+
+def listens_to(driver: Driver, setup: Setup) -> list[CanId]:
+    """What it will want to hear on its bus, likewise."""
+    return [wanted for ask in _asked(driver, setup) for wanted in ask.hears]
+
+
+def _asked(driver: Driver, setup: Setup) -> Iterator[CanAsk]:
+    for poll in driver.plan if "can" in driver.transports else ():
         with suppress(GatewayError):  # it waits for what an earlier answer tells
             question = next(poll.talk(setup, {}), None)
             if isinstance(question, CanAsk):
-                found += (*question.hears, *(wanted for wanted, _ in question.sends))
-    return found
-
-
-def _listed(parts: list[Any], name: str) -> tuple[Any, ...]:
-    if name == "cell_balancing":
-        return tuple(map(bool, parts)) if None not in parts else ()
-    while parts and parts[-1] == 0 and name == "cell_voltage":
-        parts.pop()
-    return tuple(part or None for part in parts) if name == "cell_voltage" else tuple(parts)
-
-
-def _raised(signal: str, value: float) -> dict[str, int]:
-    """The alarm that the signal is about, with its level."""
-    found = ALARM.fullmatch(signal)
-    if not found:
-        return {}
-    level = {"alarm": 2, "warning": 1}.get(found[1], min(2, int(value)))
-    return {found[2]: level if value else 0}
-
-
-def _key(signal: str) -> str:
-    return signal if signal in KINDS or signal[0] == "_" else f"_{signal}"
-
-
-def _typed(signal: str, value: Any) -> Any:
-    kind = KINDS.get(signal, "float")
-    if value is None or kind == "float":
-        return value
-    return bool(value) if kind == "bool" else int(value) if kind == "int" else str(value)
+                yield question
 
 
 def _way(signal: Any) -> Callable[[Any], Any]:
@@ -232,7 +176,7 @@ def _way(signal: Any) -> Callable[[Any], Any]:
     if KINDS.get(signal.name) == "str" and signal.length >= TEXT:
         order: Literal["little", "big"] = "little" if signal.byte_order == "little_endian" else "big"
         return lambda value: text(int(value).to_bytes(signal.length // 8, order))
-    low, high, digits = signal.minimum, signal.maximum, _decimals(signal.scale, signal.offset)
+    low, high, digits = signal.minimum, signal.maximum, decimals(signal.scale, signal.offset)
     if low is None or high is None or low >= high:
         low, high = -float("inf"), float("inf")
     slot = signal.name.startswith("cell_voltage_")  # one without a cell shows 0
@@ -272,8 +216,3 @@ def _bits(start: int, length: int, intel: bool) -> int:
         mask |= 1 << start
         start += -1 if start % 8 else 15
     return mask
-
-
-def _decimals(*numbers: float) -> int:
-    """Digits after the point that the finest of `numbers` has."""
-    return max(0, *(-int(Decimal(str(number)).normalize().as_tuple().exponent) for number in numbers))

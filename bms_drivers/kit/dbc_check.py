@@ -3,33 +3,20 @@
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Final
 
-from bms_drivers.kit.can import KINDS, Dbc, Message, canonical
+from bms_drivers.kit.can import Dbc, Message
+from bms_drivers.kit.named import NAMES, canonical, lacking
 from gateway.extras import needed
-from gateway.model import ALARMS
-
-NAMES: Final = (
-    *KINDS, *(f"{level}_{name}" for level in ("alarm", "warning", "level") for name in ALARMS),
-    *("cell_voltage_1", "cell_balancing_1", "temperature_1"),
-)  # fmt: skip
-"""Names of signals, one of each kind."""
-ESSENTIAL: Final = (("voltage",), ("soc", "current"))
 
 
-def mistakes(file: Path) -> list[str]:
+def mistakes(dbc: Dbc) -> list[str]:
     """Why the file is of no use; [] = it is.  Raises MissingPart."""
-    try:
-        dbc = Dbc(file)
-    except OSError as problem:
-        return [f"{file}: {problem.strerror}"]
     with needed("driver: dbc"):
         import cantools
     try:
         database = dbc.database
     except (cantools.Error, ValueError, LookupError, TypeError, AttributeError) as problem:
-        return [f"{file}: not a DBC file that can be used: {' '.join(str(problem).split())}"]
+        return [f"{dbc.file}: not a DBC file that can be used: {' '.join(str(problem).split())}"]
     long = [message.name for message in database.messages if message.length > 8]
     return [*_signals(dbc), *_messages(dbc, long), *_essentials(dbc)]
 
@@ -60,10 +47,8 @@ def _messages(dbc: Dbc, long: list[str]) -> Iterator[str]:
 
 
 def _essentials(dbc: Dbc) -> Iterator[str]:
-    told = {signal for message in dbc.messages.values() for signal in message.signals}
-    for names in ESSENTIAL:
-        if not told.intersection(names):
-            yield f"{dbc.file}: no signal {' or '.join(names)}: a battery without it cannot be watched"
+    for names in lacking(signal for message in dbc.messages.values() for signal in message.signals):
+        yield f"{dbc.file}: no signal {names}: a battery without it cannot be watched"
 
 
 def _told(message: Message) -> bool:

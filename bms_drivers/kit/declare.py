@@ -220,6 +220,7 @@ class Option:
     least: float | None = None
     most: float | None = None
     choices: tuple[Any, ...] = ()  # the only values there are; () = any
+    file: bool = False  # names a file; in gateway.yaml a relative one is beside it
 
     def allows(self, value: Any) -> bool:
         """Can the setting be this?  None stands for the driver's own choice."""
@@ -312,7 +313,8 @@ class Detection:
     rank: int = 50  # the lower, the earlier it is tried: quick questions and unmistakable answers first
     wakes: bool = False  # the first question may only wake it, and is asked twice
     never_auto: bool = False  # `driver: auto` does not try it, somebody should look at what `scan` says
-    only_named: bool = False  # nor does `scan`, unless it is named: its questions may disturb others on the bus
+    wary: bool = False  # nor does `scan`, unless it is named, where others may take its questions for their own:
+    #                     on a CAN bus with 29-bit identifiers, or with errors
 
 
 Mask = Callable[[bytes, bytes], bytes]
@@ -345,6 +347,7 @@ class Driver:
     secrets: tuple[Mask, ...] = ()  # bytes of its answers that no report may hold
     listens: Callable[[Setup], bool] = lambda setup: False  # so set up it asks nothing: a master talks on its bus
     made_of: "Callable[[Setup], Driver] | None" = None  # where a setting decides what the BMS is: the driver for it
+    described: str = ""  # the text of the file that it was made of
     advice: Callable[[Setup], str] = lambda setup: ""  # what who configures it so should know; "" = nothing
 
     def setup(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -65,17 +65,16 @@ async def detect(
     every address, as is done for drivers that are named.  Raises LinkClosed, LinkBusy when the port cannot be used,
     TalksByItself when something else talks there, ConfigError for what is no port.
     """
+    kind = port_kind(where)
     drivers = [
         driver for driver in in_order(names)
-        if names or (
-            reaches(port_kind(where), driver)
-            and not driver.detection.only_named
-            and not missing_plugins(where, driver)
-        )
+        if names or (reaches(kind, driver) and not missing_plugins(where, driver))
     ]  # fmt: skip
     progress("listening", 0, len(drivers))
-    heard = await _listened(where) if port_kind(where) == "serial" else b""
+    heard = await _listened(where) if kind == "serial" else b""
     talking = talkers.too_much(heard)
+    bus = await _traffic(where) if kind == "can" else Traffic()
+    drivers = [driver for driver in drivers if names or bus.harmless or not driver.detection.wary]
     for number, driver in enumerate(drivers, 1):
         progress(driver.name, number, len(drivers))
         there = False
@@ -86,25 +85,42 @@ async def detect(
         if there and not thorough:
             return
     talkers.refuse(where, heard)
-    if port_kind(where) == "can":
-        await _refuse_identifiers(where)
+    bus.refuse(where)
 
 
-async def _refuse_identifiers(where: str) -> None:
-    """Raises TalksByItself where frames are heard, none of which proved a BMS."""
-    from bms_drivers.links.can import CanLink  # only where a bus is looked at
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What was heard on a CAN bus."""
 
-    bus = CanLink(where)
-    await bus.open()
-    await asyncio.sleep(LISTEN_CAN)
-    ids = sorted(f"{id_:08X}" if extended else f"{id_:03X}" for id_, extended in bus.newest)
-    await bus.close()
-    if ids:
+    ids: frozenset[tuple[int, bool]] = frozenset()  # and whether they have 29 bits
+    errors: int = 0
+
+    @property
+    def harmless(self) -> bool:
+        """Nobody takes a question of 29 bits for a message of RV-C or J1939, and the bit rate is not wrong."""
+        return not self.errors and not any(extended for _, extended in self.ids)
+
+    def refuse(self, where: str) -> None:
+        """Raises TalksByItself where frames were heard, none of which proved a BMS."""
+        if not self.ids:
+            return
+        ids = sorted(f"{id_:08X}" if extended else f"{id_:03X}" for id_, extended in self.ids)
         shown = " ".join(ids[:SHOWN_MOST]) + " ..." * (len(ids) > SHOWN_MOST)
         raise TalksByItself(
             f"{where}: {len(ids)} identifiers are heard ({shown}) and prove no BMS that is known; expected the driver's"
             " name (--driver), or a DBC file of your own (driver: dbc)"
         )
+
+
+async def _traffic(where: str) -> Traffic:
+    """Listen for a while.  Raises LinkClosed."""
+    from bms_drivers.links.can import CanLink  # only where a bus is looked at
+
+    bus = CanLink(where)
+    await bus.open()
+    await asyncio.sleep(LISTEN_CAN)
+    await bus.close()
+    return Traffic(frozenset(bus.newest), bus.counters["error_frames"])
 
 
 async def recognised(
@@ -247,7 +263,7 @@ class Search:
     @property
     def candidates(self) -> list[Driver]:
         """Drivers that can be there, those with the quickest questions first."""
-        able = [driver for driver in in_order() if not (driver.detection.never_auto or driver.detection.only_named)]
+        able = [driver for driver in in_order() if not driver.detection.never_auto]
         return [driver for driver in able if _suits(self.where, driver, self._known)]
 
     async def find(self, port: Port, name: str, given: Mapping[str, Any]) -> Found | None:

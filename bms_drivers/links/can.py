@@ -125,7 +125,7 @@ class CanLink:
         """What was heard, at once if it is there already.  Raises LinkTimeout, LinkClosed."""
         if not isinstance(question, CanAsk):
             raise TypeError(f"{self.channel}: a {type(question).__name__} cannot be asked on a CAN bus")
-        self._listen_to(question.hears)
+        self.expect(question.hears)
         since, until = -float("inf"), max(self._since[wanted] for wanted in question.hears) + question.settle
         if question.anew or (question.sends and question.awaits):
             since = self._clock()
@@ -161,14 +161,14 @@ class CanLink:
             if heard == wanted and frame.at >= since
         ]
 
-    def _listen_to(self, hears: Iterable[CanId]) -> None:
-        """From now on these are received, too.  Raises LinkClosed."""
+    def expect(self, hears: Iterable[CanId]) -> None:
+        """From now on these are received, too, or as soon as the bus is open.  Raises LinkClosed."""
         new = [wanted for wanted in hears if wanted not in self._since]
         if not new:
             return
         self._since.update(dict.fromkeys(new, self._clock()))
         if self._bus is None:
-            self._gone()
+            return
         try:
             self._bus.set_filters(self._filters())
         except (can.CanError, OSError) as problem:

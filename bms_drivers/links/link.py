@@ -1,10 +1,10 @@
 """What a link is, and how a driver's talk is led over one."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from bms_drivers.kit.declare import Frame, Question, Talk, Values
+from bms_drivers.kit.declare import CanId, Frame, Question, Talk, Values
 from gateway.model import DeviceRefused, FrameError, LinkTimeout
 
 if TYPE_CHECKING:
@@ -77,6 +77,14 @@ class Rated(Protocol):
     @property
     def signal(self) -> int | None:
         """How strong the device was heard when it was looked for last [dBm]; None = not known."""
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """A link on which frames come unasked."""
+
+    def expect(self, hears: Iterable[CanId]) -> None:
+        """From now on these are received: who asks for them later need not wait for them one after the other."""
 
 
 async def converse(link: Link, talk: Talk, answered: Callable[[Sequence[Frame]], None] = lambda frames: None) -> Values:

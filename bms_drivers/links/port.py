@@ -7,13 +7,13 @@ meanwhile turns fail at once, so nobody waits for a cable.  A silent battery on 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import Final, Literal
 
-from bms_drivers.kit.declare import Frame, Question
-from bms_drivers.links.link import Around, Counters, FrameTapped, Link, Tapped
+from bms_drivers.kit.declare import CanId, Frame, Question
+from bms_drivers.links.link import Around, Counters, Expecting, FrameTapped, Link, Tapped
 from bms_drivers.links.overhear import Overhear
 from bms_drivers.links.ring import Ring
 from gateway.model import LinkBusy, LinkClosed, LinkError
@@ -103,6 +103,12 @@ class Port:
         except (LinkClosed, LinkBusy) as problem:
             self._lost(problem)
             raise
+
+    def expect(self, hears: Iterable[CanId]) -> None:
+        """Batteries will want these frames, and take their turns later."""
+        if isinstance(self.link, Expecting):
+            with suppress(LinkClosed):  # a bus that went is opened with them
+                self.link.expect(hears)
 
     async def adopt(self, link: Link) -> None:
         """Speak over `link` from the next turn on: another line for another kind of device.  The old one is closed."""

@@ -59,6 +59,11 @@ class ReplayLink:
         self._image = _image(recording, self._byte_answers)
         self._frames = [can_frame(frame) for frame in recording.get("frames", ())]
 
+    @property
+    def image(self) -> "Image":
+        """All registers and bits that the recording holds."""
+        return self._image
+
     async def open(self) -> None:
         """A recording is always there."""
 

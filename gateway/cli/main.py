@@ -35,6 +35,7 @@ COMMANDS: Final = {  # name: (module, one line for --help)
     "report": ("report", "Evidence in one file, without secrets; sent nowhere."),
     "replay": ("replay", "Play a report through the same code."),
     "can": ("can", "The CAN bus: set it up, examine and watch it; encode values, decode logs."),
+    "values": ("values", "List every published value, and what each interface calls it."),
     "limits": ("limits", "Run a limits scenario."),
     "import-config": ("import_config", "Turn a dbus-serialbattery config.ini into gateway.yaml."),
 }

@@ -92,7 +92,7 @@ async def _record(driver: Driver, port: str, settings: tuple[str, ...], polls: i
     session = Session(driver, parse_settings(driver, settings))
     config = {name: value for name, value in session.setup.items() if value is not None}
     answered = 0
-    async with _recorded(port, driver, out, origin=port, config=config) as link:
+    async with _recorded(port, session.driver, out, origin=port, config=config) as link:
         for number in range(polls):
             answered += await _round(session, link, float(number))
             click.echo(f"round {number + 1} of {polls}: {answered} answers", err=True)

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from bms_drivers.sims.host import simulated
 from bms_drivers.sims.pack import Pack
 from bms_drivers.sims.sim import Device
 from gateway.locks import Held, Locks
-from gateway.model import ALARMS, GatewayError
+from gateway.model import ALARMS, ConfigError, GatewayError
+
+MAPPED = "modbus_map"  # has no sheet to be simulated from, but perhaps a recording
 
 HELP = """Lines on standard input while it runs:
 
@@ -33,7 +36,8 @@ HELP = """Lines on standard input while it runs:
 
 
 @click.command(name="simulate", epilog=HELP)
-@click.argument("driver", type=click.Choice(registry.simulated()))
+@click.argument("driver", type=click.Choice([*registry.simulated(), MAPPED]))
+@click.option("--image", type=click.Path(path_type=Path), help=f"{MAPPED}: a recording whose registers it holds.")
 @click.option("--link", type=click.Path(path_type=Path), help="A stable name for the pty.")
 @click.option("--channel", default="", metavar="CAN", help="The CAN interface to send on, as vcan0.")
 @click.option("--cells", type=click.IntRange(3, 24), help="Default 16, or the most that the BMS can have.")
@@ -51,6 +55,7 @@ HELP = """Lines on standard input while it runs:
 @click.option("--fault", "given", multiple=True, metavar="KIND[=VALUE]", help=f"One of {', '.join(KINDS)}.")
 def command(
     driver: str,
+    image: Path | None,
     link: Path | None,
     channel: str,
     addresses: tuple[int, ...],
@@ -67,11 +72,39 @@ def command(
     for fault in given:
         kind, _, value = fault.partition("=")
         _set_fault(faults, kind, value or "on")
+    _check_image(driver, image)
     _check_line(driver, link, channel)
     _check_addresses(driver, addresses)
     with Locks() as locks:
         _take(link, locks)
-        asyncio.run(_serve(driver, addresses, seed, faults, link, {"channel": channel, **pack}))
+        if image is not None:
+            asyncio.run(_serve(_recorded(image, faults, link), link))
+            return
+        wanted = {"seed": seed, "faults": faults, "link": link, "addresses": addresses, "channel": channel, **pack}
+        asyncio.run(_serve(simulated(driver, {}, **wanted), link))
+
+
+def _check_image(driver: str, image: Path | None) -> None:
+    """Raises GatewayError for a driver without a simulator and without a recording, or with both."""
+    if driver == MAPPED and image is None:
+        raise GatewayError(f"{driver}: what its registers hold is not known; expected --image with a recording")
+    if driver != MAPPED and image is not None:
+        raise GatewayError(f"--image: a {driver} has a simulator of its own; expected {MAPPED}, or nothing")
+
+
+async def _recorded(image: Path, faults: Faults, link: Path | None) -> Device:
+    """A started device that holds what the recording holds.  Raises GatewayError."""
+    from bms_drivers.links.recording import load
+    from bms_drivers.sims.pty import PtyDevice
+    from bms_drivers.sims.recorded import Recorded
+
+    recording = load(image)
+    try:
+        device = PtyDevice(Recorded(recording), faults, link)
+    except ConfigError as problem:
+        raise GatewayError(f"{image}: {problem}") from None
+    await device.start()
+    return device
 
 
 def _take(link: Path | None, locks: Locks) -> None:
@@ -108,13 +141,11 @@ def _check_addresses(driver: str, addresses: tuple[int, ...]) -> None:
         raise GatewayError(f"--address: {', '.join(map(str, addresses))}: each may be given once")
 
 
-async def _serve(
-    driver: str, addresses: tuple[int, ...], seed: int, faults: Faults, link: Path | None, pack: dict[str, Any]
-) -> None:
+async def _serve(starting: Coroutine[Any, Any, Device], link: Path | None) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)  # first: whoever sees the path may end it at once
-    device = await simulated(driver, {}, seed=seed, faults=faults, link=link, addresses=addresses, **pack)
+    device = await starting
     click.echo(link or device.path)
     sys.stdout.flush()
     _listen(loop, device)

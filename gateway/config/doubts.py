@@ -92,7 +92,7 @@ def _advice(battery: BatterySettings, catalogue: Catalogue) -> Iterator[str]:
 
 def _soc(battery: BatterySettings, settings: Settings, catalogue: Catalogue) -> Iterator[str]:
     """A BMS that measures the current and tells no SoC needs the gateway's own counter."""
-    gives = catalogue.gives(battery.driver)
+    gives = catalogue.gives(battery.driver, battery.setup)
     sensor = settings.bank.external_sensor
     if "current" not in gives or "soc" in gives or (sensor is not None and sensor.soc is not None):
         return

@@ -273,9 +273,9 @@ def _range(branch: Schema) -> str:
     low, high = branch.get("minimum"), branch.get("maximum")
     above, below = branch.get("exclusiveMinimum"), branch.get("exclusiveMaximum")
     if low is not None and high is not None:
-        return f"{low:g}..{high:g}"
+        return f"{low:.10g}..{high:.10g}"
     words = (("at least", low), ("above", above), ("at most", high), ("below", below))
-    return " and ".join(f"{word} {bound:g}" for word, bound in words if bound is not None)
+    return " and ".join(f"{word} {bound:.10g}" for word, bound in words if bound is not None)
 
 
 def _choices(branch: Schema) -> list[Any]:

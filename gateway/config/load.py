@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from gateway.config.beside import context
 from gateway.config.explain import Explainer, hint
 from gateway.config.schema import (
     AUTO,
@@ -18,7 +19,7 @@ from gateway.config.schema import (
     installed,
 )
 from gateway.config.survey import look
-from gateway.config.tree import NOTHING, Document, Problem, dotted, read
+from gateway.config.tree import NOTHING, Document, Problem, dotted, read, within
 from gateway.config.tree import Path as KeyPath
 from gateway.limits.sense import Contradiction, told
 from gateway.limits.settings import OF_THE_BANK, LimitSettings
@@ -38,25 +39,25 @@ def load(path: Path | str, catalogue: Catalogue | None = None) -> Settings:
 
 def parse(text: str, source: str = "gateway.yaml", catalogue: Catalogue | None = None) -> Settings:
     """The settings in `text`; messages call it `source`.  Raises ConfigError."""
-    settings, problems = examine(text, catalogue)
+    settings, problems = examine(text, catalogue, source=source)
     if settings is None:
         raise ConfigError(*dict.fromkeys(problem.show(source) for problem in problems))
     return settings
 
 
 def examine(
-    text: str, catalogue: Catalogue | None = None, *, surveyed: bool = True
+    text: str, catalogue: Catalogue | None = None, *, surveyed: bool = True, source: str = "gateway.yaml"
 ) -> tuple[Settings | None, list[Problem]]:
     """The settings in `text`, or None and what is wrong with it, ordered by line.
 
-    `surveyed` False leaves out what is well-formed and cannot be built.
+    `surveyed` False leaves out what is well-formed and cannot be built.  Relative paths are beside the file `source`.
     """
     document = read(text)
     settings = None
     if document.data is None and not document.problems:
         document.add((), "the file is empty, expected at least batteries: with name, driver and port of one battery")
     elif isinstance(document.data, dict):
-        settings = _Reader(document, catalogue or installed()).settings(surveyed=surveyed)
+        settings = _Reader(document, catalogue or installed(), context(source)).settings(surveyed=surveyed)
     elif document.data is not None:
         document.add((), "expected sections (lines such as batteries:, bank:, limits:, outputs:)")
     return settings, sorted(document.problems, key=_order)
@@ -100,8 +101,8 @@ class _Frame(Settings):
 class _Reader:
     """One document on its way to Settings; every mistake goes to `document.problems`."""
 
-    def __init__(self, document: Document, catalogue: Catalogue) -> None:
-        self._document, self._catalogue = document, catalogue
+    def __init__(self, document: Document, catalogue: Catalogue, context: Mapping[str, Any]) -> None:
+        self._document, self._catalogue, self._context = document, catalogue, context
         self._drivers = sorted({*catalogue.names(), AUTO})
         self._whole = Explainer(Settings)
         self._places: dict[str, KeyPath] = {}  # of outputs that stand in a list
@@ -250,7 +251,7 @@ class _Reader:
         if model is LimitSettings and isinstance(data, dict):
             data = merged(default_limits(), data)
         try:
-            return model.model_validate_json(json.dumps(data), strict=True)
+            return model.model_validate_json(json.dumps(data), strict=True, context=self._context)
         except ValidationError as error:
             self._note(error, data, path, explainer)
             return None
@@ -274,7 +275,7 @@ class _Reader:
     def _note(self, error: ValidationError, data: Any, root: KeyPath, explainer: Explainer) -> None:
         """One problem for each place that is objected to."""
         for details in error.errors(include_url=False):
-            path = _within(data, details["loc"], missing=details["type"] == "missing")
+            path = within(data, details["loc"], missing=details["type"] == "missing")
             if details["type"] == "value_error" and self._is_known_below((*root, *path)):
                 continue  # of values that do not fit together at least one is wrong already
             if found := told(details):
@@ -294,20 +295,6 @@ class _Reader:
 
     def _is_known_below(self, path: KeyPath) -> bool:
         return any(problem.path[: len(path)] == path for problem in self._document.problems)
-
-
-def _within(data: Any, location: Sequence[str | int], *, missing: bool) -> KeyPath:
-    """The keys of `location` that exist in `data`; the others name alternatives of a type, not places."""
-    path: list[str | int] = []
-    for part in location:
-        in_section = isinstance(data, dict) and part in data
-        in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)
-        if in_section or in_list:
-            data = data[part]
-            path.append(part)
-    if missing and location:
-        path.append(location[-1])
-    return tuple(path)
 
 
 def default_limits() -> dict[str, Any]:

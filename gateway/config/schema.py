@@ -6,16 +6,18 @@ Defaults: architecture.md "gateway.yaml"; field.md section 3.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, create_model, field_validator, model_validator
 
 from bms_drivers.kit.declare import Driver, Option
 from bms_drivers.links.factory import kind_of, reaches
+from gateway.config.beside import FileName, FilePath
 from gateway.limits.settings import LimitSettings
+from gateway.model import MissingPart
 
 AUTO: Final = "auto"  # the driver is found by asking the device
 NAME: Final = r"[^\W_]([\w .+#()-]*[\w.+#)])?"
@@ -160,10 +162,10 @@ class Settings(Model):
     bank: BankSettings = BankSettings()
     limits: LimitSettings = Field(default_factory=LimitSettings)
     outputs: OutputsSettings = Field(default_factory=dict)
-    state_dir: Path | None = Field(
+    state_dir: FilePath | None = Field(
         default=None, description="what survives a restart is kept here; default $STATE_DIRECTORY, else below the home"
     )
-    control_socket: Path | None = Field(
+    control_socket: FilePath | None = Field(
         default=None, description="where `status` and `explain` ask; default in the runtime directory"
     )
 
@@ -206,9 +208,14 @@ class Catalogue:
         """What a driver can be connected over; () = not known."""
         return self.load(name).transports if name != AUTO else ()
 
-    def gives(self, name: str) -> set[str]:
-        """Names of the values that a driver may deliver; none where the driver is to be found out."""
-        return {given for poll in self.load(name).plan for given in poll.gives} if name != AUTO else set()
+    def gives(self, name: str, setup: Mapping[str, Any] | None = None) -> set[str]:
+        """Names of the values that a driver may deliver, so set up; none where the driver is to be found out."""
+        if name == AUTO:
+            return set()
+        driver = self.load(name)
+        with suppress(MissingPart):  # then nobody can tell, and what is missing is said
+            driver = driver.made_for(setup) if setup is not None else driver
+        return {given for poll in driver.plan for given in poll.gives}
 
     def reach(self, kind: str) -> list[str]:
         """Names of the drivers that can be connected over a port of this kind."""
@@ -232,7 +239,7 @@ def battery_class(driver: str, options: Iterable[Option]) -> type[BatterySetting
 
 def _field(option: Option) -> tuple[Any, Any]:
     """An Option as pydantic wants it; None as default means that it may be left out."""
-    kind: Any = Literal[option.choices] if option.choices else option.kind
+    kind: Any = Literal[option.choices] if option.choices else FileName if option.file else option.kind
     kind = kind if option.default is not None else kind | None
     bounded = option.kind in (int, float)
     return kind, Field(

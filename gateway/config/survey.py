@@ -14,8 +14,8 @@ from bms_drivers.links.factory import place, unusable
 from gateway.config.explain import hint
 from gateway.config.rounds import impossible
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, Settings, installed, port_kind
-from gateway.config.tree import Path
-from gateway.model import ConfigError, MissingPart
+from gateway.config.tree import Path, dotted
+from gateway.model import ConfigError, MissingPart, Placed
 from outputs import registry
 
 
@@ -25,6 +25,10 @@ class Mistake:
 
     path: Path
     text: str
+
+    def __str__(self) -> str:
+        """For people who know which file it is."""
+        return self.text if isinstance(self.text, Placed) else f"{dotted(self.path)}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def look(
             except MissingPart:
                 continue  # that is a doubt, and said as one
             except ConfigError as problem:
-                mistakes.append(Mistake(("batteries", number, "driver"), "; ".join(problem.problems)))
+                mistakes += [Mistake(_about(number, battery, driver), text) for text in problem.problems]
     berths = tuple(_berths(known))
     for berth in berths:
         mistakes += _wrong_port(berth, drivers, catalogue) or [
@@ -82,6 +86,12 @@ def look(
         if not registry.missing_library(name):  # else nobody can tell, and the output says what is missing
             mistakes += [Mistake(("outputs", name, *key), text) for key, text in registry.problems(name, output)]
     return Survey(drivers, berths, tuple(mistakes))
+
+
+def _about(number: int, battery: BatterySettings, driver: Driver) -> Path:
+    """The key that decides what the driver is: the file it is described by."""
+    files = [option.name for option in driver.options if option.file and option.name in battery.setup]
+    return ("batteries", number, files[0] if files else "driver")
 
 
 def _same_frames(

@@ -13,6 +13,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from gateway.model import Placed
+
 Path = tuple[str | int, ...]
 
 DEEPEST: Final = 30  # levels; a gateway.yaml has six
@@ -42,7 +44,9 @@ class Problem:
     text: str
 
     def show(self, source: str) -> str:
-        """FILE:LINE: key.path: text."""
+        """FILE:LINE: key.path: text; what is wrong in another file bears its own place."""
+        if isinstance(self.text, Placed):
+            return self.text
         place = f"{source}:{self.line}" if self.line else source
         return f"{place}: {dotted(self.path)}: {self.text}" if self.path else f"{place}: {self.text}"
 
@@ -53,6 +57,20 @@ def dotted(path: Path) -> str:
     for part in path:
         shown += f"[{part}]" if isinstance(part, int) else f".{part}" if shown else part
     return shown
+
+
+def within(data: Any, location: Path, *, missing: bool) -> Path:
+    """The keys of `location` that exist in `data`; the others name alternatives of a type, not places."""
+    path: list[str | int] = []
+    for part in location:
+        in_section = isinstance(data, dict) and part in data
+        in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if in_section or in_list:
+            data = data[part]
+            path.append(part)
+    if missing and location:
+        path.append(location[-1])
+    return tuple(path)
 
 
 @dataclass(slots=True)
@@ -71,9 +89,9 @@ class Document:
         return self.lines.get(path, 1)
 
     def add(self, path: Path, text: str) -> None:
-        """Note one mistake; the first word about a key stands."""
+        """Note one mistake; the first word about a key stands, but all that is wrong in the file that it names."""
         line = self.line(path)
-        if all((problem.path, problem.line) != (path, line) for problem in self.problems):
+        if isinstance(text, Placed) or all((known.path, known.line) != (path, line) for known in self.problems):
             self.problems.append(Problem(line, path, text))
 
 

@@ -61,7 +61,8 @@ def judge(
     """Where in the table the battery stands; its memory learns when it went and when it is back."""
     if silent(state):
         memory = memory if memory.silent else _went(state, memory, settings, company)
-        memory = replace(memory, gone=True) if state.health is Health.LOST and not memory.gone else memory
+        if state.health is Health.LOST and (memory.back is not None or not memory.gone):
+            memory = replace(memory, gone=True, back=None)
     else:
         memory = replace(memory, silent=False) if memory.silent else memory
         memory = _back(memory) if memory.lost and state.good_in_a_row >= GOOD_READS else memory
@@ -108,9 +109,17 @@ def least(*known: float | None) -> float | None:
 
 
 def _back(memory: BatteryMemory) -> BatteryMemory:
-    """It has proven itself.  After a loss another device may be there: what was seen of the old one counts no more."""
+    """It has proven itself.  After a loss another device may be there: what was seen of the old one counts no more.
+
+    What this one has shown since it answers does, though its newest reading may lack it.
+    """
     memory = replace(memory, lost=False, blocked=False, company=frozenset())
-    return replace(memory, gone=False, seen={}, cells=None, sensors=0, capacity=None) if memory.gone else memory
+    if not memory.gone:
+        return memory
+    new = memory.back or BatteryMemory()
+    return replace(
+        memory, gone=False, back=None, seen=new.seen, cells=new.cells, sensors=new.sensors, capacity=new.capacity
+    )
 
 
 def _range(settings: LimitSettings) -> tuple[float, float]:

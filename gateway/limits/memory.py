@@ -45,6 +45,7 @@ class BatteryMemory:
     silent: bool = False  # did not answer at the last evaluation
     lost: bool = False  # went stale and has not yet given three good reads
     gone: bool = False  # and was lost meanwhile: what comes back may be another device
+    back: "BatteryMemory | None" = None  # what that one has shown since it answers
     blocked: bool = False  # it contributes nothing until it has given them
     safe: bool = True  # its cells were safe when it last answered
     charge_before: float | None = None  # A, what it was allowed when it went, or less as it said since

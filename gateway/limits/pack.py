@@ -90,6 +90,10 @@ def look(
     inputs = observe(reading, charge, settings.temperature_sensors, mine)
     if online:
         mine = _learnt(reading, inputs, mine, now)
+    if online and mine.gone:
+        back = mine.back or NEW
+        anew = observe(reading, charge, settings.temperature_sensors, back)
+        mine = replace(mine, back=_learnt(reading, anew, back, now))
     note = _renewed(before, mine) if before.gone and not mine.gone else ""
     return Pack(state, reading, rules, mine, gone, charge, inputs, f"{state.name}: {note}" if note else "")
 

@@ -17,6 +17,7 @@ from gateway.model.errors import (
     LinkError,
     LinkTimeout,
     MissingPart,
+    Placed,
     TalksByItself,
     WrongDevice,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "LinkTimeout",
     "MissingPart",
     "Outcome",
+    "Placed",
     "Reading",
     "RemoteLimit",
     "Restricted",

@@ -16,8 +16,14 @@ class GatewayError(Exception):
     """Base of all errors of the gateway; its text is one line that says what, where and what would be right."""
 
 
+class Placed(str):
+    """A mistake in a file that the configuration names: its sentence begins with that file's name and line."""
+
+    __slots__ = ()
+
+
 class ConfigError(GatewayError):
-    """A configuration that must not be run with; holds one line per mistake."""
+    """A configuration that must not be run with; holds one line per mistake, of another file's a Placed one."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))

@@ -5,19 +5,18 @@ begin with `like: deye` and say what differs.  Keys of gateway.yaml (dialect, dl
 Every fact in our files bears what it rests on: a recording, a document, or a report.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 import dbc
-from gateway.config.explain import Explainer, hint
-from gateway.config.tree import NOTHING, Document, read
+from gateway.config.explain import hint
+from gateway.config.own_file import OwnFile
 from gateway.model import ConfigError
 from outputs.can_bms.keys import mistaken
-from outputs.can_bms.settings import Settings
+from outputs.can_bms.settings import Settings, is_file
 
 DIALECT: Final = "pylontech"  # where neither gateway.yaml nor a brand names one
 DEEPEST: Final = 5  # files that begin like one another
@@ -166,14 +165,10 @@ def names() -> list[str]:
     return sorted(file.stem for file in _folder().glob("*.yaml"))
 
 
-def is_file(inverter: str) -> bool:
-    """Is it a file of the user's own, not one of our names?"""
-    return "/" in inverter or inverter.endswith((".yaml", ".yml"))
-
-
 def load(inverter: str, depth: int = 0) -> Brand:
     """The brand called so, or in the user's file.  Raises ConfigError with FILE:LINE: key: what, expected."""
-    return _checked(*_merged(inverter, depth))
+    own, data = _merged(inverter, depth)
+    return own.as_a(Brand, data)
 
 
 def of(settings: Settings) -> Brand:
@@ -198,51 +193,25 @@ def _place(inverter: str) -> Path:
     return _folder() / f"{inverter}.yaml"
 
 
-def _merged(inverter: str, depth: int) -> tuple[Path, Document, dict[str, Any]]:
-    """The file, what stands in it, and that laid over what it begins like."""
-    file = _place(inverter)
-    try:
-        document = read(file.read_text(encoding="utf-8-sig"))
-    except OSError as problem:
-        raise ConfigError(f"{file}: {problem.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{file}: not UTF-8, save the file as UTF-8") from None
-    except ValueError as problem:
-        raise ConfigError(f"{str(file)!r}: no file name ({problem})") from None
-    if not document.problems and not isinstance(document.data, dict):
-        document.add((), "expected keys such as like: deye")
-    _refuse(file, document)
-    own = {key: value for key, value in document.data.items() if key != "like"}
-    return file, document, _over(_base(file, document, depth), _filled(own, document))
+def _merged(inverter: str, depth: int) -> tuple[OwnFile, dict[str, Any]]:
+    """The file, and what stands in it laid over what it begins like."""
+    own = OwnFile(_place(inverter), "keys such as like: deye")
+    data = own.data
+    base = _base(own, data.pop("like", None), depth)
+    return own, _over(base, data)
 
 
-def _base(file: Path, document: Document, depth: int) -> dict[str, Any]:
+def _base(own: OwnFile, like: Any, depth: int) -> dict[str, Any]:
     """What the file begins like; {} = nothing."""
-    like = document.data.get("like")
     if like is None:
         return {}
     if not isinstance(like, str) or depth >= DEEPEST:
-        document.add(("like",), f"expected one of {', '.join(names())}; at most {DEEPEST} files begin like one another")
-    _refuse(file, document)
+        own.give_up(("like",), f"expected one of {', '.join(names())}; at most {DEEPEST} files begin like one another")
     try:
-        base = load(str(file.parent / like) if is_file(like) else like, depth + 1)
+        base = load(str(own.file.parent / like) if is_file(like) else like, depth + 1)
     except ConfigError as problem:
-        document.add(("like",), "; ".join(problem.problems))
-        _refuse(file, document)
-        raise
+        own.give_up(("like",), *problem.problems)
     return base.model_dump(mode="json", exclude_unset=True)
-
-
-def _filled(value: Any, document: Document, path: tuple[str | int, ...] = ()) -> Any:
-    """`value`; a key with nothing behind it is a setting that its writer believes to have made."""
-    if value is NOTHING:
-        document.add(path, "no value; remove the line, or write null for none")
-        return None
-    if isinstance(value, dict):
-        return {key: _filled(inner, document, (*path, key)) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_filled(inner, document, (*path, index)) for index, inner in enumerate(value)]
-    return value
 
 
 def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -252,23 +221,3 @@ def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         below = both.get(key)
         both[key] = _over(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return both
-
-
-def _checked(file: Path, document: Document, data: Mapping[str, Any]) -> Brand:
-    _refuse(file, document)
-    try:
-        return Brand.model_validate_json(json.dumps(data), strict=True)
-    except ValidationError as error:
-        explainer = Explainer(Brand)
-        for details in error.errors(include_url=False):
-            path = tuple(details["loc"])
-            unknown = details["type"] == "extra_forbidden"
-            text = explainer.unknown_key(path, explainer) if unknown else explainer.explain(details, path)
-            document.add(path, text)
-        _refuse(file, document)
-        raise
-
-
-def _refuse(file: Path, document: Document) -> None:
-    if document.problems:
-        raise ConfigError(*(problem.show(str(file)) for problem in sorted(document.problems)))

@@ -10,6 +10,7 @@ from can.interfaces import BACKENDS
 
 from gateway.model import ConfigError, GatewayError
 from outputs.can_bms import brand
+from outputs.can_bms.dbc_check import Unusable
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.keys import suggest
 from outputs.can_bms.settings import Settings
@@ -48,10 +49,13 @@ def _spoken(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     try:
         towards = brand.of(settings)
     except ConfigError as problem:
-        yield ("inverter",), "; ".join(problem.problems)
+        yield from ((("inverter",), text) for text in problem.problems)
         return
     try:
         dialect = load(brand.dialect_of(settings, towards), settings.dbc)
+    except Unusable as problem:
+        yield from (((_chosen_by(settings),), text) for text in problem.problems)
+        return
     except GatewayError as problem:
         yield (_chosen_by(settings),), str(problem)
         return

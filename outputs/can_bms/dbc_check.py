@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from cantools.database.can import Message, Signal
 
-from gateway.model import GatewayError
+from gateway.model import GatewayError, Placed
 from outputs.can_bms.coder import TINY
 from outputs.can_bms.dbc_attributes import ATTRIBUTES, OF_TOOLS, value_of, wrong_values
 from outputs.can_bms.keys import BOUNDS, ENABLES, KINDS, LEVELS, LIMITS, REQUIRED, suggest
@@ -27,7 +27,7 @@ class Unusable(GatewayError):
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
-        self.problems = problems
+        self.problems = [Placed(problem) for problem in problems]
 
 
 def coding_of(database: Any, signal: Signal) -> str:

@@ -1,9 +1,20 @@
 """Settings of the CAN output towards an inverter."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+from gateway.config.beside import FilePath, name_beside
+
+
+def is_file(inverter: str) -> bool:
+    """Is it a file of the user's own, not one of our names?"""
+    return "/" in inverter or inverter.endswith((".yaml", ".yml"))
+
+
+def _chosen(inverter: str, info: ValidationInfo) -> str:
+    return name_beside(inverter, info) if is_file(inverter) else inverter
 
 
 class Settings(BaseModel):
@@ -14,7 +25,7 @@ class Settings(BaseModel):
     interface: str = Field("virtual", description="kind of bus, as python-can calls it: socketcan, slcan, virtual")
     channel: str = Field("can0", description="the bus: can0, /dev/ttyACM0, ...")
     bitrate: int = Field(500_000, gt=0, le=1_000_000, description="bit/s; SocketCAN takes it from the interface")
-    inverter: str | None = Field(
+    inverter: Annotated[str, AfterValidator(_chosen)] | None = Field(
         None,
         description="its brand, as `bms-gateway inverters` lists them, or a file of your own (./mine.yaml): chooses "
         "the dialect and what this brand needs otherwise",
@@ -22,7 +33,7 @@ class Settings(BaseModel):
     dialect: str | None = Field(
         None, description="what the inverter understands; default: that of the inverter, else pylontech"
     )
-    dbc: Path | None = Field(None, description="your own DBC file in place of a dialect that is shipped")
+    dbc: FilePath | None = Field(None, description="your own DBC file in place of a dialect that is shipped")
     dlc: Literal["8", "native"] | None = Field(
         None,
         description="pad every frame to 8 bytes, or send its native length; default: that of the inverter, else 8",

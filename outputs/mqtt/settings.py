@@ -1,10 +1,11 @@
 """What the user may say about the MQTT output; imports no MQTT."""
 
 import re
-from pathlib import Path
 from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from gateway.config.beside import FilePath
 
 PLAIN_PORT, TLS_PORT = 1883, 8883
 
@@ -14,9 +15,11 @@ class TlsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ca_file: Path | None = Field(default=None, description="authorities that are trusted instead of the system's")
-    certificate_file: Path | None = Field(default=None, description="our own certificate, where the broker wants one")
-    key_file: Path | None = Field(default=None, description="its key")
+    ca_file: FilePath | None = Field(default=None, description="authorities that are trusted instead of the system's")
+    certificate_file: FilePath | None = Field(
+        default=None, description="our own certificate, where the broker wants one"
+    )
+    key_file: FilePath | None = Field(default=None, description="its key")
 
 
 class HomeAssistantSettings(BaseModel):
@@ -40,7 +43,7 @@ class Settings(BaseModel):
     port: int | None = Field(default=None, ge=1, le=65535, description="default 1883, with tls 8883")
     tls: TlsSettings | None = Field(default=None, description="a section, empty too = encrypted; none = plain text")
     username: str | None = Field(default=None, max_length=200, description="where the broker wants one")
-    password_file: Path | None = Field(default=None, description="a file whose first line is the password")
+    password_file: FilePath | None = Field(default=None, description="a file whose first line is the password")
     password_environment: str | None = Field(
         default=None, description="name of an environment variable that holds the password"
     )

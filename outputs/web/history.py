@@ -16,7 +16,8 @@ from outputs.web.ring import BINS, Column, Ring, Step, last, mean
 BANK: Final = ("voltage", "current", "soc", "cvl", "ccl", "dcl", "min_cell", "max_cell", "min_temperature",
                "max_temperature")  # fmt: skip
 LEVELS: Final = ((1.0, 3600), (10.0, 8640), (600.0, 4320))  # step [s] and rows: an hour, a day, 30 days
-SPANS: Final = {"1h": (0, 3600.0), "24h": (1, 86400.0), "30d": (2, 30 * 86400.0)}  # level and length [s]
+SPANS: Final = {"10m": (0, 600.0), "1h": (0, 3600.0), "24h": (1, 86400.0), "30d": (2, 30 * 86400.0)}
+"""Of a plot: the level it is made of, and its length [s]."""
 SAMPLE: Final = 0.9  # s between two rows at least
 JOINING: Final = {"min_cell": min, "max_cell": max, "min_temperature": min, "max_temperature": max}
 UNKEPT: Final = 720  # rows that may wait for the disk: two hours
@@ -83,12 +84,13 @@ class History:
         start = math.floor((time.time() if now is None else now) / step + 1) * step - length
         async with self._making:
             if (made := self._made.get(span)) is None or made["start"] != start:
-                found = {}
+                rings, found = self._rings, {}
                 for column in self.columns:
-                    found[column.name] = self._rings[level].bins(column, start, step, BINS)
+                    found[column.name] = rings[level].bins(column, start, step, BINS)
                     await asyncio.sleep(0)
                 made = {"span": span, "start": start, "step": step, "modes": MODES, "values": found}
-                self._made[span] = made
+                if rings is self._rings:  # nothing older has come in meanwhile
+                    self._made[span] = made
             return made
 
     def _have(self, batteries: Iterable[str]) -> None:

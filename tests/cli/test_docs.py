@@ -28,6 +28,7 @@ def run(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         ("docs/drivers.md", "drivers --markdown"),
         ("docs/inverters.md", "inverters --markdown"),
         ("docs/settings.md", "check --settings"),
+        ("docs/values.md", "values --markdown"),
         ("docs/venus-dbus.md", "venus --markdown"),
         ("docs/modbus.md", "modbus --markdown"),
         ("docs/not-known.md", "can dialects --markdown"),
@@ -64,13 +65,19 @@ def test_features_are_the_same_rows_in_the_page_and_in_json() -> None:
     shown = [name for first, rest in heads for name in f"{first}{rest}".split(" | ")]
     for row in json.loads(run("drivers", "--json").stdout):
         assert list(row["features"]) == shown
-        yes = {name for name, there in row["features"].items() if there}
-        assert yes == {name for name, cell in zip(shown, cells_of(row["driver"], page), strict=True) if cell == "yes"}
+        words = {None: "file", True: "yes", False: "-"}
+        assert [words[there] for there in row["features"].values()] == cells_of(row["driver"], page)
+
+
+@pytest.mark.parametrize("name", ["dbc", "modbus_map"])
+def test_what_the_users_own_file_says_is_shown_as_such(name: str) -> None:
+    ((row,),) = ([row for row in json.loads(run("drivers", "--json").stdout) if row["driver"] == name],)
+    assert row["features"]["Voltage"] is None and row["features"]["SOC reset via driver on BMS"] is False
 
 
 def cells_of(driver: str, page: str) -> list[str]:
-    """The yes and - of one driver, through all tables of the page."""
-    lines = re.findall(rf"^\| `{driver}` \| ((?:yes|-)(?: \| (?:yes|-))*) \|$", page, re.M)
+    """The yes, file and - of one driver, through all tables of the page."""
+    lines = re.findall(rf"^\| `{driver}` \| ((?:yes|file|-)(?: \| (?:yes|file|-))*) \|$", page, re.M)
     return [cell for line in lines for cell in line.split(" | ")]
 
 

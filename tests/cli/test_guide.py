@@ -1,5 +1,6 @@
 """docs/add-a-bms.md may be followed literally: its commands, its skeleton and its worked example."""
 
+import asyncio
 import json
 import os
 import re
@@ -16,11 +17,15 @@ import pytest
 
 import bms_drivers
 from bms_drivers.kit import registry
-from bms_drivers.kit.declare import Driver
+from bms_drivers.kit.declare import Driver, Registers
 from bms_drivers.kit.decode import decode
+from bms_drivers.kit.map_file import Bits, Map, Value
+from bms_drivers.kit.session import Session
+from bms_drivers.links import converse
+from bms_drivers.links.factory import open_link
 from bms_drivers.links.recording import load
 from gateway.cli.skeleton import skeleton
-from gateway.model import ConfigError
+from gateway.model import ConfigError, DeviceRefused
 from tests.vectors import differences
 
 ROOT = Path(__file__).parent.parent.parent
@@ -178,3 +183,81 @@ def test_the_dbc_of_the_page_gives_its_reading_from_a_log(tmp_path: Path) -> Non
     reading = json.loads(done.stdout)["reading"]
     assert (reading["voltage"], reading["current"], reading["soc"]) == (13.28, -12.3, 78)
     assert reading["cell_voltages"] == [3.321, 3.319, None, None], "a part that did not come is not known"
+
+
+def test_the_register_map_of_the_page_gives_its_reading(tmp_path: Path) -> None:
+    """From an empty file to a Reading, as the page says: `check` accepts both files, `decode` reads the recording."""
+    shown, house = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)[1:3]
+    vectors = ROOT / "tests/vectors/modbus_map"
+    assert shown == (vectors / "acme.yaml").read_text(), "the recording of tests/vectors/modbus_map is its test"
+    (tmp_path / "acme.yaml").write_text(shown)
+    (tmp_path / "gateway.yaml").write_text(house)
+    done = run("check", str(tmp_path / "gateway.yaml"))
+    assert (done.returncode, done.stderr) == (0, ""), "a relative path is beside gateway.yaml, wherever one is"
+    words = ("--driver", "modbus_map", "--set", f"map={tmp_path}/acme.yaml", "--json")
+    done = run("decode", *words, str(vectors / "acme.json"))
+    answer, expected = json.loads(done.stdout), json.loads((vectors / "acme.json").read_text())["expected"]
+    assert (answer["unanswered"], answer["errors"]) == ([], [])
+    assert {name: value for name, value in answer["reading"].items() if name in expected and name != "alarms"} == {
+        name: value for name, value in expected.items() if name != "alarms"
+    }
+    assert answer["reading"]["alarms"]["high_temperature"] == 1
+
+
+def test_the_page_explains_every_key_of_a_register_map() -> None:
+    part = PAGE[PAGE.index("## From an empty register map") : PAGE.index("## From an empty DBC")]
+    table = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", part, re.M))))
+    entry = {field.alias or name for name, field in (Value.model_fields | Bits.model_fields).items()}
+    assert table | {"bits"} == entry
+    assert [name for name in Map.model_fields if f"`{name}" not in part] == []
+
+
+def test_a_register_maps_own_questions_are_recorded(tmp_path: Path) -> None:
+    vectors, file = ROOT / "tests/vectors/modbus_map", tmp_path / "first.json"
+    exchanges = json.loads((vectors / "acme.json").read_text())["exchanges"]
+    with device({bytes.fromhex(e["tx"]): bytes.fromhex(e["rx"][0]) for e in exchanges}) as port:
+        words = ("--driver", "modbus_map", "--set", f"map={vectors}/acme.yaml", "--port", port)
+        done = run("record", *words, "--out", str(file))
+    assert done.returncode == 0, done.stderr
+    found = decode(registry.load("modbus_map"), load(file))
+    assert (found.unanswered, found.readings[""].voltage, found.readings[""].model) == ([], 13.28, "A4S-100")
+
+
+def test_a_recording_may_stand_in_for_the_bms_of_a_register_map() -> None:
+    """`simulate modbus_map --image` is a device that holds what the recording held, and refuses all else."""
+    vectors = ROOT / "tests/vectors/modbus_map"
+    words = ("simulate", "modbus_map", "--image", str(vectors / "acme.json"))
+    with subprocess.Popen([TOOLS / "bms-gateway", *words], stdout=subprocess.PIPE, text=True) as simulator:
+        assert simulator.stdout is not None
+        session = Session(registry.load("modbus_map"), {"map": str(vectors / "acme.yaml")})
+        port = simulator.stdout.readline().strip()
+
+        async def read() -> Any:
+            link = open_link(port, session.driver)
+            await link.open()
+            for poll in session.due(0.0):
+                session.learnt(poll, await converse(link, poll.talk(session.setup, session.known)), 0.0)
+            with pytest.raises(DeviceRefused, match="illegal data address"):
+                await link.exchange(Registers(1, 5, 1))
+            await link.close()
+            return session.readings()[""]
+
+        try:
+            reading = asyncio.run(read())
+        finally:
+            simulator.terminate()
+    assert differences(reading, json.loads((vectors / "acme.json").read_text())["expected"]) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("modbus_map",), "modbus_map: what its registers hold is not known; expected --image with a recording"),
+        (("jbd", "--image", "x.json"), "--image: a jbd has a simulator of its own"),
+        (("modbus_map", "--image", "tests/vectors/jbd_can"), "tests/vectors/jbd_can: Is a directory"),
+    ],
+)
+def test_an_image_that_cannot_be_held_is_one_line(words: tuple[str, ...], said: str) -> None:
+    done = run("simulate", *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr and done.stderr.count("\n") == 1

@@ -1,10 +1,11 @@
 """BMSs on CAN buses in gateway.yaml: what `check` says of their DBC files and of what shares the bus."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from gateway.config.load import parse
+from gateway.config.load import load, parse
 from gateway.model import ConfigError
 
 GOOD = (Path(__file__).parent.parent / "vectors" / "dbc" / "acme.dbc").read_text()
@@ -36,11 +37,20 @@ def test_what_a_dbc_lacks_is_said_with_its_line(old: str, new: str, said: str, t
     file = tmp_path / "acme.dbc"
     file.write_text(GOOD.replace(old, new))
     text = refused(f"driver: dbc, port: can0, dbc: {file}")
-    assert "gateway.yaml:2" in text
-    with pytest.raises(ConfigError, match=said):
-        raise ConfigError(text)
+    assert re.search(f"^{file.parent}/[^\n]*{said}", text, re.M), text
     file.write_text(GOOD)
     assert refused(f"driver: dbc, port: can0, dbc: {file}") == ""
+
+
+def test_every_mistake_of_a_dbc_has_a_line_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "acme.dbc"
+    file.write_text(GOOD.replace("SG_ soc :", "SG_ sok :").replace("SG_ voltage :", "SG_ voltag :"))
+    house = tmp_path / "gateway.yaml"
+    house.write_text("batteries:\n  - {name: a, driver: dbc, dbc: acme.dbc, port: can0}\nbank: {star_timeout: 3}\n")
+    with pytest.raises(ConfigError) as refused_:
+        load(house)
+    said = [problem.split(": ")[0].removeprefix(f"{tmp_path}/") for problem in refused_.value.problems]
+    assert said == ["acme.dbc:10", "acme.dbc:12", "acme.dbc", "gateway.yaml:3"], "where the file is named, in its order"
 
 
 def test_a_dbc_without_soc_needs_current(tmp_path: Path) -> None:
@@ -53,7 +63,8 @@ def test_a_dbc_without_soc_needs_current(tmp_path: Path) -> None:
 
 def test_the_file_must_be_named_and_be_there(tmp_path: Path) -> None:
     assert "needs dbc: with the file" in refused("driver: dbc, port: can0")
-    assert "No such file" in refused(f"driver: dbc, port: can0, dbc: {tmp_path}/none.dbc")
+    said = refused(f"driver: dbc, port: can0, dbc: {tmp_path}/none.dbc")
+    assert said == f"gateway.yaml:2: batteries[0].dbc: {tmp_path}/none.dbc: No such file or directory"
 
 
 def test_several_kinds_share_a_bus_and_two_of_a_kind_need_addresses() -> None:

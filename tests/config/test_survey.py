@@ -137,7 +137,7 @@ def test_output_that_cannot_work_is_named_with_its_line(output: str, expected: s
 def test_a_dbc_that_is_no_inverter_dialect_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "my.dbc").write_text('VERSION ""\n')
     (found,) = wrong("driver: plain, port: simulated", outputs=f"{{can_bms: {{dbc: {tmp_path}/my.dbc}}}}")
-    assert "g.yaml:3: outputs.can_bms.dbc: " in found and "lacks charge_voltage_limit" in found
+    assert found.startswith(f"{tmp_path}/my.dbc: lacks charge_voltage_limit")
 
 
 def test_what_is_wrong_with_ports_is_said_beside_all_other_mistakes() -> None:

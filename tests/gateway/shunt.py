@@ -91,8 +91,7 @@ def main(address: str, service: str, values: dict[str, Any]) -> None:
     name = dbus.service.BusName(service, bus)
 
     def heard(*_: object) -> bool:
-        path, value = json.loads(sys.stdin.readline())
-        values[path] = value
+        values.update(json.loads(line) for line in os.read(sys.stdin.fileno(), 65536).splitlines())
         return True
 
     GLib.io_add_watch(sys.stdin.fileno(), GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN, heard)

@@ -1,15 +1,18 @@
 """Batteries on a CAN bus: each value has the age of its own frame, and is not known any more after its life."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from bms_drivers.kit import registry
+from bms_drivers.kit.can import listens_to
 from bms_drivers.kit.declare import CanAsk, CanId
 from bms_drivers.links.can import CanFrame, CanLink
 from bms_drivers.links.port import Port
+from bms_drivers.sims.host import simulated
 from gateway.battery import Battery, Watch
 from gateway.model import Health, LinkTimeout, Reading
 from tests.vectors import cases
@@ -160,3 +163,28 @@ def test_parts_of_one_identifier_are_kept_apart() -> None:
         return sorted(frame.payload for frame in frames)
 
     assert asyncio.run(run()) == [b"\x01c", b"\x02b", b"\x03d"]
+
+
+def test_batteries_on_one_bus_wait_for_their_frames_side_by_side() -> None:
+    """Each step used to listen from its own turn on, so that two JKs needed 7 s for their first reading."""
+
+    async def run() -> tuple[float, list[Health]]:
+        setups = [{"address": 0}, {"address": 2}]
+        device = await simulated("jk_can", {}, seed=1, addresses=(0, 2))
+        driver, port = registry.load("jk_can"), Port("bus", device.link())
+        batteries = [
+            Battery(Watch(f"b{n}", settings=setup), driver, port, lambda: None, time.monotonic)
+            for n, setup in enumerate(setups)
+        ]
+        for setup in setups:
+            port.expect(listens_to(driver, driver.setup(setup)))
+        began = time.monotonic()
+        await asyncio.gather(*(battery.poll() for battery in batteries))
+        took = time.monotonic() - began
+        await port.close()
+        await device.close()
+        return took, [battery.states()[0].health for battery in batteries]
+
+    took, healths = asyncio.run(run())
+    assert healths == [Health.ONLINE] * 2
+    assert took < 3.5

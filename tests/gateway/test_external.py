@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.external import SETTINGS, STALE_AFTER, EssFloor, ExternalSensor, floor_of
+from gateway.external import RANGES, SETTINGS, STALE_AFTER, EssFloor, ExternalSensor, floor_of
 from gateway.watched import Wanted, Watched
 from tests.gateway.shunt import Shunt, daemon
 
@@ -36,7 +36,10 @@ def until(holds: Callable[[], bool], seconds: float = 8.0) -> None:
         time.sleep(0.02)
 
 
-def test_values_are_read_while_the_service_is_there(address: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_values_are_read_while_the_service_is_there(
+    address: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.external.RANGES", {name: (*RANGES[name][:2], 0.0) for name in RANGES})
     sensor = ExternalSensor(SERVICE, PATHS, address)
     assert "has not answered yet" in sensor.values().fault
     sensor.start()
@@ -57,6 +60,21 @@ def test_values_are_read_while_the_service_is_there(address: str, caplog: pytest
     sensor.stop()
     said = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert len(said) == 3, "one line each time it goes"
+
+
+def test_what_changes_slowly_is_asked_rarely_and_all_is_gone_with_the_service(address: str) -> None:
+    wanted = {"quick": Wanted("/Quick", 0, 100), "slow": Wanted("/Slow", 0, 100, every=60.0)}
+    watched = Watched(SERVICE, wanted, address, every=0.05, stale_after=60.0)
+    with Shunt(address, SERVICE, {"/Quick": 1.0, "/Slow": 1.0}) as shunt:
+        watched.start()
+        until(lambda: watched.values() == {"quick": 1.0, "slow": 1.0})
+        shunt.say("/Slow", 2.0)
+        shunt.say("/Quick", 2.0)
+        until(lambda: watched.values() == {"quick": 2.0, "slow": 1.0})
+    until(lambda: watched.values() == {})
+    with Shunt(address, SERVICE, {"/Quick": 1.0, "/Slow": 3.0}):
+        until(lambda: watched.values() == {"quick": 1.0, "slow": 3.0})
+    watched.stop()
 
 
 def test_a_service_that_hangs_counts_until_its_values_are_stale(address: str) -> None:

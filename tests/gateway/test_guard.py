@@ -210,3 +210,19 @@ def test_the_safe_state_of_anything_is_safe(cvl: float, ccl: float, dcl: float, 
     assert calm.cvl is not None
     assert 0 <= calm.cvl <= 55.2
     assert calm.alarms["internal_failure"] == 2
+
+
+def test_it_remembers_what_a_battery_has_shown_since_it_is_back() -> None:
+    known: Memory = {}
+    for cells, health, good in (
+        (16, "online", 9),
+        (16, "lost", 0),
+        (15, "online", 1),
+        (15, "online", 2),
+        (0, "online", 3),
+    ):
+        shown = reading(cell_voltages=(3.3,) * cells, cell_count=None)
+        known = learn(bank(battery(of=shown, health=Health(health), good_in_a_row=good)), known)
+    last = bank(battery(of=reading(cell_voltages=(), cell_count=None)))
+    assert broken(decision(cvl=51.76), last, BOUNDS, known) == ""
+    assert broken(decision(cvl=51.80), last, BOUNDS, known) == "CVL 51.80 V above 51.75 V of the settings"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bms_drivers.links.port import Port
+from bms_drivers.links.serial import SerialLink
 from bms_drivers.sims.host import simulated
 from gateway.app import Gateway
 from gateway.battery import LOST_AFTER
@@ -264,3 +265,47 @@ def test_batteries_that_are_all_new_are_waited_for_before_anything_is_sent(tmp_p
         assert [state.name for state in gateway.states] == ["first", "second"]
 
     during(tmp_path, look)
+
+
+MAP = Path(__file__).parents[1] / "vectors" / "modbus_map" / "acme.yaml"
+DESCRIBED = """
+batteries:
+  - {{name: own, driver: modbus_map, map: {folder}/own.yaml, port: /dev/none-1}}
+  - {{name: other, driver: modbus_map, map: {folder}/other.yaml, port: /dev/none-2}}
+  - {{name: beside, driver: modbus_map, map: {folder}/other.yaml, port: /dev/none-1, address: 2}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("scale: 0.01,", "scale: 0.02,", {"other", "beside"}),
+        ("scale: 0.01,", "scale: 0.01,", {"own", "other", "beside"}),
+    ],
+)
+def test_a_file_of_the_users_own_that_was_edited_counts_after_a_reload(
+    old: str, new: str, same: set[str], tmp_path: Path
+) -> None:
+    async def scenario() -> set[str]:
+        text = DESCRIBED.format(folder=tmp_path)
+        for name in ("own", "other"):
+            (tmp_path / f"{name}.yaml").write_text(MAP.read_text())
+        gateway = await build(parse(text), store=Store(tmp_path))
+        (tmp_path / "own.yaml").write_text(MAP.read_text().replace(old, new))
+        plan = await rebuild(gateway, parse(text))
+        before = {battery.watch.name: battery for battery in gateway.plan.batteries}
+        return {battery.watch.name for battery in plan.batteries if before[battery.watch.name] is battery}
+
+    assert asyncio.run(scenario()) == same
+
+
+def test_the_line_of_a_port_is_as_the_map_says(tmp_path: Path) -> None:
+    async def scenario() -> tuple[int, str]:
+        (tmp_path / "own.yaml").write_text(MAP.read_text().replace("baud: 9600", "baud: 19200\nparity: E"))
+        text = f"batteries: [{{name: own, driver: modbus_map, map: {tmp_path}/own.yaml, port: /dev/none-1}}]"
+        gateway = await build(parse(text), store=Store(tmp_path))
+        ((_, plug),) = gateway.plan.parts.plugs.values()
+        assert isinstance(plug.port.link, SerialLink)
+        return plug.port.link.baud, plug.port.link.parity
+
+    assert asyncio.run(scenario()) == (19200, "E")

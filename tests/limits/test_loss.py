@@ -221,6 +221,25 @@ def test_what_comes_back_after_a_loss_is_taken_as_it_is_now() -> None:
     assert play.decision is not None and play.decision.notes == ()
 
 
+def test_what_it_has_shown_since_it_is_back_is_not_taken_for_missing_with_its_third_good_read() -> None:
+    play = Play(batteries={"a": reading(cell_voltages=SAFE, temperatures=(25.0, 25.0))})
+    play.run(5)
+    play.silence().run(70)
+    play.answer().set(cell_voltages=(2.66, *SAFE[1:]), temperatures=(25.0, 70.0)).run(2)
+    found = play.set(cell_voltages=(), temperatures=(25.0,)).run(1)
+    assert (found.ccl, found.dcl) == (0.0, 0.0)
+    assert (play.run(10).dcl, play.run(300).dcl) == (0.0, 0.0), "nor when it has been missing for long"
+
+
+def test_what_another_device_lacks_is_not_missing_although_it_was_silent_between_its_first_reads() -> None:
+    play = Play(batteries={"a": reading(cell_voltages=SAFE, voltage=52.8)})
+    play.run(5)
+    play.silence().run(70)
+    play.answer().set(cell_voltages=SAFE[:15]).run(1)
+    play.silence().run(20)
+    assert play.answer().run(60).ccl == 50.0
+
+
 def test_what_comes_back_after_a_short_silence_lacks_what_it_had() -> None:
     play = Play(batteries={"a": reading(cell_voltages=SAFE, voltage=52.8)})
     play.run(5)

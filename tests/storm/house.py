@@ -29,6 +29,9 @@ class Memo:
     def load(self) -> dict[str, Any]:
         return dict(self.data)
 
+    def looks(self, now: float) -> bool:
+        return False
+
     def due(self, data: Mapping[str, Any], now: float) -> bool:
         return False
 
@@ -49,6 +52,7 @@ class House:
         self.packs = {name: self._pack(count, middle) for name in names}
         self.settings = Settings.model_validate(self._settings(names))
         self.commands: list[tuple[float, str]] = []  # when, action
+        self.asked: dict[tuple[str, str], tuple[float, float]] = {}  # limits from outside: value, until [s]
         self.memo = Memo()
         self.took_part: set[str] = set()  # what the laws remember of each pack: was in the bank,
         self.most_cells: dict[str, int] = {}  # most cells it ever told,
@@ -108,7 +112,8 @@ class House:
 
     def _disturb(self) -> None:
         """What happens to the whole house."""
-        self.rng.choice((self._command, self._command, self._clock_jumps, self._restart))()
+        what = (self._command, self._command, self._restrict, self._restrict, self._clock_jumps, self._restart)
+        self.rng.choice(what)()
 
     def _command(self) -> None:
         action = self.rng.choice(("charge", "discharge", "soc"))
@@ -120,12 +125,24 @@ class House:
         self.commands.append((self.now, action))
         self.gateway.commander(command)
 
+    def _restrict(self) -> None:
+        """Somebody asks for less for a while, or for nonsense; what was accepted is remembered here, too."""
+        source, key = self.rng.choice(("mqtt", "http")), self.rng.choice(("ccl", "dcl", "soc_min", "soc_max"))
+        value = self.rng.choice((0.0, 3.0, 25.0, 50.0, 80.0, 9000.0, None, -1.0, float("nan"), "20A"))
+        ttl = self.rng.choice((10, 60, 600, 0, -5, float("inf")))
+        if not self.gateway.remote.asked(source, {key: value, "ttl_seconds": ttl}).accepted:
+            return
+        self.asked.pop((source, key), None)
+        if isinstance(value, float) and ttl:
+            self.asked[source, key] = (value, self.now + ttl)
+
     def _clock_jumps(self) -> None:
         self.wall = self.rng.choice((0.0, self.wall + 400 * 86400, self.wall - 3600, WALL))
 
     def _restart(self) -> None:
         """The process ends and another one starts: what was stored is all it knows."""
         self.memo.save(self.gateway._memory.persisted())
+        self.asked.clear()
         self.took_part.clear()
         self.most_cells.clear()
         self.whole_at.clear()

@@ -24,7 +24,28 @@ DIALECT: Final = load("pylontech")
 def broken(house: House, snapshot: Snapshot) -> list[str]:
     """Every law that does not hold now, in words."""
     house.took_part |= {state.name for state in snapshot.bank.batteries if state.contributes}
-    return [*_sane(snapshot), *_silence(house, snapshot), *_told(house, snapshot), *_outside(snapshot), *_writes(house)]
+    return [
+        *_sane(snapshot),
+        *_silence(house, snapshot),
+        *_told(house, snapshot),
+        *_outside(snapshot),
+        *_writes(house),
+        *_asked(house, snapshot),
+    ]
+
+
+def _asked(house: House, snapshot: Snapshot) -> Iterator[str]:
+    """What somebody outside asked for binds for as long as it lasts, whatever the clock on the wall says."""
+    decision, soc = snapshot.decision, snapshot.decision.soc
+    for (source, key), (value, until) in house.asked.items():
+        if house.now >= until - 0.001:
+            continue
+        stops_charge = key == "soc_max" and (soc is None or soc >= value)
+        stops_discharge = key == "soc_min" and (soc is None or soc <= value)
+        if decision.ccl > (value if key == "ccl" else 0.0 if stops_charge else math.inf):
+            yield f"CCL {decision.ccl} although {source} asks for {key} {value}"
+        if decision.dcl > (value if key == "dcl" else 0.0 if stops_discharge else math.inf):
+            yield f"DCL {decision.dcl} although {source} asks for {key} {value}"
 
 
 # ---- the decision itself

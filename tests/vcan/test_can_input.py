@@ -1,5 +1,6 @@
 """BMSs read on real SocketCAN: two JKs on vcan0, frames to an inverter on vcan1, a flood and a loss."""
 
+import json
 import re
 import subprocess
 import sys
@@ -34,6 +35,16 @@ sleep 14
 echo "MARK back" >>/dev/shm/can.log
 sleep 4
 kill $gateway; wait $gateway; ended=$?
+kill %1
+{program} simulate daly_can --channel vcan1 >/dev/null 2>&1 &
+{python} -m tests.vcan.flood vcan0 20 >/dev/null &
+timeout 20 candump -L vcan0,18940000:1FFF0000 >/dev/shm/asked.log &
+sleep 1
+{program} scan vcan0 >/dev/shm/rvc.log 2>&1 &
+scan=$!
+{program} scan vcan1 --json >/dev/shm/daly.log 2>/dev/null; wait $scan
+echo "ASKED $(grep -c . /dev/shm/asked.log)"
+echo "--- rvc"; cat /dev/shm/rvc.log; echo "--- daly"; cat /dev/shm/daly.log
 cat /dev/shm/can.log; echo "gateway ended with $ended"
 echo "--- status"; cat /dev/shm/status.json
 echo "--- gateway"; cat /dev/shm/gateway.log
@@ -93,3 +104,15 @@ def test_an_interface_that_is_made_anew_is_read_again(run: subprocess.CompletedP
     assert len(re.findall(r"vcan0: back after \d+\.\d s", log)) == 1
     assert "Traceback" not in log
     assert "defect" not in log
+
+
+def test_a_daly_is_found_by_asking_where_nobody_can_be_disturbed(run: subprocess.CompletedProcess[str]) -> None:
+    said = run.stdout.partition("--- daly\n")[2]
+    found = json.JSONDecoder().raw_decode(said)[0]["ports"][0]["found"]
+    assert [device["driver"] for device in found] == ["daly_can"]
+
+
+def test_no_daly_is_asked_for_among_frames_of_29_bits(run: subprocess.CompletedProcess[str]) -> None:
+    said = run.stdout.partition("--- rvc\n")[2].partition("--- daly")[0]
+    assert "vcan0: 23 identifiers are heard (18FF0000 18FF0001" in said
+    assert "daly_can" not in said and "ASKED 0\n" in run.stdout

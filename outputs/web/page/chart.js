@@ -1,14 +1,14 @@
 // Lines over time or over anything else, as SVG; read by pointer, by arrow keys, and as a table.
 
 import { h } from "./dom.js";
-import { day, moment, number, t } from "./words.js";
+import { clock, day, moment, number, t } from "./words.js";
 
 const WIDTH = 560;
 const LEFT = 58;
 const BOTTOM = 22;
 const TOP = 8;
 const FEWEST = 12; // points that a chart over time has, however little there is to show
-const STEPS = [30, 60, 300, 600, 1800, 3600, 3600 * 4, 86400, 86400 * 5]; // s between labels
+const STEPS = [20, 60, 120, 300, 600, 1800, 3600, 3600 * 4, 86400, 86400 * 5]; // s between labels
 const cursors = new Map(); // of each chart, by its key: survives a redraw
 
 // About `count` round numbers from low to high.
@@ -79,7 +79,7 @@ function timeLabels(start, end) {
   const step = STEPS.find((s) => (end - start) / s <= 6.01) ?? 86400 * 7;
   const offset = new Date(start * 1000).getTimezoneOffset() * 60;
   const found = [];
-  for (let at = Math.ceil((start - offset) / step) * step + offset; at < end; at += step) found.push([at, step >= 86400 ? day(at) : moment(at)]);
+  for (let at = Math.ceil((start - offset) / step) * step + offset; at < end; at += step) found.push([at, step >= 86400 ? day(at) : clock(at, step < 60)]);
   return found;
 }
 
@@ -95,7 +95,7 @@ export function timeChart({ key, title, unit, digits, start: first, step, series
   const cursor = cursors.get(key);
   const at = cursor === undefined ? null : Math.min(times.length - 1, cursor);
   const put = (n) => { n === null ? cursors.delete(key) : cursors.set(key, Math.max(0, Math.min(times.length - 1, n))); redraw(); };
-  const read = (n) => `${moment(times[n], true)}: ${series.map((s) => `${s.text} ${value(s.values[n])}`).join(", ")}`;
+  const read = (n) => `${moment(times[n])}: ${series.map((s) => `${s.text} ${value(s.values[n])}`).join(", ")}`;
   const value = (v) => (v === null ? t("unknown") : `${number(v, digits)}\u202f${unit}`);
   const picture = h("svg", {
     viewBox: `0 0 ${f.width} ${f.height}`, role: "img", tabindex: 0,
@@ -141,6 +141,6 @@ function table(title, times, series, digits) {
   return h("details", {}, h("summary", {}, t("as_table")), h("div", { class: "scroll" }, h("table", {},
     h("caption", { class: "unseen" }, title),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("time")), series.map((s) => h("th", { scope: "col" }, s.text)))),
-    h("tbody", {}, rows.map(([at, n]) => h("tr", {}, h("th", { scope: "row" }, moment(at, true)),
+    h("tbody", {}, rows.map(([at, n]) => h("tr", {}, h("th", { scope: "row" }, moment(at)),
       series.map((s) => h("td", {}, number(s.values[n], digits)))))))));
 }

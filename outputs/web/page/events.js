@@ -25,7 +25,7 @@ function table(title, columns, rows) {
 
 function happened(every) {
   return table(t("happened"), ["time", "kind", "about", "what"], every.map((event) => h("tr", {},
-    h("td", {}, moment(event.wall, true)),
+    h("td", {}, moment(event.wall)),
     h("td", {}, h("span", { class: `pill ${["soft", "warning", "alarm"][event.level]}` }, word("kind", event.kind))),
     h("td", {}, event.kind === "alarm" ? word("alarm", event.about) : event.about),
     h("td", { class: "text" }, event.text))));
@@ -34,6 +34,6 @@ function happened(every) {
 function asked(every) {
   const words = (values) => Object.entries(values ?? {}).map(([name, value]) => `${name} ${value ?? "–"}`).join(", ");
   return table(t("audit"), ["time", "who", "what", "before", "after"], every.map((entry) => h("tr", {},
-    h("td", {}, moment(entry.when, true)), h("td", {}, entry.source), h("td", { class: "text" }, [entry.what, entry.note ?? entry.why].filter(Boolean).join(": ")),
+    h("td", {}, moment(entry.when)), h("td", {}, entry.source), h("td", { class: "text" }, [entry.what, entry.note ?? entry.why].filter(Boolean).join(": ")),
     h("td", {}, words(entry.before)), h("td", {}, words(entry.after)))));
 }

@@ -4,8 +4,8 @@ import { timeChart } from "./chart.js";
 import { h } from "./dom.js";
 import { json, remember, remembered, t, title, word } from "./words.js";
 
-const SPANS = ["1h", "24h", "30d"];
-const AGAIN = { "1h": 10e3, "24h": 60e3, "30d": 600e3 }; // ms until a plot is asked for again
+const SPANS = ["10m", "1h", "24h", "30d"];
+const AGAIN = { "10m": 3e3, "1h": 10e3, "24h": 60e3, "30d": 600e3 }; // ms until a plot is asked for again
 const DIFFERENCE = "cell_difference/";
 const STYLES = ["a", "high", "low", "third", "charge", "discharge"];
 const kept = {}; // span -> {asked, data}

@@ -35,9 +35,17 @@ export const current = () => language;
 export const title = (name) => texts[`value.${name}`] ?? listed[name]?.title ?? name;
 export const word = (group, name) => texts[`${group}.${name}`] ?? String(name).replaceAll("_", " ");
 
+// What writes numbers and times: made once, for making one takes as long as writing a hundred.
+const writers = new Map();
+function writer(Kind, options) {
+  const key = `${language} ${JSON.stringify(options)}`;
+  if (!writers.has(key)) writers.set(key, new Kind(language, options));
+  return writers.get(key);
+}
+
 export function number(value, digits) {
   if (value === null || value === undefined) return "–";
-  return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return writer(Intl.NumberFormat, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
 // A value of the list with its unit, as many digits as the list says.
@@ -59,13 +67,17 @@ export function duration(seconds) {
   return `${Math.round(s / 86400)} ${t("days")}`;
 }
 
-export function moment(wall, long = false) {
-  const style = long ? { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-  return new Date(wall * 1000).toLocaleString(language, style);
+export function moment(wall) {
+  return writer(Intl.DateTimeFormat, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" }).format(wall * 1000);
+}
+
+export function clock(wall, seconds) {
+  const style = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(seconds && { second: "2-digit" }) };
+  return writer(Intl.DateTimeFormat, style).format(wall * 1000);
 }
 
 export function day(wall) {
-  return new Date(wall * 1000).toLocaleDateString(language, { day: "numeric", month: "short" });
+  return writer(Intl.DateTimeFormat, { day: "numeric", month: "short" }).format(wall * 1000);
 }
 
 export function remembered(name) {
