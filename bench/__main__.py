@@ -10,12 +10,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import broker, bus, decoding, encoding, evaluation, flood, gaps, latency, page, processes, weather
+from bench import broker, bus, cost, decoding, encoding, evaluation, flood, gaps, latency, page, processes, weather
 from bench.table import Row, table
 
 MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "start": processes.start,
     "cpu": processes.cpu,
+    "cost": cost.cost,
     "jitter": processes.jitter,
     "gaps": gaps.gaps,
     "latency": latency.latency,
@@ -28,7 +29,7 @@ MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "mqtt": broker.mqtt,
     "weather": weather.weather,
 }
-LONG = {"weather", "gaps"}  # take minutes; only when they are named
+LONG = {"cost", "weather", "gaps"}  # take minutes; only when they are named
 
 
 def main() -> None:
