@@ -10,12 +10,27 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import broker, bus, decoding, encoding, evaluation, flood, gaps, latency, page, processes, rs485, weather
+from bench import (
+    broker,
+    bus,
+    cost,
+    decoding,
+    encoding,
+    evaluation,
+    flood,
+    gaps,
+    latency,
+    page,
+    processes,
+    rs485,
+    weather,
+)
 from bench.table import Row, table
 
 MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "start": processes.start,
     "cpu": processes.cpu,
+    "cost": cost.cost,
     "jitter": processes.jitter,
     "gaps": gaps.gaps,
     "rs485": rs485.rs485,
@@ -29,7 +44,7 @@ MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "mqtt": broker.mqtt,
     "weather": weather.weather,
 }
-LONG = {"weather", "gaps", "rs485"}  # take minutes; only when they are named
+LONG = {"cost", "weather", "gaps", "rs485"}  # take minutes; only when they are named
 
 
 def main() -> None:

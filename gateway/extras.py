@@ -8,8 +8,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
+from gateway.home import DEBIAN, venus_version
 from gateway.model import MissingPart
 
 LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belongs to; "" = always needed)
@@ -31,6 +33,7 @@ LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belong
     "h11": ("h11", "web"),
     "serial": ("pyserial", ""),
 }
+USUAL: Final = "appliance"  # what ./install brings
 PYTHON: Final = {"aiobmsble": (3, 12)}  # the oldest Python that such a library runs on, where ours is older
 OURS: Final = ("gateway", "bms_drivers", "outputs", "dbc")
 
@@ -59,17 +62,27 @@ def missing(what: str, *modules: str) -> str:
 
 
 def install(extra: str) -> str:
-    """The command that installs an extra into the very environment that runs now.
+    """The command that installs the libraries of an extra into the very environment that runs now.
 
+    Their own names, as no index has bms-gateway; an installed one is built anew, so that the next upgrade keeps them.
     D-Bus comes from the system's packages: what pip has of it must be compiled, and against headers at that.
     """
+    if venus_version():
+        return "./dev bundle-venus on another machine (docs/venus.md): a GX has no pip"
     if extra != "venus":
-        return f"{sys.executable} -m pip install 'bms-gateway[{extra}]'"
+        if Path(sys.prefix).is_relative_to(DEBIAN.program.parent):
+            return f"sudo ./install --extras {USUAL},{extra} (in the folder of the release)"
+        return f"{sys.executable} -m pip install {' '.join(_names(extra))}"
     packages = "sudo apt install python3-dbus python3-gi"
     if sys.prefix == sys.base_prefix:
         return packages
     # a virtual environment that is made once more in place keeps what it has, and sees the system's packages from then
     return f"{packages} && {sys.base_prefix}/bin/python3 -m venv --system-site-packages {sys.prefix}"
+
+
+def _names(extra: str) -> dict[str, None]:
+    """What belongs to an extra, as pip calls it."""
+    return dict.fromkeys(name for name, own in LIBRARIES.values() if own == extra)
 
 
 def _sentence(what: str, library: str, problem: ImportError) -> str:

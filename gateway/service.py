@@ -3,12 +3,16 @@
 SIGTERM, SIGINT   stop: every bus is left in order, state is saved
 SIGHUP            read the configuration again: what is the same runs on without a gap, a wrong file changes nothing
 SIGHUP            because the terminal was closed: stop
+
+Whoever started it is told how it is (heart.py): systemd by its socket, other supervisors by a process that ends.
 """
 
 import asyncio
 import logging
+import os
 import platform
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +24,11 @@ from gateway.config.doubts import doubts
 from gateway.config.load import load
 from gateway.config.schema import BatterySettings, Settings
 from gateway.control import ControlServer
+from gateway.heart import Fuse, Heart
 from gateway.locks import Held, Locks
 from gateway.logs import LogQueue
 from gateway.model import GatewayError
+from gateway.notify import Manager
 from gateway.store import default_directory
 from gateway.supervise import Supervisor
 from gateway.terminal import has_terminal
@@ -37,9 +43,11 @@ AFTER_RESTART: Final = ("state_dir", "control_socket")  # settings that a runnin
 class Service:
     """One gateway, from its start until a signal says stop."""
 
-    def __init__(self, config: Path, settings: Settings, socket: Path, locks: Locks, lines: LogQueue) -> None:
+    def __init__(
+        self, config: Path, settings: Settings, socket: Path, locks: Locks, lines: LogQueue, fuse: Fuse | None = None
+    ) -> None:
         """`config` is where `settings` come from, and are read from again; `locks` has what they need (`claim`)."""
-        self._config, self._settings, self._socket = config, settings, socket
+        self._config, self._settings, self._socket, self._fuse = config, settings, socket, fuse
         self._locks, self._lines = locks, lines
         self._stop, self._again = asyncio.Event(), asyncio.Event()
         self._nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -54,16 +62,20 @@ class Service:
         log.info("%s", started(self._config, self._settings, self._socket))
         await self._tell_doubts()
         gateway = await build(self._settings)
+        heart = Heart(lambda: gateway.snapshot, time.monotonic, Manager(), self._fuse)
         ended = asyncio.Event()
         running = asyncio.create_task(
             gateway.run(ended, ControlServer(self._socket, lambda r: self._answer(gateway, r)))
         )
-        reading = asyncio.create_task(self._read_again(gateway))
         stopping = asyncio.create_task(self._stop.wait())
+        beside = [stopping, asyncio.create_task(self._read_again(gateway))]
+        if heart.wanted:
+            beside.append(asyncio.create_task(Supervisor("watchdog").keep(heart.run)))
         await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
-        reading.cancel()
-        stopping.cancel()
-        await asyncio.gather(reading, stopping, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        heart.leave()
         ended.set()
         await running
         problem = gateway.plan.store.problem if gateway.plan.store is not None else ""
@@ -131,7 +143,10 @@ class Service:
             return {**answer, "log": list(self._lines.recent), "configuration": str(self._config.resolve())}
         if request.get("ask") != "state":
             return answer
-        about = {"version": VERSION, "configuration": str(self._config), "log_lines_dropped": self._lines.dropped}
+        about = {
+            "version": VERSION, "process": os.getpid(), "configuration": str(self._config),
+            "log_lines_dropped": self._lines.dropped,
+        }  # fmt: skip
         return {**answer, "service": about}
 
 

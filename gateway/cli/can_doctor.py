@@ -6,12 +6,11 @@ from dataclasses import asdict
 
 import click
 
+from gateway.findings import Finding, in_lines, sound
 from outputs.can_bms import doctor
-from outputs.can_bms.doctor import Finding, Heard
+from outputs.can_bms.doctor import Heard
 from outputs.can_bms.net import Link
 from outputs.can_bms.speakers import Speaker, sender
-
-SIGNS = {"fault": "FAULT", "doubt": "doubt", "fine": "   ok"}
 
 
 @click.command(name="doctor")
@@ -33,14 +32,8 @@ def doctor_command(channel: str, bitrate: int, seconds: float, as_json: bool) ->
             click.echo(f"listening on {channel} for {seconds:g} s ...", err=True)
         heard = doctor.listen(channel, seconds)
         findings += doctor.diagnose(link, heard, bitrate)
-    click.echo(json.dumps(_json(channel, link, heard, findings, bitrate), indent=1) if as_json else _text(findings))
-    sys.exit(not doctor.sound(findings))
-
-
-def _text(findings: list[Finding]) -> str:
-    lines = [f"{SIGNS[finding.level]}  {finding.what}" for finding in findings]
-    todo = [f"  * {finding.do}" for finding in findings if finding.do and finding.level != "fine"]
-    return "\n".join((*lines, "", *(("What to do:", *todo) if todo else ("Nothing to do.",))))
+    click.echo(json.dumps(_json(channel, link, heard, findings, bitrate), indent=1) if as_json else in_lines(findings))
+    sys.exit(not sound(findings))
 
 
 def _json(
@@ -49,7 +42,7 @@ def _json(
     speakers = heard.speakers if heard else None
     return {
         "channel": channel,
-        "sound": doctor.sound(findings),
+        "sound": sound(findings),
         "interface": asdict(link) if link else None,
         "seconds": heard.seconds if heard else 0.0,
         "load": round(speakers.load((link and link.bitrate) or bitrate, heard.seconds), 4)

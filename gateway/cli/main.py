@@ -13,6 +13,8 @@ from gateway.extras import needed
 from gateway.model import GatewayError
 
 COMMANDS: Final = {  # name: (module, one line for --help)
+    "init": ("init", "A first gateway.yaml: finds the BMSs, asks what it must, offers the service."),
+    "doctor": ("doctor", "What is wrong on this machine, and what to do about it."),
     "run": ("run", "The service: read batteries, decide, feed the outputs."),
     "demo": ("demo", "Simulated batteries, virtual CAN, private D-Bus, live view; needs no hardware."),
     "check": ("check", "Validate a configuration; --schema prints its JSON Schema."),
@@ -25,6 +27,7 @@ COMMANDS: Final = {  # name: (module, one line for --help)
     "venus": ("venus", "List every path of the D-Bus service on Venus OS."),
     "decode": ("decode", "Run a driver on a recording and print the Reading."),
     "scan": ("scan", "Find BMSs on the ports offered; prints the yaml to paste."),
+    "ports": ("ports", "The serial ports that a configuration claims; --udev keeps others away."),
     "record": ("record", "Write a recording from a device: a bug report that is a test."),
     "simulate": ("simulate", "Be a BMS on a pseudo-terminal."),
     "mqtt": ("mqtt", "What the MQTT broker keeps of this gateway: topics, and forget."),

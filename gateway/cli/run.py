@@ -8,6 +8,7 @@ import click
 
 from gateway.config.load import load
 from gateway.control import default_path
+from gateway.heart import Fuse
 from gateway.locks import Locks
 from gateway.logs import to_stderr
 from gateway.service import Service, claim
@@ -21,7 +22,10 @@ USUAL: Final = Path("gateway.yaml")
 @click.option("-c", "--config", type=click.Path(path_type=Path), help="The same as FILE.")
 @click.option("--socket", type=click.Path(path_type=Path), help="Where `status` and `explain` ask.")
 @click.option("--log", "level", type=click.Choice(LEVELS), default="info", show_default=True, help="debug adds frames.")
-def command(file: Path | None, config: Path | None, socket: Path | None, level: str) -> None:
+@click.option("--watchdog", type=click.FloatRange(1, 600), metavar="SECONDS",
+              help="End when nothing was decided for so long, for supervisors that only start again what ended; "
+              "systemd's WatchdogSec= needs no option.")  # fmt: skip
+def command(file: Path | None, config: Path | None, socket: Path | None, level: str, watchdog: float | None) -> None:
     """Read the batteries of FILE (default gateway.yaml), decide, and feed the outputs until stopped (Ctrl-C, SIGTERM).
 
     A missing port, CAN interface or D-Bus is said once and retried; the rest works meanwhile. SIGHUP has FILE read
@@ -35,4 +39,5 @@ def command(file: Path | None, config: Path | None, socket: Path | None, level: 
         claim(locks, settings)
         where = socket or settings.control_socket or default_path()
         with to_stderr(level) as lines:
-            asyncio.run(Service(path, settings, where, locks, lines).run())
+            fuse = Fuse(watchdog) if watchdog else None
+            asyncio.run(Service(path, settings, where, locks, lines, fuse).run())

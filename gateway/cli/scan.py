@@ -39,7 +39,7 @@ def command(ports: tuple[str, ...], drivers: tuple[str, ...], thorough: bool, as
     energy meter, a Victron device), nothing is asked. A BMS is found when two answers in a row prove it.
     """
     in_order(drivers)  # a name that is none is said before anything is opened
-    scanned = asyncio.run(_scan(ports, drivers, thorough))
+    scanned = asyncio.run(look(ports, drivers, thorough))
     if as_json:
         click.echo(json.dumps({"ports": [_json(port) for port in scanned]}, indent=1))
     elif found := [(port.port, device) for port in scanned for device in port.found]:
@@ -52,7 +52,7 @@ def command(ports: tuple[str, ...], drivers: tuple[str, ...], thorough: bool, as
         raise GatewayError("\n".join([*(port.problem for port in scanned if port.problem), *([hint] if hint else [])]))
 
 
-async def _scan(ports: tuple[str, ...], drivers: tuple[str, ...], thorough: bool) -> list[Scanned]:
+async def look(ports: tuple[str, ...], drivers: tuple[str, ...], thorough: bool) -> list[Scanned]:
     """Ports side by side: each waits for its own time-outs."""
     each = await asyncio.gather(*(_some(port, drivers, thorough) for port in dict.fromkeys(ports)))
     return [scanned for some in each for scanned in some]

@@ -26,7 +26,7 @@ def to_yaml(
 
 def _comments(lines: Sequence[str]) -> Iterator[str]:
     for line in lines:
-        yield f"# {' '.join(line.splitlines())}" if not line.startswith(" ") else f"# {line.rstrip()}"
+        yield f"# {' '.join(line.splitlines())}".rstrip() if not line.startswith(" ") else f"# {line.rstrip()}"
 
 
 def _entry(path: Path, value: Any, remarks: Mapping[Path, str], depth: int) -> Iterator[str]:

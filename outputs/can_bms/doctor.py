@@ -4,10 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 import can
 
+from gateway.findings import Finding
 from gateway.model import GatewayError
 from gateway.supervise import words
 from outputs.can_bms import net
@@ -16,18 +17,8 @@ from outputs.can_bms.net import PASSIVE_FROM, Link
 from outputs.can_bms.setup import QUEUE
 from outputs.can_bms.speakers import BMS, HERE, INVERTER, UNKNOWN, Speakers, listed, listener, resembles
 
-Level = Literal["fault", "doubt", "fine"]
 BUSY: Final = 0.5  # load from which frames of low priority begin to wait
 SHORT_QUEUE: Final = 20  # frames; the longest dialect's beat
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    level: Level
-    what: str
-    do: str = ""
 
 
 @dataclass(slots=True)
@@ -138,11 +129,6 @@ def _hint(link: Link, heard: Heard) -> str:
 def _like(ids: list[tuple[int, bool]]) -> str:
     names = resembles(ids)
     return f" (as {' or '.join(names[:3])})" if names else ""
-
-
-def sound(findings: list[Finding]) -> bool:
-    """No fault among them."""
-    return all(finding.level != "fault" for finding in findings)
 
 
 def read(channel: str) -> Link | None:

@@ -5,8 +5,9 @@ from collections import Counter
 import can
 import pytest
 
+from gateway.findings import Finding, sound
 from outputs.can_bms import doctor
-from outputs.can_bms.doctor import Finding, Heard
+from outputs.can_bms.doctor import Heard
 from outputs.can_bms.net import Link
 from outputs.can_bms.speakers import BMS, HERE, INVERTER, UNKNOWN, Speakers, resembles, sender
 from tests.can_bms.test_interface import recorded
@@ -38,7 +39,7 @@ def diagnosed(link: Link, found: Heard) -> list[Finding]:
 
 def test_a_sound_bus_has_no_fault() -> None:
     found = diagnosed(FINE, heard(frame(0x351, here=True), frame(0x305)))
-    assert doctor.sound(found)
+    assert sound(found)
     assert any("this host sends 0x351" in finding.what for finding in found)
     assert any("an inverter sends 0x305" in finding.what for finding in found)
     assert not [finding for finding in found if finding.level == "doubt"]
@@ -82,7 +83,7 @@ def test_a_bus_on_which_frames_are_damaged() -> None:
 
 def test_silence_is_a_doubt() -> None:
     found = diagnosed(FINE, heard())
-    assert doctor.sound(found)
+    assert sound(found)
     assert any(finding.level == "doubt" and "nobody else was heard" in finding.what for finding in found)
 
 

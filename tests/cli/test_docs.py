@@ -126,8 +126,8 @@ def test_the_unit_runs_what_there_is_and_status_looks_where_it_puts_the_socket()
     unit = (ROOT / "packaging" / "bms-gateway.service").read_text()
     lines = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#"))
     program, *words = lines["ExecStart"].split()
-    assert (program, words) == ("/opt/bms-gateway/bin/bms-gateway", ["run", "/etc/bms-gateway/gateway.yaml"])
+    assert (program, words) == ("/opt/bms-gateway/current/bin/bms-gateway", ["run", "/etc/bms-gateway/gateway.yaml"])
     assert lines["ExecReload"] == "/bin/kill -HUP $MAINPID"
     assert Path("/run", lines["RuntimeDirectory"]) == SERVICE_DIRECTORY
-    for place in (program.removesuffix("/bin/bms-gateway"), words[1]):
+    for place in (program.removesuffix("/current/bin/bms-gateway"), words[1]):
         assert place in (ROOT / "README.md").read_text()
