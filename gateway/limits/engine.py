@@ -24,6 +24,7 @@ def evaluate(
     seconds = max(0.0, now - memory.now) if memory.date else 0.0
     memory = charge_state.due(replace(memory.at(now, wall), now=now - seconds), site.limits)
     packs = _look(bank, site, memory, now)
+    outside = _look_outside(bank, site, memory, now)
     absent = [state.name for state in bank.batteries if state.control and not state.contributes]
     soc, current = bank_soc(packs), bank_current(packs, bank.external)
     memory, volts = voltage.decide(packs, Whole(soc, current), site, memory, now)
@@ -40,7 +41,7 @@ def evaluate(
     )
     memory = replace(
         memory,
-        batteries={**memory.batteries, **{pack.state.name: pack.memory for pack in packs}},
+        batteries={**memory.batteries, **{pack.state.name: pack.memory for pack in (*packs, *outside)}},
         remote_charge=charge,
         remote_discharge=discharge,
         blocked_since=_blocked_since(packs, memory, now),
@@ -73,7 +74,7 @@ def evaluate(
         dcl_caps=discharge_caps,
         waiting=(*_silences(packs), *_strangers(bank), *volts.waiting),
         alarms=raised,
-        notes=tuple(pack.note for pack in packs if pack.note),
+        notes=tuple(pack.note for pack in (*packs, *outside) if pack.note),
         blocked_since=memory.blocked_since,
     )
     return decision, memory
@@ -87,6 +88,12 @@ def _look(bank: BankState, site: Site, memory: Memory, now: float) -> list[Pack]
         external = replace(external, current=None)
     lost = [name for name, battery in memory.batteries.items() if battery.lost]
     return [look(state, site, memory, now, external, company_of(state, members, lost)) for state in members]
+
+
+def _look_outside(bank: BankState, site: Site, memory: Memory, now: float) -> list[Pack]:
+    """Batteries that are kept out now: nothing rests on them, but what they show is remembered for when they count."""
+    outside = [state for state in bank.batteries if state.contributes_if_joined and not state.joined]
+    return [look(state, site, memory, now) for state in outside]
 
 
 def _soc_source(bank: BankState, settings: LimitSettings) -> str:

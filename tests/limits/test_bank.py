@@ -478,3 +478,15 @@ def test_a_stand_in_does_not_soften_the_alarm_of_the_last_member() -> None:
         assert play.objection == ""
     assert (found.ccl, found.alarms["bms_cable"], found.alarms["internal_failure"]) == (0.0, 2, 1)
     assert play.standings["board"] is Standing.STAND_IN
+
+
+def test_what_a_battery_shows_while_it_is_kept_out_is_remembered_for_when_it_counts() -> None:
+    near, far = reading(cell_voltages=cells(3.3)), reading(cell_voltages=cells(3.2, 2.6), voltage=50.6, current=0.0)
+    play = Play(batteries={"near": near, "far": near}, difference=1.0)
+    play.run(5)
+    play.silence("far").run(70)
+    play.answer("far").set("far", cell_voltages=far.cell_voltages, current=0.0).run(2)
+    assert not play.seen.batteries[1].joined
+    found = play.set("far", cell_voltages=(), voltage=50.6, current=-20.0).run(1)
+    assert play.seen.batteries[1].joined, "current flows through it"
+    assert found.dcl == 0.0

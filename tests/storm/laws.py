@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from gateway.model import BatteryState, Health, Snapshot
+from gateway.plausible import RANGES
 from outputs.can_bms.dbc_file import load
 from outputs.inverter.values import safe, values_of
 from outputs.view import bank_view
@@ -133,8 +134,11 @@ def _hot_or_full(house: House, snapshot: Snapshot, name: str, pack: Pack) -> Ite
 
 
 def _fresh(house: House, pack: Pack, step: str, name: str) -> list[float]:
-    """Numbers of a list that was told less than 10 s ago."""
+    """Numbers of a list that was told less than 10 s ago, in a reading that can be one (limits.md chapter 1)."""
     at, said = pack.told.get(step, (-math.inf, {}))
+    whole = pack.told.get("pack", (0.0, {}))[1]
+    if any(whole.get(name) is not None and not low <= whole[name] <= high for name, (low, high, _) in RANGES.items()):
+        return []
     return [value for value in said.get(name) or () if value is not None] if house.now - at < 10 else []
 
 
