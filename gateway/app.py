@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +37,7 @@ from gateway.model import (
     Restricted,
     Snapshot,
 )
+from gateway.model.records import replace
 from gateway.outlets import PATIENCE, Outlets
 from gateway.questions import answer
 from gateway.remote import Remote

@@ -17,11 +17,12 @@ While it is silent a battery stays what it was.
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
 
 from gateway.model import BankState, BatteryState, External, Extreme, Health, Reading, worst
+from gateway.model.records import replace
 
 DEFAULT_CELLS: Final = 16  # the pack that join_voltage_difference speaks of, when the cell count is not known
 DIFFERENCE: Final = 1.0  # V per 16 cells, where nothing else is configured

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -33,6 +33,7 @@ from gateway.model import (
     Outcome,
     Reading,
 )
+from gateway.model.records import replace
 from gateway.orders import Order, Orders
 from gateway.outage import Tries, Trouble
 from gateway.plausible import plausible

@@ -9,11 +9,12 @@ took part when it last answered, and whoever took part binds the limits for as l
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from gateway.model import BankState, BatteryState, Decision, Health, Reading, RemoteLimit
+from gateway.model.records import replace
 
 SLACK: Final = 1e-6  # rounding noise of sums
 ROUNDED: Final = 0.01  # A, rounding of limits

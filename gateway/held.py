@@ -5,9 +5,9 @@ stop the current, where the rules look at them: limits/inputs.py.  Sheet: limits
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from gateway.model import Reading
+from gateway.model.records import replace
 
 
 def held(reading: Reading, before: Mapping[str, int]) -> Reading:

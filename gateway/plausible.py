@@ -12,10 +12,10 @@ parts one after the other while a load steps, and count the capacity by firmware
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Final
 
 from gateway.model import Implausible, Reading
+from gateway.model.records import replace
 
 RANGES: Final = {  # name: (least, most, unit); outside it is no reading of this device
     "voltage": (0.0, 100.0, "V"),

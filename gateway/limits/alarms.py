@@ -1,13 +1,13 @@
 """Alarms as published: the BMSs' own, computed ones added, expected ones muted.  Sheet: limits.md chapter 9."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from gateway.limits.memory import Memory
 from gateway.limits.pack import Pack
 from gateway.limits.settings import LimitSettings, Soc
 from gateway.model import BankState, BatteryState
+from gateway.model.records import replace
 
 MUTED: Final = ("high_voltage", "high_cell_voltage")
 MUTED_AFTER: Final = 1800.0  # s after the higher voltage was reached

@@ -7,8 +7,10 @@ and never where it says less than what surely passed.  Until then the gateway co
 what is due by days comes later rather than sooner, and no jump of the wall clock ever starts anything.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
+
+from gateway.model.records import replace
 
 SETTLE: Final = 3600.0  # s without a jump until a wall clock is believed
 JUMP: Final = 2.0  # s that it may differ from the monotonic clock between two looks

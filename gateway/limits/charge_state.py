@@ -12,11 +12,12 @@ Only one of the A and B rules looks at an evaluation, in the order of TRANSITION
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.limits.memory import DAY, LONG_AGO, Memory, Voltage
 from gateway.limits.settings import LimitSettings
+from gateway.model.records import replace
 
 SAME: Final = 0.001  # V per pack; voltages closer than this are equal (Q3, Q8)
 EPS: Final = 1e-6  # V; rounding of single cells

@@ -3,12 +3,12 @@ anything looks at it.  Sheet: limits.md 5.1 (current), 5.4 (capacity), chapter 1
 twice).
 """
 
-from dataclasses import replace
 from functools import lru_cache
 
 from gateway.limits.settings import Adjust, CurrentMap, LimitSettings
 from gateway.limits.tables import Curve
 from gateway.model import Reading
+from gateway.model.records import replace
 
 
 def correct(reading: Reading, settings: LimitSettings) -> Reading:

@@ -1,13 +1,13 @@
 """Charge voltage: the controllers of single cells, and how their target is applied.  Sheet: limits.md 3.3, 3.4."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from gateway.limits.charge_state import SAME
 from gateway.limits.memory import Voltage
 from gateway.limits.settings import ChargeVoltage, LimitSettings
 from gateway.model import Reading
+from gateway.model.records import replace
 
 CLIPPED_EXTRA: Final = 0.010  # V above the sum of the clipped cells; sheet: 3.3, mode 3
 

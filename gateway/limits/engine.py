@@ -5,7 +5,6 @@ bank, alarms, averages and history.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gateway.limits import alarms, charge_state, flow, history, members, remote, voltage
 from gateway.limits.loss import company_of
@@ -15,6 +14,7 @@ from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
 from gateway.limits.soc import high_since, starved, wants_full_charge
 from gateway.model import BankState, Decision, RemoteLimit
+from gateway.model.records import replace
 
 
 def evaluate(

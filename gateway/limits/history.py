@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from gateway.limits.calendar import date_in
 from gateway.limits.flow import LONGEST_STEP
 from gateway.model import BankState, Life
+from gateway.model.records import replace
 
 DEEP: Final = 0.05  # share of the capacity from which a discharge counts as one
 MOST: Final = 1e9  # no counter of ours gets so far
 FULL_DISCHARGE_REARM: Final = 15.0  # % above which the next 0 % counts again
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class History:
     """Amounts in Ah and kWh, positive; outputs give them the sign of their bus."""
 

@@ -11,12 +11,13 @@ comes back with its third good read; what it was allowed goes on bounding its sh
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.limits.memory import BatteryMemory, Recovery
 from gateway.limits.settings import LimitSettings
 from gateway.model import BatteryState, Health, Reading
+from gateway.model.records import replace
 
 GOOD_READS: Final = 3  # consecutive ones that end a loss
 

@@ -1,7 +1,6 @@
 """Current limits: each battery's own, with hold and ramp, then the bank's.  Sheet: limits.md chapters 4, 8.2, 13."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gateway.limits import currents
 from gateway.limits.currents import Way
@@ -11,6 +10,7 @@ from gateway.limits.pack import Pack
 from gateway.limits.share import Member, bank_caps
 from gateway.limits.site import Site
 from gateway.model import Cap, tightest
+from gateway.model.records import replace
 
 
 def limit(

@@ -6,12 +6,13 @@ counts for days and for nothing else: nobody looked, so no absorption went on an
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.limits.calendar import Calendar, date_in, moved, passed, resumed
 from gateway.limits.flow import Window
 from gateway.limits.history import History
+from gateway.model.records import replace
 
 DAY: Final = 86400.0  # s
 LONG_AGO: Final = -float("inf")  # s, monotonic
@@ -21,7 +22,7 @@ Seen = tuple[float, float]
 """The last known value of an input, and when it was known [s, monotonic]."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recovery:
     """One current limit of one battery on its way back up (limits.md 4.3)."""
 
@@ -32,7 +33,7 @@ class Recovery:
     apart: bool = False  # was left out of the bank (lost, switch open) and is not yet back at its target
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BatteryMemory:
     """What is remembered of one battery."""
 
@@ -69,7 +70,7 @@ class BatteryMemory:
         return {name: value for name, value in kept.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Voltage:
     """The control voltage of the bank and its hold and ramp (limits.md 3.4)."""
 
@@ -80,7 +81,7 @@ class Voltage:
     over_since: float | None = None  # s, monotonic: a cell clearly above its limit, and nothing lower told since
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Memory:
     """The whole state; Memory() is a gateway that starts for the first time."""
 

@@ -1,7 +1,7 @@
 """One contributing battery during one evaluation: its reading, rules, memory, and what its silence means."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from gateway.limits import loss, soc
@@ -10,12 +10,13 @@ from gateway.limits.loss import ALONE, Company, Loss
 from gateway.limits.memory import BatteryMemory, Memory
 from gateway.limits.site import Rules, Site
 from gateway.model import BatteryState, External, Health, Reading
+from gateway.model.records import replace
 
 NEW = BatteryMemory()
 NOTHING = External()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pack:
     """A battery as the rules see it."""
 

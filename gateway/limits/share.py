@@ -13,10 +13,11 @@ that the others share the current as if it were not there.  No true capacity bri
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.limits.currents import Way, down
 from gateway.model import Cap
+from gateway.model.records import replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """The state of charge that all rules use.  Sheet: limits.md 5.2 to 5.4."""
 
-from dataclasses import replace
 from typing import Final
 
 from gateway.limits.flow import LONGEST_STEP
 from gateway.limits.memory import DAY, BatteryMemory, Memory
 from gateway.limits.settings import ForceCharge, FullChargeRequest, LimitSettings
 from gateway.model import Reading
+from gateway.model.records import replace
 
 EMPTY_AFTER: Final = 60.0  # s at the minimum until the counter says 0 %
 CAPPED: Final = 99.0  # % until a full charge was completed, where that is asked for

@@ -4,7 +4,7 @@ The machine runs once, for the bank; the cell-voltage controller runs for each b
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.limits import charge_state, cvl
@@ -14,6 +14,7 @@ from gateway.limits.pack import Pack, Whole
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
 from gateway.model import Cap, tightest
+from gateway.model.records import replace
 
 MOST_DROP: Final = 0.05  # V per cell that a cable may lose; more would only charge a small pack too high
 

@@ -22,7 +22,7 @@ class Health(enum.Enum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class BatteryState:
     """One battery: its last good reading, how old that is, and how its link fares."""
 
@@ -72,7 +72,7 @@ class External:
     fault: str = ""  # what of it is missing, for people
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class BankState:
     """Several batteries in parallel seen as one.  Values stem from contributing, not lost, members."""
 

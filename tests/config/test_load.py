@@ -456,7 +456,7 @@ yaml_like = st.lists(
 
 
 @given(yaml_like | st.text())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_text_gives_settings_or_mistakes(text: str) -> None:
     for line in mistakes(text):
         assert line.startswith("g.yaml") and "\n" not in line
@@ -483,7 +483,7 @@ batteries = st.lists(
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), values), batteries | values)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_shape_gives_settings_or_mistakes(rest: dict[str, object], some: object) -> None:
     import json
 

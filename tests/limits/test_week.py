@@ -10,7 +10,7 @@ from tests.limits.play import Play, cells, settings
 from tests.make import reading
 
 DAY = 86400.0  # s
-STEP = 30.0  # s
+STEP = 60.0  # s
 NAMES = ("a", "b", "c", "d")
 
 
