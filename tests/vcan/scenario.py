@@ -20,6 +20,7 @@ from outputs.can_bms.build import build
 from outputs.can_bms.settings import Settings
 from outputs.output import Output
 from tests import make
+from tests.vcan.shell import Shell
 
 SILENCE_AFTER = 1.5  # s
 
@@ -27,10 +28,6 @@ SILENCE_AFTER = 1.5  # s
 def can_output(channel: str) -> Output:
     settings = Settings(interface="socketcan", channel=channel, silence_after=SILENCE_AFTER)
     return build(settings, time.monotonic, lambda command: None, "test")
-
-
-def ip(*arguments: str) -> None:
-    subprocess.run(("ip", "link", *arguments), check=True)
 
 
 async def aside(work: Callable[..., object], *arguments: object) -> None:
@@ -55,6 +52,7 @@ class Story:
     """The phases; publishes ten times a second, as a busy gateway would."""
 
     def __init__(self, folder: Path) -> None:
+        self.shell = Shell()
         self.folder, self.phases, self.seen = folder, {}, {}  # type: Path, dict[str, float], dict[str, Any]
         self.outputs = {channel: can_output(channel) for channel in ("vcan0", "vcan1", "vcan9")}
 
@@ -84,13 +82,13 @@ class Story:
 
         self.begin("normal")
         await self.publish(1.2)
-        await aside(subprocess.run, ("cansend", "vcan0", "305#0000000000000000"))
-        await aside(ip, "set", "vcan1", "down")
+        await aside(self.shell.run, "cansend vcan0 305#0000000000000000")
+        await aside(self.shell.run, "ip link set vcan1 down")
         await self.publish(1.2)
         self.note("faults")
-        await aside(ip, "set", "vcan1", "up")
-        await aside(ip, "add", "dev", "vcan9", "type", "vcan")
-        await aside(ip, "set", "vcan9", "up")
+        await aside(self.shell.run, "ip link set vcan1 up")
+        await aside(self.shell.run, "ip link add dev vcan9 type vcan")
+        await aside(self.shell.run, "ip link set vcan9 up")
         watches.append(Watch("vcan9", self.folder))
         await self.publish(3.5)
         self.note("normal")
@@ -108,7 +106,7 @@ class Story:
         await self.publish(1.3)
         self.begin("another")
         for frame in ("351#1402C012C012C201", "356#7A13F2FE6B01", "305#00", "1806E5F4#00"):
-            await aside(subprocess.run, ("cansend", "vcan1", frame))
+            await aside(self.shell.run, f"cansend vcan1 {frame}")
         await self.publish(1.2)
         self.note("another")
         self.begin("end")
@@ -116,6 +114,7 @@ class Story:
             await output.stop()
         for watch in watches:
             watch.stop()
+        self.shell.stop()
 
 
 def main() -> None:

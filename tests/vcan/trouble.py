@@ -10,7 +10,6 @@ The charge limit tells when a frame was decided: 0.1 A each 0.1 s since the begi
 import asyncio
 import json
 import logging
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,12 +20,8 @@ from outputs.can_bms.build import build
 from outputs.can_bms.settings import Settings
 from tests import make
 from tests.vcan.scenario import Watch
+from tests.vcan.shell import Shell
 from tests.vcan.slcan import Adapter
-
-
-def sh(command: str) -> None:
-    for line in command.split(";"):
-        subprocess.run(line.split(), check=True)
 
 
 class Story:
@@ -38,7 +33,8 @@ class Story:
         self.seen: dict[str, Any] = {}
         self.lag = 0.0
         self.adapter = Adapter()
-        sh("ip link set can0 type can bitrate 500000; ip link set can0 up")
+        self.shell = Shell()
+        self.shell.run("ip link set can0 type can bitrate 500000 && ip link set can0 up")
         self.outputs = {
             channel: build(Settings(interface="socketcan", channel=channel), time.monotonic, lambda command: None, "t")
             for channel in ("can0", "vcan0", "vcan1")
@@ -57,7 +53,7 @@ class Story:
         """Do something that breaks or mends, in threads, and live for a while."""
         self.phases[name] = time.monotonic()
         for step in doing:
-            await (asyncio.to_thread(sh, step) if isinstance(step, str) else asyncio.to_thread(step))
+            await (asyncio.to_thread(self.shell.run, step) if isinstance(step, str) else asyncio.to_thread(step))
         await asyncio.sleep(seconds)
         self.seen[name] = {channel: dict(output.status()) for channel, output in self.outputs.items()}
 
@@ -74,11 +70,11 @@ class Story:
         await self.phase("freed", 1.5, adapter.go_on)
         await self.phase("passive", 2.5, lambda: adapter.say("sp000130"), lambda: adapter.say("e1a"))
         await self.phase("off", 4.5, lambda: adapter.say("sb000255"))
-        await self.phase("mended", 4.0, "ip link set can0 down; ip link set can0 up")
+        await self.phase("mended", 4.0, "ip link set can0 down && ip link set can0 up")
         await self.phase("stuck again", 3.5, adapter.stall)
         down_up = "ip link set can0 down"
         await self.phase("down", 1.5, down_up, "ip link set vcan0 down", "ip link del vcan1", adapter.go_on)
-        up = ("ip link set can0 up; ip link set vcan0 up", "ip link add dev vcan1 type vcan; ip link set vcan1 up")
+        up = ("ip link set can0 up && ip link set vcan0 up", "ip link add dev vcan1 type vcan && ip link set vcan1 up")
         await self.phase("up", 0.3, *up)
         watches.append(Watch("vcan1", self.folder, "again"))
         await self.phase("back", 6.0)
@@ -88,6 +84,7 @@ class Story:
             await output.stop()
         for watch in watches:
             watch.stop()
+        self.shell.stop()
 
 
 def main() -> None:
