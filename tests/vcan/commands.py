@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from tests.vcan.shell import Shell
 from tests.vcan.slcan import Adapter
-from tests.vcan.trouble import sh
 
 LIMITS = "t35181402C012C012C201"
 KEEP_ALIVE = "t30580000000000000000"
@@ -24,8 +24,8 @@ class Commands:
     """The program on can0, and what is on the bus meanwhile."""
 
     def __init__(self, program: str) -> None:
-        self.program, self.adapter = program, Adapter()
-        sh("ip link set can0 type can bitrate 500000; ip link set can0 up")
+        self.program, self.adapter, self.shell = program, Adapter(), Shell()
+        self.shell.run("ip link set can0 type can bitrate 500000 && ip link set can0 up")
 
     def run(self, *words: str) -> dict[str, Any]:
         done = subprocess.run([self.program, "can", *words], capture_output=True, text=True, check=False, timeout=60)
@@ -64,7 +64,7 @@ class Commands:
         return lambda: self.adapter.say(line)
 
     def tell(self) -> dict[str, Any]:
-        here = lambda: sh("cansend can0 351#1402C012C012C201")  # noqa: E731
+        here = lambda: self.shell.run("cansend can0 351#1402C012C012C201")  # noqa: E731
         doctor = ("doctor", "can0", "--seconds", "2")
         seen = {"setup": self.run("setup", "can0"), "no such": self.run("doctor", "can7")}
         with self.meanwhile(here, self.hears(KEEP_ALIVE)):
@@ -82,8 +82,9 @@ class Commands:
         self.adapter.say("sb000255")
         time.sleep(0.5)
         seen["off"] = self.run(*doctor)
-        sh("ip link set vcan1 down")
+        self.shell.run("ip link set vcan1 down")
         seen["down"] = self.run("doctor", "vcan1", "--json")
+        self.shell.stop()
         return seen
 
 
