@@ -7,6 +7,7 @@ bank, alarms, averages and history.
 from collections.abc import Sequence
 
 from gateway.limits import alarms, charge_state, flow, history, members, remote, voltage
+from gateway.limits.currents import Way
 from gateway.limits.loss import company_of
 from gateway.limits.memory import Memory
 from gateway.limits.pack import NOTHING, Pack, Whole, answering, bank_current, bank_soc, filled, look
@@ -31,14 +32,8 @@ def evaluate(
     if volts.full:
         packs = [filled(pack) for pack in packs]
         soc = bank_soc(packs)
-    packs, ccl, charge_caps = members.limit("charge", packs, absent, site, now)
-    packs, dcl, discharge_caps = members.limit("discharge", packs, absent, site, now)
-    ccl, charge_caps, charge = remote.tightened(
-        "charge", charge_caps, asked, soc, memory.remote_charge, site.limits.charge_current, now
-    )
-    dcl, discharge_caps, discharge = remote.tightened(
-        "discharge", discharge_caps, asked, soc, memory.remote_discharge, site.limits.discharge_current, now
-    )
+    packs, (ccl, charge_caps, charge) = _limit("charge", packs, absent, site, memory, soc, asked, now)
+    packs, (dcl, discharge_caps, discharge) = _limit("discharge", packs, absent, site, memory, soc, asked, now)
     memory = replace(
         memory,
         batteries={**memory.batteries, **{pack.state.name: pack.memory for pack in (*packs, *outside)}},
@@ -78,6 +73,20 @@ def evaluate(
         blocked_since=memory.blocked_since,
     )
     return decision, memory
+
+
+def _limit(
+    way: Way, packs: Sequence[Pack], absent: Sequence[str], site: Site, memory: Memory, soc: float | None,
+    asked: Sequence[RemoteLimit], now: float,
+) -> tuple[list[Pack], remote.Limited]:  # fmt: skip
+    """What the batteries together may have in this direction, and what is asked for from outside on top."""
+    before, setting = (
+        (memory.remote_charge, site.limits.charge_current)
+        if way == "charge"
+        else (memory.remote_discharge, site.limits.discharge_current)
+    )
+    packs, _, caps = members.limit(way, packs, absent, site, now)
+    return packs, remote.tightened(way, caps, asked, soc, before, setting, now)
 
 
 def _look(bank: BankState, site: Site, memory: Memory, now: float) -> list[Pack]:
