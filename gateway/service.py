@@ -127,7 +127,7 @@ class Service:
         if later:
             log.warning("%s: takes effect after a restart: %s", self._config, ", ".join(later))
         kept = {name: getattr(self._settings, name) for name in AFTER_RESTART}
-        self._settings = settings.model_copy(update=kept)
+        self._settings = settings.changed(**kept)
         await self._tell_doubts()
 
     async def _tell_doubts(self) -> None:
@@ -195,7 +195,7 @@ def _battery(battery: BatterySettings) -> str:
 
 def _output(name: str, settings: Any) -> str:
     """An output with what the user said of it."""
-    said = _words(settings.model_dump(mode="json", exclude_unset=True).items())
+    said = _words(settings.plain(said=True).items())
     return f"{name} ({said})" if said else name
 
 

@@ -49,7 +49,7 @@ def _value(file: Map, name: str, value: Value) -> Mistakes:
     if text := _unknown(name):
         yield (), text
     yield from _where(file, name, value, _long(file, name, value))
-    given, function = value.model_fields_set, file.filled(value)[0]
+    given, function = value.given, file.filled(value)[0]
     if function in COILS:
         wrong = given & {"type", "bit", "length", "byte", "scale", "offset", "byte_order", "word_order"}
         yield from (((key,), f"does not go with function {function}, which reads bits") for key in sorted(wrong))
@@ -74,7 +74,7 @@ def _string(name: str, value: Value, at_once: int) -> Mistakes:
         yield ("count",), "missing, expected how many registers the string has"
     elif value.count > at_once:
         yield ("count",), f"{value.count} registers, but at most {at_once} can be asked for at once"
-    wrong = value.model_fields_set & {"bit", "length", "byte", "scale", "offset", "invalid", "min", "max", "inverted"}
+    wrong = value.given & {"bit", "length", "byte", "scale", "offset", "invalid", "min", "max", "inverted"}
     yield from (((key,), "does not go with a string") for key in sorted(wrong))
 
 
@@ -87,7 +87,7 @@ def _number(name: str, value: Value) -> Mistakes:
             yield ("bit",), f"bit {last} is none of a {value.type}, expected 0..{bits_of(value.type) - 1}"
         if value.length > 1 and (value.count or 1) > 1:
             yield ("length",), "does not go with count: a run is of single bits"
-    elif "length" in value.model_fields_set:
+    elif "length" in value.given:
         yield ("length",), "goes with bit: the first of so many"
     if bits_of(value.type) == 8 and value.byte is None:
         yield ("byte",), f"missing, expected high or low: which byte of the register the {value.type} is"

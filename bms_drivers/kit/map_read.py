@@ -137,7 +137,7 @@ def _value(file: Map, name: str, value: Value) -> Iterator[Place]:
 def _word(file: Map, number: int, word: Bits) -> Iterator[Place]:
     for bit, name in word.bits.items():
         one = Value(
-            register=word.register_, function=word.function, byte_order=word.byte_order, word_order=word.word_order,
+            register_=word.register_, function=word.function, byte_order=word.byte_order, word_order=word.word_order,
             every=word.every, type=word.type, bit=int(bit),
         )  # fmt: skip
         yield _placed(file, name, ("bits", number, "bits", bit), one, 0)

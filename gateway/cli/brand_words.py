@@ -3,27 +3,27 @@
 from collections.abc import Iterator
 from typing import Any, Final, get_args
 
-from pydantic import BaseModel
-
+from gateway.model.section import Section, key_of, of_the_file
 from outputs.inverter.brand import Cable
 
 STANDING: Final = {"recording": "recordings", "document": "documents", "report": "reports of users"}
 TRUST: Final = {"recording": "seen in a recording", "document": "a document says so", "report": "reported"}
 
 
-def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+def keys_of(section: type[Section], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Every key of a brand's file, and what it means."""
-    for name, field in model.model_fields.items():
-        inner = [kind for kind in (field.annotation, *get_args(field.annotation)) if _is_section(kind)]
+    for field in of_the_file(section):
+        name, about = key_of(field), field.metadata
+        inner = [kind for kind in (field.type, *get_args(field.type)) if _is_section(kind)]
         if inner:
             yield from keys_of(inner[0], f"{prefix}{name}.")
         else:
-            unit = field.json_schema_extra.get("unit") if isinstance(field.json_schema_extra, dict) else None
-            yield f"{prefix}{name}", (field.description or "") + (f" [{unit}]" if unit else "")
+            unit = about.get("unit")
+            yield f"{prefix}{name}", about.get("description", "") + (f" [{unit}]" if unit else "")
 
 
 def _is_section(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
+    return isinstance(kind, type) and issubclass(kind, Section)
 
 
 def cable_of(cable: Cable | None) -> str:

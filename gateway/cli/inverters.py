@@ -150,7 +150,7 @@ def command(bus: str | None, as_json: bool, markdown: bool) -> None:
         click.echo("\n".join(page()))
     elif as_json:
         shelf: Any = brand_rs485.SHELF if bus == "rs485" else brand.SHELF
-        found = {name: shelf.load(name).model_dump(mode="json") for name in shelf.names()}
+        found = {name: shelf.load(name).plain() for name in shelf.names()}
         click.echo(json.dumps(found, indent=1))
     else:
         parts = {"can": _words, "rs485": inverters_rs485.words}

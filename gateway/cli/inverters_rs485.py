@@ -5,6 +5,7 @@ from typing import Final
 
 from gateway.cli.brand_words import STANDING, TRUST, cable_of, keys_of
 from gateway.cli.markdown import table
+from gateway.model.section import of_the_file
 from outputs.rs485_bms.brand import ANY, SHELF, Brand
 from outputs.rs485_bms.dialects import ADDRESSES
 from outputs.rs485_bms.wire import Wire
@@ -73,7 +74,8 @@ def words() -> Iterator[str]:
 
 def wire_in_words(wire: Wire) -> str:
     """What differs from the usual; "" = nothing."""
-    return ", ".join(f"{key} {value}" for key, value in wire.model_dump(exclude_defaults=True).items())
+    names = [one.name for one in of_the_file(Wire) if getattr(wire, one.name) != one.default]
+    return ", ".join(f"{name} {getattr(wire, name)}" for name in names)
 
 
 def _address(found: Brand) -> str:

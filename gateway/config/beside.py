@@ -4,12 +4,9 @@ Whoever reads the file hands its folder to the validation; settings made in anot
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, ValidationInfo
-
-HERE: Final = Path()
-FOLDER: Final = "folder"  # of the file that is validated, in pydantic's context
+from gateway.model.section import FOLDER, HERE, Beside
 
 
 def context(file: Path | str) -> dict[str, Any]:
@@ -17,16 +14,15 @@ def context(file: Path | str) -> dict[str, Any]:
     return {FOLDER: Path(file).parent}
 
 
-def name_beside(name: str, info: ValidationInfo) -> str:
-    """Where the name leads that stands in the file."""
-    folder: Path = (info.context or {}).get(FOLDER, HERE)
+def name_beside(name: str, folder: Path) -> str:
+    """Where the name leads that stands in a file of `folder`."""
     return name if folder == HERE else str(folder / name)
 
 
-def beside(path: Path, info: ValidationInfo) -> Path:
+def beside(path: Path, folder: Path) -> Path:
     """As `name_beside`, of a path."""
-    return Path(name_beside(str(path), info))
+    return Path(name_beside(str(path), folder))
 
 
-FilePath = Annotated[Path, AfterValidator(beside)]
-FileName = Annotated[str, AfterValidator(name_beside)]
+FilePath = Annotated[Path, Beside(beside)]
+FileName = Annotated[str, Beside(name_beside)]

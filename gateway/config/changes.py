@@ -15,9 +15,10 @@ def changes(old: Settings, new: Settings) -> list[str]:
 
 def _by_name(settings: Settings) -> dict[str, Any]:
     """The settings as a tree, in which batteries are known by their names and not by their places."""
-    tree = settings.model_dump(mode="json", by_alias=True)
-    tree["batteries"] = {battery.pop("name"): battery for battery in tree["batteries"]}
-    return tree
+    batteries = {battery.name: {**battery.plain(), **battery.setup} for battery in settings.batteries}
+    for about in batteries.values():
+        del about["name"]
+    return {**settings.plain(), "batteries": batteries}
 
 
 def _differences(path: str, old: Any, new: Any) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from pydantic.json_schema import models_json_schema
 
 from gateway.config.schema import AUTO, Catalogue, Settings, battery_class, installed
+from gateway.model.validation import model_of
 from outputs.registry import PACKAGES, SEVERAL, settings_class
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -14,9 +15,10 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 def dump_schema(catalogue: Catalogue | None = None) -> dict[str, Any]:
     """The schema of the whole file, with every driver's and every output's own settings, and units in the texts."""
     drivers = catalogue or installed()
-    batteries = {name: battery_class(name, drivers.options(name)) for name in sorted({*drivers.names(), AUTO})}
-    outputs = {name: settings_class(name) for name in PACKAGES}
-    models = [Settings, *batteries.values(), *outputs.values()]
+    names = sorted({*drivers.names(), AUTO})
+    batteries = {name: model_of(battery_class(name, drivers.options(name))) for name in names}
+    outputs = {name: model_of(settings_class(name)) for name in PACKAGES}
+    models = [model_of(Settings), *batteries.values(), *outputs.values()]
     references, together = models_json_schema([(model, "validation") for model in models])
     definitions = together["$defs"]
 
@@ -26,7 +28,7 @@ def dump_schema(catalogue: Catalogue | None = None) -> dict[str, Any]:
 
     for name, model in batteries.items():
         of(model)["properties"]["driver"] = {"const": name, "description": "the BMS family"}
-    whole = of(Settings)
+    whole = of(model_of(Settings))
     whole["properties"]["batteries"]["items"] = {"anyOf": [references[m, "validation"] for m in batteries.values()]}
     whole["properties"]["outputs"] = {
         "type": "object",

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from gateway.config.names import OLD_NAMES
 from gateway.config.tree import NOTHING, Path, dotted
+from gateway.model.section import Section
+from gateway.model.validation import model_of
 
 Schema = Mapping[str, Any]
 
@@ -27,14 +28,14 @@ RANGE_ERRORS: Final = ("greater_than", "less_than", "multiple_of")
 
 
 class Explainer:
-    """Speaks about one settings model, by its JSON Schema; free of cost while there is nothing to explain."""
+    """Speaks about one kind of section, by its JSON Schema; free of cost while there is nothing to explain."""
 
-    def __init__(self, model: type[BaseModel]) -> None:
-        self._model = model
+    def __init__(self, kind: type[Section]) -> None:
+        self._kind = kind
 
     @cached_property
     def _root(self) -> Schema:
-        return self._model.model_json_schema()
+        return model_of(self._kind).model_json_schema()
 
     def node(self, path: Path) -> Schema | None:
         """The part of the schema that describes `path`; None for a key that is not known."""

@@ -195,7 +195,7 @@ def _limits(draft: Draft) -> None:
     for name in partners:
         draft.remarks[_path(name)] = THEIRS
     given = {_path(name) for name in KEYS if name in draft.values}
-    for path, value in spelled_out(_theirs(), LimitSettings().model_dump(mode="json", by_alias=True)):
+    for path, value in spelled_out(_theirs(), LimitSettings().plain()):
         if (full := ("limits", *path)) not in given:
             draft.put(full, value)
             draft.remarks[full] = THEIRS
@@ -222,7 +222,7 @@ def _limit(draft: Draft, name: str) -> None:
 def _theirs() -> Mapping[str, Any]:
     """The limits of a dbus-serialbattery in whose config.ini nothing is said, in our keys."""
     usual = {name: _READ[OPTIONS[name][0]](OPTIONS[name][1]) for name in KEYS}
-    found = from_reference(usual).model_dump(mode="json", by_alias=True)
+    found = from_reference(usual).plain()
     _rising(found)
     return found
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from bms_drivers.kit.declare import Option
 from gateway.config.beside import context
 from gateway.config.explain import Explainer, hint
 from gateway.config.schema import (
@@ -16,6 +17,7 @@ from gateway.config.schema import (
     Catalogue,
     Settings,
     battery_class,
+    gathered,
     installed,
 )
 from gateway.config.survey import look
@@ -24,12 +26,14 @@ from gateway.config.tree import Path as KeyPath
 from gateway.limits.sense import Contradiction, told
 from gateway.limits.settings import OF_THE_BANK, LimitSettings
 from gateway.model import ConfigError
+from gateway.model.section import Section, of_the_file
+from gateway.model.validation import validated_json
 from outputs.registry import PACKAGES, SEVERAL, settings_class
 
 LARGEST: Final = 1024 * 1024  # bytes
 SECTIONS: Final = {"bank": BankSettings, "limits": LimitSettings}
 
-Some = TypeVar("Some", bound=BaseModel)
+Some = TypeVar("Some", bound=Section)
 
 
 def load(path: Path | str, catalogue: Catalogue | None = None) -> Settings:
@@ -110,7 +114,7 @@ class _Reader:
     def settings(self, *, surveyed: bool = True) -> Settings | None:
         """Everything, or None when it cannot be."""
         data = self._document.data
-        inner = _Frame.model_fields.keys() - {"state_dir", "control_socket"}
+        inner = {one.name for one in of_the_file(_Frame)} - {"state_dir", "control_socket"}
         frame = self._check(_Frame, {key: None if key in inner else value for key, value in data.items()}, ())
         bank = self._section("bank", data)
         limits = self._section("limits", data)
@@ -143,14 +147,14 @@ class _Reader:
     def _section(self, name: str, data: Mapping[str, Any]) -> Any:
         return self._check(SECTIONS[name], data.get(name, NOTHING), (name,))
 
-    def _outputs(self, data: Mapping[str, Any]) -> dict[str, BaseModel]:
+    def _outputs(self, data: Mapping[str, Any]) -> dict[str, Section]:
         given = data.get("outputs", NOTHING)
         if given is NOTHING:
             return {}
         if not isinstance(given, dict):
             self._document.add(("outputs",), f"expected a section with {' or '.join(PACKAGES)}")
             return {}
-        found: dict[str, BaseModel] = {}
+        found: dict[str, Section] = {}
         for kind, value in given.items():
             if kind not in PACKAGES:
                 self._document.add(("outputs", kind), f"no output is called {kind!r}, {hint(kind, list(PACKAGES))}")
@@ -160,9 +164,9 @@ class _Reader:
                 found[kind] = checked
         return found
 
-    def _several(self, kind: str, given: Sequence[Any]) -> dict[str, BaseModel]:
+    def _several(self, kind: str, given: Sequence[Any]) -> dict[str, Section]:
         """A list of outputs of one kind, each named after its bus."""
-        found: dict[str, BaseModel] = {}
+        found: dict[str, Section] = {}
         for index, value in enumerate(given):
             path = ("outputs", kind, index)
             checked = self._check(settings_class(kind), value, path)
@@ -193,22 +197,24 @@ class _Reader:
             self._document.add(path, "expected a battery: a section with name, driver, port")
             return None
         own = data.get("limits")
-        model = self._model(data, path)
-        battery = self._check(model, {key: value for key, value in data.items() if key != "limits"}, path)
+        name, options = self._options(data, path)
+        kind = battery_class(name, options)
+        battery = self._check(kind, {key: value for key, value in data.items() if key != "limits"}, path)
         limits = self._own_limits(own, (*path, "limits")) if own is not None else None
-        if battery is None or limits is None:
-            return battery
-        return battery.model_copy(update={"limits": limits})
+        if battery is None:
+            return None
+        battery = gathered(battery, options)
+        return battery if limits is None else battery.changed(limits=limits)
 
-    def _model(self, data: Mapping[str, Any], path: KeyPath) -> type[BatterySettings]:
-        """The settings class of this battery's driver; of any driver while it is not known which."""
+    def _options(self, data: Mapping[str, Any], path: KeyPath) -> tuple[str, Sequence[Option]]:
+        """This battery's driver and the settings that it has of its own; of any driver while it is not known which."""
         name = data.get("driver")
         if isinstance(name, str) and name in self._drivers:
-            return battery_class(name, self._catalogue.options(name))
+            return name, self._catalogue.options(name)
         if isinstance(name, str):
             self._document.add((*path, "driver"), f"no driver is called {name!r}, {hint(name, self._drivers)}")
         every = {option.name: option for driver in self._drivers for option in self._catalogue.options(driver)}
-        return battery_class("any", [option for key, option in every.items() if key in data])
+        return "any", [option for key, option in every.items() if key in data]
 
     def _own_limits(self, own: object, path: KeyPath) -> LimitSettings | None:
         """The bank's limits with one battery's differences laid over them."""
@@ -244,14 +250,14 @@ class _Reader:
                     line = self._document.line(("batteries", first, key))
                     self._document.add(("batteries", index, key), f"{name!r} is taken, see line {line}")
 
-    def _check(self, model: type[Some], data: Any, path: KeyPath) -> Some | None:
-        """`data` as `model`; None and problems when it is not."""
-        explainer = self._whole if model is _Frame else Explainer(model)
+    def _check(self, kind: type[Some], data: Any, path: KeyPath) -> Some | None:
+        """`data` as a section of that kind; None and problems when it is none."""
+        explainer = self._whole if kind is _Frame else Explainer(kind)
         data = self._filled(data, path, explainer, ())
-        if model is LimitSettings and isinstance(data, dict):
+        if kind is LimitSettings and isinstance(data, dict):
             data = merged(default_limits(), data)
         try:
-            return model.model_validate_json(json.dumps(data), strict=True, context=self._context)
+            return validated_json(kind, json.dumps(data), self._context)
         except ValidationError as error:
             self._note(error, data, path, explainer)
             return None
@@ -299,7 +305,7 @@ class _Reader:
 
 def default_limits() -> dict[str, Any]:
     """What holds where nothing is said; a table that is only switched on keeps its points."""
-    return LimitSettings().model_dump(mode="json", by_alias=True)
+    return LimitSettings().plain()
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,14 +4,16 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from gateway.config.explain import Explainer
 from gateway.config.tree import NOTHING, read, within
 from gateway.config.tree import Path as KeyPath
 from gateway.model import ConfigError, Placed
+from gateway.model.section import Section
+from gateway.model.validation import validated_json
 
-Some = TypeVar("Some", bound=BaseModel)
+Some = TypeVar("Some", bound=Section)
 
 
 class OwnFile:
@@ -35,13 +37,13 @@ class OwnFile:
         """Where it stands."""
         return self._document.line(path)
 
-    def as_a(self, model: type[Some], data: Any = None) -> Some:
-        """What stands in it, or `data` that was made of it, as `model`.  Raises ConfigError with all that was noted."""
+    def as_a(self, kind: type[Some], data: Any = None) -> Some:
+        """What stands in it, or `data` that was made of it, as such a section; raises ConfigError with all mistakes."""
         data, made = self.data if data is None else data, None
         try:
-            made = model.model_validate_json(json.dumps(data), strict=True)
+            made = validated_json(kind, json.dumps(data))
         except ValidationError as error:
-            self._explain(error, data, Explainer(model))
+            self._explain(error, data, Explainer(kind))
         return self.give_up() if made is None or self._document.problems else made
 
     def _explain(self, error: ValidationError, data: Any, explainer: Explainer) -> None:

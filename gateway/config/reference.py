@@ -1,16 +1,14 @@
 """docs/settings.md: every key of gateway.yaml with default, unit and meaning, read off the settings themselves."""
 
 from collections.abc import Iterator
+from dataclasses import MISSING, Field
 from typing import Any, Final, get_args
 
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
-
 from gateway.config.schema import BatterySettings, Settings
+from gateway.model.section import Section, key_of, of_the_file
 from outputs.registry import PACKAGES, SEVERAL, settings_class
 
-MODELS: Final = ("batteries", "outputs")  # they have pages of their own shape below
+SECTIONS: Final = ("batteries", "outputs")  # they have pages of their own shape below
 
 
 def page() -> Iterator[str]:
@@ -28,40 +26,40 @@ def page() -> Iterator[str]:
         yield from _section(f"outputs: {name}: ({words})", settings_class(name), f"outputs.{name}.")
 
 
-def _section(title: str, model: type[BaseModel], prefix: str) -> Iterator[str]:
-    """A heading, the plain keys of one model, then its sections."""
-    plain = {key: field for key, field in _fields(model) if _inner(field) is None and key not in MODELS}
-    yield from ("", f"## {title}", "", (model.__doc__ or "").strip().partition("\n")[0], "")
+def _section(title: str, kind: type[Section], prefix: str) -> Iterator[str]:
+    """A heading, the plain keys of one kind of section, then its sections."""
+    plain = {key: field for key, field in _fields(kind) if _inner(field) is None and key not in SECTIONS}
+    yield from ("", f"## {title}", "", (kind.__doc__ or "").strip().partition("\n")[0], "")
     yield from ("| key | default | unit | meaning |", "|---|---|---|---|")
     for key, field in plain.items():
         yield f"| `{prefix}{key}` | {_default(field)} | {_unit(field)} | {_meaning(field)} |"
-    for key, field in _fields(model):
+    for key, field in _fields(kind):
         inner = _inner(field)
-        if inner is not None and not (model is BatterySettings and key == "limits"):
+        if inner is not None and key not in SECTIONS and not (kind is BatterySettings and key == "limits"):
             yield from _section(f"{prefix}{key}", inner, f"{prefix}{key}.")
 
 
-def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+def _fields(kind: type[Section]) -> Iterator[tuple[str, Field[Any]]]:
     """Keys as they are written in the file."""
-    return ((field.alias or name, field) for name, field in model.model_fields.items())
+    return ((key_of(field), field) for field in of_the_file(kind))
 
 
-def _inner(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a section; tables are shown as values."""
-    for kind in (field.annotation, *get_args(field.annotation)):
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__name__ != "Table":
+def _inner(field: Field[Any]) -> type[Section] | None:
+    """The kind of a section; tables are shown as values."""
+    for kind in (field.type, *get_args(field.type)):
+        if isinstance(kind, type) and issubclass(kind, Section) and kind.__name__ != "Table":
             return kind
     return None
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
+def _default(field: Field[Any]) -> str:
+    if field.default is MISSING and field.default_factory is MISSING:
         return "needed"
     value = field.default
-    if isinstance(value, BaseModel):
-        parts = ", ".join(f"{name}: {_shown(part)}" for name, part in value.model_dump().items())
+    if isinstance(value, Section):
+        parts = ", ".join(f"{name}: {_shown(part)}" for name, part in value.plain().items())
         return f"`{{{parts}}}`"
-    return "" if value is PydanticUndefined or value is None else f"`{_shown(value)}`"
+    return "" if value is MISSING or value is None else f"`{_shown(value)}`"
 
 
 def _shown(value: Any) -> str:
@@ -74,10 +72,9 @@ def _shown(value: Any) -> str:
     return str(value) or '""'
 
 
-def _unit(field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+def _unit(field: Field[Any]) -> str:
+    return str(field.metadata.get("unit", ""))
 
 
-def _meaning(field: FieldInfo) -> str:
-    return (field.description or "").replace("|", "\\|").replace("\n", " ")
+def _meaning(field: Field[Any]) -> str:
+    return str(field.metadata.get("description", "")).replace("|", "\\|").replace("\n", " ")

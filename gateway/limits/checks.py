@@ -217,7 +217,7 @@ def _current_map(settings: LimitSettings) -> Iterator[str]:
 
 
 def _adjustments(settings: LimitSettings) -> Iterator[str]:
-    each: dict[str, Adjust] = settings.temperature_adjust.model_dump()
+    each: dict[str, Adjust] = settings.temperature_adjust.plain()
     for sensor, (offset, factor) in each.items():
         if abs(counts := ROOM * factor + offset - ROOM) > ADJUSTED:
             yield f"limits.temperature_adjust.{sensor}: {ROOM:g} °C counts as {ROOM + counts:g} °C"

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from gateway.limits.sense import Contradiction, told
 from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
+from gateway.model.validation import validated
 
 KEYS: Final[Mapping[str, str]] = {  # option -> path below `limits:`
     "MAX_BATTERY_CHARGE_CURRENT": "charge_current.max",
@@ -123,7 +124,7 @@ def from_reference(options: Mapping[str, Any]) -> LimitSettings:
 
     Raises ConfigError with what is wrong.
     """
-    tree: dict[str, Any] = LimitSettings().model_dump(by_alias=True)
+    tree: dict[str, Any] = LimitSettings().plain()
     for path, value in PINNED.items():
         _put(tree, path, value)
     for option, value in options.items():
@@ -131,7 +132,7 @@ def from_reference(options: Mapping[str, Any]) -> LimitSettings:
             raise ConfigError(f"{option}: no such option of the limits")
         _put(tree, KEYS[option], in_our_words(option, value))
     try:
-        return LimitSettings.model_validate(tree)
+        return validated(LimitSettings, tree)
     except ValidationError as error:
         raise ConfigError(*(line for e in error.errors() for line in _sentences(e, options))) from None
 

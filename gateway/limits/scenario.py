@@ -5,8 +5,9 @@ inputs, more names of a Reading, and `answers: false` for a BMS that falls silen
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -22,6 +23,7 @@ from gateway.limits.sense import told
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
 from gateway.model import BankState, BatteryState, ConfigError, Decision, Extreme, Health, Reading
+from gateway.model.validation import validated
 
 MOST_STEPS: Final = 5_000_000  # evaluations; a scenario of more has a mistake in its times
 STALE, LOST = 10.0, 60.0  # s without an answer; sheet: 8.2
@@ -29,7 +31,7 @@ NEAR: Final = ("cvl", "ccl", "dcl", "soc")
 EXACT: Final = ("charge_mode", "soc_reset", "soc_resets_sent", "allow_charge", "allow_discharge")
 
 Cells = tuple[float | None, ...]
-Some = TypeVar("Some", bound=BaseModel)
+Some = TypeVar("Some")
 
 
 class Strict(BaseModel):
@@ -97,7 +99,7 @@ class Scenario(BaseModel):
     def settings(self) -> LimitSettings:
         """Raises ConfigError."""
         settings = from_reference({"CHARGE_MODE": 2 if self.mode == "step" else 1, **self.config})
-        return in_words(LimitSettings, _laid(settings.model_dump(by_alias=True), self.limits), "limits")
+        return in_words(partial(validated, LimitSettings), _laid(settings.plain(), self.limits), "limits")
 
 
 def _laid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +132,7 @@ def load(path: Path) -> Scenario:
 
 def scenario(data: Any, source: str = "scenario") -> Scenario:
     """The scenario in `data`, which messages call `source`.  Raises ConfigError."""
-    found = in_words(Scenario, data, source)
+    found = in_words(Scenario.model_validate, data, source)
     try:
         _ = found.settings
     except ConfigError as error:
@@ -143,10 +145,10 @@ def scenario(data: Any, source: str = "scenario") -> Scenario:
     return found
 
 
-def in_words(model: type[Some], data: Any, source: str) -> Some:
-    """`data` as `model`.  Raises ConfigError with a line per mistake."""
+def in_words(made: Callable[[Any], Some], data: Any, source: str) -> Some:
+    """What is `made` of `data`.  Raises ConfigError with a line per mistake."""
     try:
-        return model.model_validate(data)
+        return made(data)
     except ValidationError as error:
         raise ConfigError(*(f"{source}: {line}" for e in error.errors() for line in _lines(e))) from None
 

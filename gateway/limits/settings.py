@@ -1,48 +1,37 @@
 """The `limits:` section of gateway.yaml.  Sheet: limits.md chapters 2 to 10; defaults: chapter 10.
 
-Every number states its unit (`json_schema_extra`) and range; what contradicts itself is refused here, across sections
-by the rules of sense.py; what is merely doubtful is told by `doubts` in checks.py.
+Every number states its unit and range; what contradicts itself is refused here, across sections by the rules of
+sense.py; what is merely doubtful is told by `doubts` in checks.py.
 """
 
 from collections.abc import Sized
-from typing import Any, Final, Literal, Self
-
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from typing import Annotated, Any, Final, Literal
 
 from gateway.limits.sense import Contradictory, contradictions
+from gateway.model.section import Checked, Section, declared
 
 TOLERANCE: Final = 0.005  # V a cell, that a charger or one high cell may keep a pack below its maximum
 ABORT: Final = 0.030  # V a cell, below which a pack is no longer at its maximum
 
 
-class Model(BaseModel):
-    """Frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
-
-
 def number(default: float | None, unit: str, description: str, **bounds: Any) -> Any:
     """A field with its unit, meaning and range."""
-    return Field(default=default, description=description, json_schema_extra={"unit": unit}, **bounds)
+    return declared(default, description=description, unit=unit, **bounds)
 
 
-class CellVoltage(Model):
+class CellVoltage(Section):
     """Set-points per cell."""
 
     max: float = number(3.45, "V", "bulk and absorption", gt=1.0, lt=5.0)
-    float_: float = Field(
-        default=3.375, alias="float", gt=1.0, lt=5.0, description="float", json_schema_extra={"unit": "V"}
-    )
+    float_: float = number(3.375, "V", "float", key="float", gt=1.0, lt=5.0)
     min: float = number(2.9, "V", "floor of the charge voltage, and the empty point", gt=1.0, lt=5.0)
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def __post_init__(self) -> None:
         if not self.min < self.float_ <= self.max:
             raise ValueError(f"must rise: min {self.min:g} < float {self.float_:g} <= max {self.max:g}")
-        return self
 
 
-class Current(Model):
+class Current(Section):
     """A current limit and how it comes back after it was lowered."""
 
     max: float = number(50.0, "A", "of one battery", ge=0, le=2000)
@@ -50,7 +39,7 @@ class Current(Model):
     rate: float = number(5.0, "A/s", "how fast it rises; 0 = at once", ge=0, le=1000)
     step_fraction: float = number(0.2, "1", "share of max that it rises by at a time; 0 = evenly", ge=0, le=1)
     recovery_threshold_fraction: float = number(0.015, "1", "share of max below which 0 A is not left", ge=0, le=0.5)
-    scale_by_bms: bool = Field(default=False, description="tables scale the BMS's own limit where that is smaller")
+    scale_by_bms: bool = declared(False, description="tables scale the BMS's own limit where that is smaller")
 
 
 class DischargeCurrent(Current):
@@ -59,12 +48,12 @@ class DischargeCurrent(Current):
     max: float = number(60.0, "A", "of one battery", ge=0, le=2000)
 
 
-class ChargeVoltage(Model):
+class ChargeVoltage(Section):
     """How the charge voltage is controlled."""
 
-    enabled: bool = Field(default=True, description="false = always max, no float")
-    controller: Literal["off", "penalty", "integral", "clipped"] = Field(
-        default="penalty", description="what a cell above max does to the charge voltage"
+    enabled: bool = declared(True, description="false = always max, no float")
+    controller: Literal["off", "penalty", "integral", "clipped"] = declared(
+        "penalty", description="what a cell above max does to the charge voltage"
     )
     integral_factor: float = number(0.2, "1/s", "gain of the integral controller", gt=0, le=10)
     hold: float = number(240.0, "s", "how long a lowered voltage is kept", ge=0, le=3600)
@@ -77,7 +66,7 @@ class ChargeVoltage(Model):
     )  # fmt: skip
 
 
-class Absorption(Model):
+class Absorption(Section):
     """When absorption ends."""
 
     time: float = number(900.0, "s", "at max voltage with balanced cells; 0 = none", ge=0, le=86400)
@@ -95,13 +84,11 @@ class Absorption(Model):
     )
     tail_current: float | None = number(None, "A", "it ends only at or below this current; null = any", ge=0, le=1000)
 
-    @model_validator(mode="after")
-    def _apart(self) -> Self:
+    def __post_init__(self) -> None:
         if self.voltage_tolerance and self.abort_below and self.voltage_tolerance >= self.abort_below:
             raise ValueError(
                 f"voltage_tolerance {self.voltage_tolerance:g} V must be less than abort_below {self.abort_below:g} V"
             )
-        return self
 
     def tolerance(self, cells: int) -> float:
         """V below the maximum, for a pack of so many cells, from which on it counts as reached."""
@@ -112,7 +99,7 @@ class Absorption(Model):
         return max(self.abort_below or ABORT * cells, self.tolerance(cells) + 0.001)
 
 
-class Rebulk(Model):
+class Rebulk(Section):
     """What ends float."""
 
     soc: float | None = number(80.0, "%", "SoC below this; null or 0 = never", ge=0, le=100)
@@ -122,21 +109,20 @@ class Rebulk(Model):
     days: float | None = number(None, "d", "since the last full charge; null = never", gt=0, le=365)
 
 
-class FloatTransition(Model):
+class FloatTransition(Section):
     """From absorption down to float."""
 
     rate: float = number(0.001, "V/s", "whole pack; a jump would make inverters discharge at full power", gt=0, le=10)
 
 
-class Table(Model):
+class Table(Section):
     """Points and the share of the maximum current that is allowed there."""
 
     enabled: bool = True
     points: tuple[float, ...] = ()
     fractions: tuple[float, ...] = ()
 
-    @model_validator(mode="after")
-    def _sound(self) -> Self:
+    def __post_init__(self) -> None:
         if len(self.points) != len(self.fractions):
             raise ValueError(
                 f"points has {len(self.points)} numbers and fractions {len(self.fractions)}, expected as many"
@@ -148,70 +134,75 @@ class Table(Model):
             raise ValueError("points must all rise or all fall, none twice")
         if not all(0 <= fraction <= 1 for fraction in self.fractions):
             raise ValueError("fractions lie between 0 and 1 (0.25 is a quarter)")
-        return self
 
 
 def table(points: tuple[float, ...], fractions: tuple[float, ...], unit: str, enabled: bool = True) -> Any:
     """A table field with its default."""
-    return Field(
-        default=Table(enabled=enabled, points=points, fractions=fractions), json_schema_extra={"unit": unit},
+    return declared(
+        Table(enabled=enabled, points=points, fractions=fractions), unit=unit,
         description="points and fractions of the maximum current",
     )  # fmt: skip
 
 
-class ByCellVoltage(Model):
+class ByCellVoltage(Section):
     """Charge by the highest cell, discharge by the lowest."""
 
     charge: Table = table((3.430, 3.450, 3.465, 3.475), (1.0, 0.4, 0.1, 0.0), "V")
     discharge: Table = table((2.800, 2.900, 3.000, 3.100, 3.190), (0.0, 0.005, 0.05, 0.25, 1.0), "V")
 
 
-class ByTemperature(Model):
+class ByTemperature(Section):
     """By the hottest and by the coldest sensor; the smaller counts."""
 
     charge: Table = table((0, 2, 5, 10, 40, 45, 50, 55), (0, 0.25, 0.5, 1, 1, 0.5, 0.25, 0), "°C")
     discharge: Table = table((-10, 0, 5, 10, 40, 45, 50, 55), (0, 0.25, 0.5, 1, 1, 0.5, 0.25, 0), "°C")
 
 
-class ByMosfetTemperature(Model):
+class ByMosfetTemperature(Section):
     """By the switch's own sensor."""
 
     charge: Table = table((70, 80, 90), (1, 0.25, 0), "°C")
     discharge: Table = table((70, 80, 90), (1, 0.25, 0), "°C")
 
 
-class BySoc(Model):
+class BySoc(Section):
     """By state of charge; off by default."""
 
     charge: Table = table((85, 90, 95, 98), (1, 0.5, 0.2, 0.1), "%", enabled=False)
     discharge: Table = table((5, 10, 15, 20), (0.1, 0.2, 0.5, 1), "%", enabled=False)
 
 
-class SocReset(Model):
+class SocReset(Section):
     """A higher voltage every so many days, so that the BMS finds its 100 % again."""
 
     after_days: float | None = number(None, "d", "null or 0 = off", ge=0, le=365)
     cell_voltage: float = number(3.65, "V", "the voltage then", gt=1, lt=5)
-    at_first_start: bool = Field(default=True, description="false = the days count from the first start")
-    write_to_bms: bool = Field(default=True, description="tell BMSs that can that a completed charge is 100 %")
+    at_first_start: bool = declared(True, description="false = the days count from the first start")
+    write_to_bms: bool = declared(True, description="tell BMSs that can that a completed charge is 100 %")
 
 
-class CurrentMap(Model):
+class CurrentMap(Section):
     """Corrects a BMS that measures current wrongly; off while both lists are equal."""
 
     reported: tuple[float, ...] = (-300.0, 300.0)
     measured: tuple[float, ...] = (-300.0, 300.0)
 
-    @model_validator(mode="after")
-    def _sound(self) -> Self:
+    def __post_init__(self) -> None:
         if len(self.reported) != len(self.measured) or len(self.reported) < 2:
             raise ValueError("reported and measured need equally many numbers, two at least")
         if any(b <= a for a, b in zip(self.reported, self.reported[1:], strict=False)):
             raise ValueError("reported must rise")
-        return self
 
 
-Adjust = tuple[float, float]
+def plausible(adjust: tuple[float, float]) -> tuple[float, float]:
+    """Raises ValueError for a correction that no sensor needs."""
+    offset, factor = adjust
+    if not (-50 <= offset <= 50 and 0.1 <= factor <= 10):
+        raise ValueError("expected an offset of -50..50 °C and a factor of 0.1..10, as [0, 1]")
+    return adjust
+
+
+Adjust = Annotated[tuple[float, float], Checked(plausible)]
 """Offset [°C] and factor of a temperature sensor."""
 
 AS_IT_IS: Adjust = (0.0, 1.0)
@@ -219,13 +210,13 @@ AS_IT_IS: Adjust = (0.0, 1.0)
 
 def adjust(which: str) -> Any:
     """A field with the correction of one sensor."""
-    return Field(
-        default=AS_IT_IS, json_schema_extra={"unit": "°C"},
+    return declared(
+        AS_IT_IS, unit="°C",
         description=f"{which}: offset and factor; the sensor's value x factor + offset counts",
     )  # fmt: skip
 
 
-class TemperatureAdjust(Model):
+class TemperatureAdjust(Section):
     """Corrects sensors that measure wrongly."""
 
     sensor_1: Adjust = adjust("sensor 1")
@@ -233,14 +224,6 @@ class TemperatureAdjust(Model):
     sensor_3: Adjust = adjust("sensor 3")
     sensor_4: Adjust = adjust("sensor 4")
     mosfet: Adjust = adjust("MOSFET sensor")
-
-    @field_validator("*")
-    @classmethod
-    def _positive(cls, value: Adjust) -> Adjust:
-        offset, factor = value
-        if not (-50 <= offset <= 50 and 0.1 <= factor <= 10):
-            raise ValueError("expected an offset of -50..50 °C and a factor of 0.1..10, as [0, 1]")
-        return value
 
     @property
     def active(self) -> bool:
@@ -256,37 +239,35 @@ class TemperatureAdjust(Model):
         return (*self._sensors, *[AS_IT_IS] * len(sensors))[: len(sensors)]
 
 
-class Soc(Model):
+class Soc(Section):
     """Where the state of charge comes from."""
 
-    source: Literal["bms", "counter"] = Field(default="bms", description="counter = count the current ourselves")
+    source: Literal["bms", "counter"] = declared("bms", description="counter = count the current ourselves")
     efficiency: float = number(1.0, "1", "of charging, for the counter", gt=0.5, le=1)
     capacity: float | None = number(None, "Ah", "of a battery whose BMS does not tell; null = not known", gt=0, le=5000)
-    cap_until_full: bool = Field(default=False, description="99 % at most until a full charge was completed")
+    cap_until_full: bool = declared(False, description="99 % at most until a full charge was completed")
     current_map: CurrentMap = CurrentMap()
     low_warning: float = number(20.0, "%", "low_soc warning; floor of time-to-go", ge=0, le=100)
     low_alarm: float = number(10.0, "%", "low_soc alarm", ge=0, le=100)
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def __post_init__(self) -> None:
         if self.low_alarm > self.low_warning:
             raise ValueError(f"low_alarm {self.low_alarm:g} must not be above low_warning {self.low_warning:g}")
-        return self
 
 
-class OnLoss(Model):
+class OnLoss(Section):
     """When a BMS falls silent.  Sheet: limits.md 8.2."""
 
-    block: bool = Field(default=False, description="true = 0 A as soon as it is stale")
+    block: bool = declared(False, description="true = 0 A as soon as it is stale")
     timeout_minutes: float = number(
         30.0, "min", "how long to go on without it where its cells were safe", ge=1, le=1440
     )
     cell_voltage_min: float = number(3.225, "V", "safe above this", gt=1, lt=5)
     cell_voltage_max: float = number(3.375, "V", "safe below this", gt=1, lt=5)
-    alarm: bool = Field(default=True, description="raise the BMS cable alarm")
+    alarm: bool = declared(True, description="raise the BMS cable alarm")
 
 
-class Imbalance(Model):
+class Imbalance(Section):
     """A computed cell_imbalance warning, for BMSs that have none."""
 
     enabled: bool = False
@@ -295,7 +276,7 @@ class Imbalance(Model):
     after: float = number(60.0, "s", "and for so long", ge=0, le=3600)
 
 
-class ObeyCheck(Model):
+class ObeyCheck(Section):
     """An alarm when the inverter takes or gives more than it is allowed."""
 
     enabled: bool = False
@@ -303,33 +284,31 @@ class ObeyCheck(Model):
     after: float = number(60.0, "s", "for so long", ge=0, le=3600)
 
 
-class ForceCharge(Model):
+class ForceCharge(Section):
     """Ask the inverter for a charge from the grid when nearly empty (CAN request bits); Victron has its own."""
 
     enabled: bool = False
     below: float = number(10.0, "%", "SoC under which it is asked for", gt=0, lt=100)
     until: float = number(15.0, "%", "SoC at which the request ends", gt=0, le=100)
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def __post_init__(self) -> None:
         if not self.below < self.until:
             raise ValueError(f"below {self.below:g} % must be less than until {self.until:g} %")
-        return self
 
 
-class FullChargeRequest(Model):
+class FullChargeRequest(Section):
     """Ask the inverter for a full charge from the grid when there was none for long (a CAN request bit)."""
 
     after_days: float | None = number(None, "d", "without the SoC below; null or 0 = off", ge=0, le=365)
     soc: float = number(97.0, "%", "SoC from which on it counts as full, and at which the request ends", gt=50, le=100)
 
 
-class TimeToGo(Model):
+class TimeToGo(Section):
     """Time until empty or full."""
 
     enabled: bool = True
     every: float = number(60.0, "s", "how often it is worked out", ge=5, le=3600)
-    points: tuple[float, ...] = Field(default=(), description="more SoC points", json_schema_extra={"unit": "%"})
+    points: tuple[float, ...] = declared((), description="more SoC points", unit="%")
 
 
 ALL_SENSORS: Final = (1, 2, 3, 4)
@@ -343,10 +322,17 @@ OF_THE_BANK: Final = (
 """Keys of which there is one for all batteries; a single battery cannot differ in them."""
 
 
-class LimitSettings(Model):
+def from_one(sensors: tuple[int, ...]) -> tuple[int, ...]:
+    """Raises ValueError for a number that no sensor has."""
+    if any(sensor < 1 for sensor in sensors):
+        raise ValueError("sensors are counted from 1")
+    return sensors
+
+
+class LimitSettings(Section):
     """How high and how much.  A battery may differ in what is its own: cells, currents, tables, SoC, loss."""
 
-    mode: Literal["linear", "step"] = Field(default="linear", description="how tables are read between their points")
+    mode: Literal["linear", "step"] = declared("linear", description="how tables are read between their points")
     cell_voltage: CellVoltage = CellVoltage()
     charge_current: Current = Current()
     discharge_current: DischargeCurrent = DischargeCurrent()
@@ -366,25 +352,16 @@ class LimitSettings(Model):
     force_charge: ForceCharge = ForceCharge()
     full_charge_request: FullChargeRequest = FullChargeRequest()
     time_to_go: TimeToGo = TimeToGo()
-    history: bool = Field(default=True, description="keep counters of the battery's life")
+    history: bool = declared(True, description="keep counters of the battery's life")
     voltage_drop: float = number(0.0, "V", "added to the published charge voltage, 0.05 V per cell at most", ge=0, le=2)
-    use_bms_values: bool = Field(default=False, description="take the charge voltage that the BMS asks for, if lower")
-    temperature_sensors: tuple[int, ...] = Field(
-        default=ALL_SENSORS,
+    use_bms_values: bool = declared(False, description="take the charge voltage that the BMS asks for, if lower")
+    temperature_sensors: Annotated[tuple[int, ...], Checked(from_one)] = declared(
+        ALL_SENSORS,
         description="sensors that count, from 1; of the default those there are, of any other choice all must be there",
     )
 
     temperature_adjust: TemperatureAdjust = TemperatureAdjust()
 
-    @field_validator("temperature_sensors")
-    @classmethod
-    def _from_one(cls, sensors: tuple[int, ...]) -> tuple[int, ...]:
-        if any(sensor < 1 for sensor in sensors):
-            raise ValueError("sensors are counted from 1")
-        return sensors
-
-    @model_validator(mode="after")
-    def _can_be_meant(self) -> Self:
+    def __post_init__(self) -> None:
         if found := tuple(contradictions(self)):
             raise Contradictory(found)
-        return self

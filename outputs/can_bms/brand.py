@@ -2,68 +2,69 @@
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
-
+from gateway.model.section import Section, Within, declared
 from outputs.can_bms.settings import Settings
-from outputs.inverter.brand import Common, Part, Shelf
+from outputs.inverter.brand import Common, Shelf
 from outputs.inverter.keys import mistaken
 
 DIALECT: Final = "pylontech"  # where neither gateway.yaml nor a brand names one
-Id = Annotated[int, Field(ge=0, le=0x1FFFFFFF)]
+Id = Annotated[int, Within(ge=0, le=0x1FFFFFFF)]
 
 
-class KeepAlive(Part):
+class KeepAlive(Section):
     """What the inverter sends."""
 
-    ids: tuple[Id, ...] = Field(
-        default=(0x305,), description="CAN ids, such as 0x305; standard and 29-bit frames both count"
+    ids: tuple[Id, ...] = declared(
+        (0x305,), description="CAN ids, such as 0x305; standard and 29-bit frames both count"
     )
-    sent: bool | None = Field(
-        default=None, description="true or false = it is known to send them, or not; left out = not known"
+    sent: bool | None = declared(
+        None, description="true or false = it is known to send them, or not; left out = not known"
     )
-    time_out: float = Field(
-        default=10.0,
+    time_out: float = declared(
+        10.0,
         ge=2.0,
         le=3600.0,
         description="after which it counts as silent",
-        json_schema_extra={"unit": "s"},
+        unit="s",
     )
 
 
-class Reported(Part):
+class Reported(Section):
     """Where the inverter's frames say which current flows."""
 
-    signal: str = Field(description="which signal of the DBC's messages from the node Inverter is the battery current")
-    charging: Literal["positive", "negative"] = Field(
-        default="positive", description="its sign while charging: positive, negative"
+    signal: str = declared(
+        description="which signal of the DBC's messages from the node Inverter is the battery current"
+    )
+    charging: Literal["positive", "negative"] = declared(
+        "positive", description="its sign while charging: positive, negative"
     )
 
 
-class Order(Part):
+class Order(Section):
     """A byte with which the inverter asks for something."""
 
-    id: int = Field(ge=0, le=0x1FFFFFFF, description="CAN id")
-    byte: int = Field(default=0, ge=0, le=7, description="which byte, from 0")
-    value: int = Field(default=1, ge=0, le=255, description="of that byte")
-    says: str = Field(description="what it wants")
+    id: int = declared(ge=0, le=0x1FFFFFFF, description="CAN id")
+    byte: int = declared(0, ge=0, le=7, description="which byte, from 0")
+    value: int = declared(1, ge=0, le=255, description="of that byte")
+    says: str = declared(description="what it wants")
 
 
 class Brand(Common):
     """One file: dialect, quirks and the inverter's own side."""
 
-    dialect: str = Field(default=DIALECT, description="what it reads, of those that `dbc/` has")
-    also_reads: tuple[str, ...] = Field(default=(), description="other dialects that it can be set to")
-    dlc: Literal["8", "native"] = Field(default="8", description="length of the frames: 8, native")
-    manufacturer: str | None = Field(
-        default=None, pattern=r"^[ -~]{1,16}$", description="name of the battery; left out = the dialect's"
+    dialect: str = declared(DIALECT, description="what it reads, of those that `dbc/` has")
+    also_reads: tuple[str, ...] = declared((), description="other dialects that it can be set to")
+    dlc: Literal["8", "native"] = declared("8", description="length of the frames: 8, native")
+    manufacturer: str | None = declared(
+        None, pattern=r"^[ -~]{1,16}$", description="name of the battery; left out = the dialect's"
     )
-    known_names: tuple[str, ...] = Field(default=(), description="beginnings of names that the inverter knows")
-    never_named: tuple[str, ...] = Field(
-        default=(), description="names for which the inverter would change the limits: refused"
+    known_names: tuple[str, ...] = declared((), description="beginnings of names that the inverter knows")
+    never_named: tuple[str, ...] = declared(
+        (), description="names for which the inverter would change the limits: refused"
     )
     keepalive: KeepAlive = KeepAlive()
     current: Reported | None = None
-    orders: tuple[Order, ...] = Field(default=(), description="a list")
+    orders: tuple[Order, ...] = declared((), description="a list")
 
     def mistaken(self, text: str) -> str:
         """Why an inverter of this brand may not be given the name `text`; "" = it may."""

@@ -50,7 +50,7 @@ def _overridden(settings: Settings, towards: Brand) -> Iterator[str]:
 def _late(settings: Settings, towards: Brand) -> Iterator[str]:
     """A silence that was put off, before which the inverter cannot act by itself."""
     wait, own = settings.silence_after, towards.time_out
-    if "silence_after" not in settings.model_fields_set or own is None:
+    if "silence_after" not in settings.given or own is None:
         return
     if wait is None or wait > own:
         after = "for ever" if wait is None else f"for {wait:g} s"

@@ -9,97 +9,84 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
-
 import dbc
 from gateway.config.explain import hint
 from gateway.config.own_file import OwnFile
 from gateway.model import ConfigError
+from gateway.model.section import Section, declared
 from outputs.inverter.chosen import is_file
 
 DEEPEST: Final = 5  # files that begin like one another
 Trust = Literal["recording", "document", "report"]
 
 
-class Part(BaseModel):
-    """A section of a brand's file: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Descent(Part):
+class Descent(Section):
     """How the charge voltage limit comes down below the battery's voltage."""
 
-    step: float = Field(default=0.1, ge=0.05, le=5.0, description="at a time", json_schema_extra={"unit": "V"})
-    every: float = Field(
-        default=180.0, ge=1.0, le=3600.0, description="between two steps", json_schema_extra={"unit": "s"}
-    )
+    step: float = declared(0.1, ge=0.05, le=5.0, description="at a time", unit="V")
+    every: float = declared(180.0, ge=1.0, le=3600.0, description="between two steps", unit="s")
 
 
 def _least() -> Any:
     """A limit that is never told as less."""
-    return Field(
-        default=0.0,
+    return declared(
+        0.0,
         ge=0.0,
         le=1.0,
         description="sent where less is allowed, 0 A included, for an inverter that ignores less",
-        json_schema_extra={"unit": "A"},
+        unit="A",
     )
 
 
-class Quirks(Part):
+class Quirks(Section):
     """What is sent otherwise than decided; see `quirks`."""
 
     least_charge_current: float = _least()
     least_discharge_current: float = _least()
-    lower_slowly: Descent | None = Field(default=None, description="null = at once, as decided")
-    not_below_battery_when_stopped: bool = Field(
-        default=False, description="while charging is stopped the charge voltage limit stays at the battery's voltage"
+    lower_slowly: Descent | None = declared(None, description="null = at once, as decided")
+    not_below_battery_when_stopped: bool = declared(
+        False, description="while charging is stopped the charge voltage limit stays at the battery's voltage"
     )
-    soc_until_full: int | None = Field(
-        default=None,
+    soc_until_full: int | None = declared(
+        None,
         ge=50,
         le=99,
         description="highest SoC until the battery is declared full",
-        json_schema_extra={"unit": "%"},
+        unit="%",
     )
-    alarms: Literal["raised", "when_cut"] = Field(
-        default="raised", description="raised, or when_cut: alarms are warnings while current may flow"
+    alarms: Literal["raised", "when_cut"] = declared(
+        "raised", description="raised, or when_cut: alarms are warnings while current may flow"
     )
-    force_charge: tuple[Literal[1, 2], ...] = Field(
-        default=(1, 2), description="which of the two bits ask for a charge from the grid; [] = none"
+    force_charge: tuple[Literal[1, 2], ...] = declared(
+        (1, 2), description="which of the two bits ask for a charge from the grid; [] = none"
     )
 
 
-class Cable(Part):
+class Cable(Section):
     """Socket and pins at the inverter."""
 
-    socket: str = Field(description="kind and name of the socket")
-    pins: dict[str, str] = Field(description='such as {"4": CAN_H}')
-    trust: Trust = Field(description="what it rests on: recording, document, report")
+    socket: str = declared(description="kind and name of the socket")
+    pins: dict[str, str] = declared(description='such as {"4": CAN_H}')
+    trust: Trust = declared(description="what it rests on: recording, document, report")
 
 
-class Fact(Part):
+class Fact(Section):
     """A sentence and what it rests on."""
 
-    says: str = Field(description="a sentence")
-    trust: Trust = Field(description="what it rests on: recording, document, report")
+    says: str = declared(description="a sentence")
+    trust: Trust = declared(description="what it rests on: recording, document, report")
 
 
-class Common(Part):
+class Common(Section):
     """What every brand's file may say, whatever the bus."""
 
-    title: str = Field(default="", description="makers and models")
+    title: str = declared("", description="makers and models")
     quirks: Quirks = Quirks()
-    time_out: float | None = Field(
-        default=None, gt=0, description="after which the inverter itself acts", json_schema_extra={"unit": "s"}
-    )
-    setting: str = Field(default="", description="what to set on the inverter")
+    time_out: float | None = declared(None, gt=0, description="after which the inverter itself acts", unit="s")
+    setting: str = declared("", description="what to set on the inverter")
     cable: Cable | None = None
-    standing: Trust = Field(
-        default="report", description="what it rests on that this works: recording, document, report"
-    )
-    facts: tuple[Fact, ...] = Field(default=(), description="a list")
+    standing: Trust = declared("report", description="what it rests on that this works: recording, document, report")
+    facts: tuple[Fact, ...] = declared((), description="a list")
 
 
 Brand = TypeVar("Brand", bound=Common)
@@ -142,7 +129,7 @@ class Shelf(Generic[Brand]):
             base = self.load(str(own.file.parent / like) if is_file(like) else like, depth + 1)
         except ConfigError as problem:
             own.give_up(("like",), *problem.problems)
-        return base.model_dump(mode="json", exclude_unset=True)
+        return base.plain(said=True)
 
 
 def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

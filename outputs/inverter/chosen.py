@@ -1,10 +1,10 @@
 """How gateway.yaml names an inverter: by one of our names, or by a file of the user's own."""
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, ValidationInfo
-
 from gateway.config.beside import name_beside
+from gateway.model.section import Beside
 
 
 def is_file(inverter: str) -> bool:
@@ -12,8 +12,8 @@ def is_file(inverter: str) -> bool:
     return "/" in inverter or inverter.endswith((".yaml", ".yml"))
 
 
-def _chosen(inverter: str, info: ValidationInfo) -> str:
-    return name_beside(inverter, info) if is_file(inverter) else inverter
+def _chosen(inverter: str, folder: Path) -> str:
+    return name_beside(inverter, folder) if is_file(inverter) else inverter
 
 
-Chosen = Annotated[str, AfterValidator(_chosen)]
+Chosen = Annotated[str, Beside(_chosen)]

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pydantic import Field
-
+from gateway.model.section import declared
 from outputs.inverter.brand import Common, Shelf
 from outputs.rs485_bms.dialects import ADDRESSES
 from outputs.rs485_bms.settings import Settings
@@ -17,20 +16,16 @@ Name = Literal["pylontech", "growatt", "voltronic"]
 class Brand(Common):
     """One file."""
 
-    dialect: Name = Field(default="pylontech", description="what it asks in: pylontech, growatt, voltronic")
-    also_asks: tuple[Name, ...] = Field(default=(), description="other dialects that it can be set to")
-    address: int | None = Field(
-        default=None, ge=1, le=254, description="that it asks; left out = 2 for pylontech, else 1"
-    )
-    baud: int = Field(default=BAUD, ge=1200, le=115200, description="speed", json_schema_extra={"unit": "bit/s"})
+    dialect: Name = declared("pylontech", description="what it asks in: pylontech, growatt, voltronic")
+    also_asks: tuple[Name, ...] = declared((), description="other dialects that it can be set to")
+    address: int | None = declared(None, ge=1, le=254, description="that it asks; left out = 2 for pylontech, else 1")
+    baud: int = declared(BAUD, ge=1200, le=115200, description="speed", unit="bit/s")
     wire: Wire = Wire()
-    manufacturer: str | None = Field(
-        default=None, pattern=r"^[ -~]{1,20}$", description="name of the battery; left out = the gateway's"
+    manufacturer: str | None = declared(
+        None, pattern=r"^[ -~]{1,20}$", description="name of the battery; left out = the gateway's"
     )
-    asks: str = Field(default="", description="what it asks, and how often")
-    asks_within: float = Field(
-        default=10.0, ge=2.0, le=3600.0, description="after which it counts as silent", json_schema_extra={"unit": "s"}
-    )
+    asks: str = declared("", description="what it asks, and how often")
+    asks_within: float = declared(10.0, ge=2.0, le=3600.0, description="after which it counts as silent", unit="s")
 
 
 ANY: Final = Brand()
@@ -62,6 +57,6 @@ def spoken(settings: Settings, brand: Brand) -> Spoken:
         dialect=dialect,
         address=usual if settings.address is None else settings.address,
         baud=settings.baud or brand.baud,
-        wire=Wire(**{**brand.wire.model_dump(exclude_unset=True), **settings.wire.model_dump(exclude_unset=True)}),
+        wire=brand.wire.changed(**settings.wire.said()),
         manufacturer=settings.manufacturer or brand.manufacturer,
     )

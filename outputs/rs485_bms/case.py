@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gateway.model import DeviceRefused, GatewayError
+from gateway.model.validation import validated
 from outputs.inverter.keys import Value
 from outputs.rs485_bms.dialects import ADDRESSES, CLASSES, make
 from outputs.rs485_bms.heard import Dialect, Other, Request
@@ -57,7 +58,7 @@ def dialect_of(case: Mapping[str, Any]) -> tuple[Dialect, Mapping[str, Any]]:
     address = config.get("address", config.get("unit", ADDRESSES[str(name)]))
     others = config.get("answer_addresses", EVERY if "reply_address" in config else ())
     try:
-        wire = Wire.model_validate({"full_charge_63": True, **given, "also_answers": others})
+        wire = validated(Wire, {"full_charge_63": True, **given, "also_answers": others})
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         raise GatewayError(f"config: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from None

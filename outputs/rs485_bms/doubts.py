@@ -40,6 +40,6 @@ def _overridden(settings: Settings, towards: Brand, spoken: Spoken) -> Iterator[
 def _late(settings: Settings, towards: Brand) -> Iterator[str]:
     """A silence that was put off, before which the inverter cannot act by itself."""
     wait, own = settings.silence_after, towards.time_out
-    if "silence_after" in settings.model_fields_set and own is not None and (wait is None or wait > own):
+    if "silence_after" in settings.given and own is not None and (wait is None or wait > own):
         after = "for ever" if wait is None else f"for {wait:g} s"
         yield f"silence_after: 0 A is told {after}, longer than the {own:g} s after which {settings.inverter} would act"

@@ -24,6 +24,7 @@ from bms_drivers.links import converse
 from bms_drivers.links.factory import open_link
 from bms_drivers.links.rtu import sealed
 from gateway.model import ConfigError, Reading
+from gateway.model.validation import validated
 from tests.bms_drivers.modbus_server import rtu, rtu_over_tcp, tcp
 from tests.vectors import Case, cases, differences
 
@@ -120,7 +121,7 @@ def test_every_number_comes_back_as_it_was_sent(data: st.DataObject) -> None:
         signed = type_[0] == "i"
         number = data.draw(st.integers(-(1 << 8 * size - 1), (1 << 8 * size - 1) - 1) if signed else
                            st.integers(0, (1 << 8 * size) - 1))  # fmt: skip
-    file = modbus_map.Map.model_validate({
+    file = validated(modbus_map.Map, {
         "byte_order": orders[0], "word_order": orders[1],
         "values": {"voltage": {"register": 5, "type": type_}, "soc": {"register": 100}},
     })  # fmt: skip

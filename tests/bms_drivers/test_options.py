@@ -10,6 +10,7 @@ from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Ask, CanAsk, Driver, Option, Registers
 from gateway.config.schema import battery_class
 from gateway.model import GatewayError
+from gateway.model.validation import validated
 
 EDGES = (-1, 0, 1, 255, 256, 65535, 65536, 10**9)
 OPTIONS = [(registry.load(name), option) for name in registry.names() for option in registry.load(name).options]
@@ -20,11 +21,11 @@ def accepted(driver: Driver, option: Option) -> list[Any]:
     values = [True, False] if option.kind is bool else [option.kind(value) for value in EDGES]
     values += option.choices
     values += [value for value in (option.default, option.least, option.most) if value is not None]
-    model = battery_class(driver.name, driver.options)
+    kind = battery_class(driver.name, driver.options)
     found = []
     for value in values:
         try:
-            model(name="a", driver=driver.name, port="simulated", **{option.name: value})
+            validated(kind, {"name": "a", "driver": driver.name, "port": "simulated", option.name: value})
         except ValidationError:
             continue
         found.append(value)

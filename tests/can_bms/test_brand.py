@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.config.doubts import doubts as all_doubts
 from gateway.config.load import parse
 from gateway.model import ConfigError
+from gateway.model.section import of_the_file
 from outputs.can_bms import brand, dbc_file
 from outputs.can_bms.brand import Brand
 from outputs.can_bms.check import problems
@@ -89,7 +90,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
         brand.load(str(tmp_path / "mine.yaml"))
 
 
-WORDS = [*Brand.model_fields, "like", "deye", "victron", "0x305", "-1", "null", "1e9", "true"]
+WORDS = [*(field.name for field in of_the_file(Brand)), "like", "deye", "victron", "0x305", "-1", "null", "1e9", "true"]
 SIGNS = [": ", "\n", "{", "}", "[", "]", "  ", ", ", "- "]
 TEXTS = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(WORDS + SIGNS), max_size=20).map("".join))
 

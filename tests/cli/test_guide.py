@@ -26,6 +26,7 @@ from bms_drivers.links.factory import open_link
 from bms_drivers.links.recording import load
 from gateway.cli.skeleton import skeleton
 from gateway.model import ConfigError, DeviceRefused
+from gateway.model.section import key_of, of_the_file
 from tests.vectors import differences
 
 ROOT = Path(__file__).parent.parent.parent
@@ -207,9 +208,9 @@ def test_the_register_map_of_the_page_gives_its_reading(tmp_path: Path) -> None:
 def test_the_page_explains_every_key_of_a_register_map() -> None:
     part = PAGE[PAGE.index("## From an empty register map") : PAGE.index("## From an empty DBC")]
     table = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", part, re.M))))
-    entry = {field.alias or name for name, field in (Value.model_fields | Bits.model_fields).items()}
+    entry = {key_of(field) for kind in (Value, Bits) for field in of_the_file(kind)}
     assert table | {"bits"} == entry
-    assert [name for name in Map.model_fields if f"`{name}" not in part] == []
+    assert [name for field in of_the_file(Map) if f"`{(name := field.name)}" not in part] == []
 
 
 def test_a_register_maps_own_questions_are_recorded(tmp_path: Path) -> None:

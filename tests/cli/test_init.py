@@ -75,7 +75,7 @@ def test_everything_can_be_said_by_options(tmp_path: Path, quiet: Quiet) -> None
     assert (settings.bank.charge_current_limit, settings.bank.discharge_current_limit) == (70.0, 90.0)
     limits = settings.limits
     assert (limits.charge_current.max, limits.discharge_current.max, limits.cell_voltage.max) == (40.0, 55.0, 3.42)
-    assert settings.outputs["can_bms"].model_dump()["channel"] == "can7"
+    assert settings.outputs["can_bms"].plain()["channel"] == "can7"
 
 
 def test_a_file_that_is_there_is_not_overwritten_without_being_told(tmp_path: Path, quiet: Quiet) -> None:

@@ -1,6 +1,7 @@
 """Every mistake in a gateway.yaml is named with its line, its key and what would be right; nothing is guessed."""
 
 import time
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_example_of_the_architecture_loads() -> None:
 def test_several_can_outputs_are_a_list_each_named_after_its_bus() -> None:
     found = read(ONE + "outputs:\n  can_bms:\n    - {channel: can0}\n    - {channel: can1, dialect: pylontech_v13}\n")
     assert list(found.outputs) == ["can_bms:can0", "can_bms:can1"]
-    assert found.outputs["can_bms:can1"].model_dump()["dialect"] == "pylontech_v13"
+    assert found.outputs["can_bms:can1"].plain()["dialect"] == "pylontech_v13"
     assert list(read(ONE + "outputs:\n  can_bms:\n    - {channel: can0}\n").outputs) == ["can_bms"], "a list of one"
 
 
@@ -398,8 +399,8 @@ def test_can_interfaces_are_ports() -> None:
 def test_battery_own_limits_are_laid_over_the_bank_limits() -> None:
     text = "    limits: {cell_voltage: {max: 3.40}}\nlimits:\n  cell_voltage: {max: 3.55, float: 3.31, min: 2.95}\n"
     found = read(ONE + text)
-    own = found.limits_of(found.batteries[0]).model_dump(by_alias=True)["cell_voltage"]
-    whole = found.limits.model_dump(by_alias=True)["cell_voltage"]
+    own = found.limits_of(found.batteries[0]).plain()["cell_voltage"]
+    whole = found.limits.plain()["cell_voltage"]
     assert (own["max"], own["float"], own["min"]) == (3.40, 3.31, 2.95)
     assert (whole["max"], whole["float"], whole["min"]) == (3.55, 3.31, 2.95)
 
@@ -440,7 +441,7 @@ def test_byte_order_mark_of_a_windows_editor_is_no_mistake(tmp_path: Path) -> No
 
 
 def test_settings_cannot_be_changed_behind_the_gateways_back() -> None:
-    with pytest.raises(ValueError, match="frozen"):
+    with pytest.raises(FrozenInstanceError):
         read(ONE).bank.start_timeout = 1  # type: ignore[misc]
 
 

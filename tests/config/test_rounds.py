@@ -55,7 +55,7 @@ def test_who_is_only_listened_to_takes_no_time() -> None:
 
 def test_ports_are_counted_each_for_itself() -> None:
     one = house("daly", 1, 1).batteries[0]
-    two = [one.model_copy(update={"name": f"b{n}", "port": f"/dev/ttyUSB{n}"}) for n in range(16)]
+    two = [one.changed(name=f"b{n}", port=f"/dev/ttyUSB{n}") for n in range(16)]
     assert list(rounds.doubts(two)) == []
 
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from gateway.config import doubts as config_doubts
 from gateway.config.doubts import absent, doubts
 from gateway.config.load import examine, load, parse
-from gateway.config.schema import AUTO, Settings, battery_class, installed
+from gateway.config.schema import AUTO, Settings, battery_class, gathered, installed
 from gateway.config.survey import survey
 from gateway.model import ConfigError
+from gateway.model.validation import validated
 from gateway.store import Store
 from gateway.wiring import build
 from outputs.registry import settings_class
@@ -297,12 +298,12 @@ def unchecked(tree: dict[str, Any]) -> Settings | None:
     """The same configuration without asking `check`; None when it is not even well-formed."""
     catalogue = installed()
     try:
-        batteries = tuple(
-            battery_class(b["driver"], catalogue.options(b["driver"]) if b["driver"] != "jdb" else ())(**b)
-            for b in tree["batteries"]
-        )
-        outputs = {name: settings_class(name)(**given) for name, given in tree["outputs"].items()}
-        return Settings(batteries=batteries, outputs=outputs)
+        batteries = []
+        for one in tree["batteries"]:
+            options = catalogue.options(one["driver"]) if one["driver"] != "jdb" else ()
+            batteries.append(gathered(validated(battery_class(one["driver"], options), one), options))
+        outputs = {name: validated(settings_class(name), given) for name, given in tree["outputs"].items()}
+        return Settings(batteries=tuple(batteries), outputs=outputs)
     except ValueError:
         return None
 

@@ -17,6 +17,7 @@ from gateway.guard import Bounds
 from gateway.limits import LimitSettings, Site, evaluate
 from gateway.limits.charge_state import ABSORPTION, BULK, FLOAT, TRANSITION
 from gateway.model import Command, GatewayError, Health, Snapshot
+from gateway.model.validation import validated
 from gateway.store import Store
 from tests.gateway.device import PLAN, Device, driver, step, write
 from tests.gateway.device import battery as on
@@ -128,7 +129,7 @@ def weak_and_strong(device: Device, name: str, **watch: Any) -> Battery:
 
 def mixed(*batteries: Battery) -> Plan:
     """A bank in which "weak" may be charged with 5 A only."""
-    weak = LimitSettings.model_validate({"charge_current": {"max": 5}})
+    weak = validated(LimitSettings, {"charge_current": {"max": 5}})
     return plan(*batteries, site=Site(limits=LimitSettings(), per_battery={"weak": weak}))
 
 
@@ -420,7 +421,7 @@ def test_nonsense_at_the_socket_is_refused_with_what_would_be_right(request_: di
 # ---- only who was full himself is told 100 %
 
 CONTROLS = {"soc": write("soc", "soc")}
-SITE = Site(limits=LimitSettings.model_validate({"absorption": {"time": 25}}))
+SITE = Site(limits=validated(LimitSettings, {"absorption": {"time": 25}}))
 FULL = {"voltage": 55.25, "cell_voltages": tuple([3.453] * 16)}
 LOW = {"voltage": 54.0, "cell_voltages": tuple([3.375] * 16)}
 
@@ -471,7 +472,7 @@ def test_a_load_that_pulls_the_voltage_down_for_a_while_spoils_nothing() -> None
 
 
 def test_a_set_point_of_its_own_is_what_it_must_reach() -> None:
-    own = LimitSettings.model_validate({"cell_voltage": {"max": 3.55}})
+    own = validated(LimitSettings, {"cell_voltage": {"max": 3.55}})
     site = Site(limits=LimitSettings(), per_battery={"pack": own})
     charge = FullCharge()
     charge.look([state("pack", of=reading(**FULL))], ABSORPTION, site)
@@ -481,7 +482,7 @@ def test_a_set_point_of_its_own_is_what_it_must_reach() -> None:
 def test_where_the_bms_asks_for_less_and_is_listened_to_that_is_full() -> None:
     of = reading(**LOW, max_battery_voltage=54.0)
     for listens in (True, False):
-        charge, site = FullCharge(), Site(limits=LimitSettings.model_validate({"use_bms_values": listens}))
+        charge, site = FullCharge(), Site(limits=validated(LimitSettings, {"use_bms_values": listens}))
         charge.look([state("pack", of=of)], ABSORPTION, site)
         assert bool(charge.look([state("pack", of=of)], TRANSITION, site)) is listens
 

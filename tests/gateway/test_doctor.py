@@ -150,7 +150,7 @@ def test_dbus_is_a_must_on_a_gx_and_a_doubt_elsewhere(tmp_path: Path, venus: boo
 
 def test_disk_and_rights_of_the_state_directory(tmp_path: Path) -> None:
     folder = tmp_path / "state"
-    own = settings().model_copy(update={"state_dir": folder})
+    own = settings().changed(state_dir=folder)
     machine = Machine(tmp_path, settings=own, user=STRANGER)
     assert one(system.disk, machine, "MB left").level in ("fine", "doubt"), "it will be made"
     folder.mkdir()

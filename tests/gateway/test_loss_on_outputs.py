@@ -9,6 +9,7 @@ from gateway.bank import aggregate
 from gateway.battery import LOST_AFTER, STALE_AFTER
 from gateway.limits import LimitSettings, Memory, Site, evaluate
 from gateway.model import BatteryState, Health, Snapshot
+from gateway.model.validation import validated
 from outputs.inverter.values import safe, values_of
 from outputs.view import View, bank_view
 from tests.make import battery, reading
@@ -32,7 +33,7 @@ def health(age: float) -> Health:
 
 def silent(block: bool, cells: tuple[float, ...], ages: list[int]) -> dict[int, Told]:
     """The BMS is silent from TAKEN on; what is told at these ages [s], evaluated each second."""
-    site = Site(limits=LimitSettings.model_validate({"on_loss": {"block": block}}))
+    site = Site(limits=validated(LimitSettings, {"on_loss": {"block": block}}))
     pack = reading(cell_voltages=cells, voltage=sum(cells))
     memory, told = Memory(), {}
     for second in range(-40, max(ages) + 1):

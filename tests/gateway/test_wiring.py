@@ -244,7 +244,7 @@ def test_what_cannot_be_built_changes_nothing(tmp_path: Path) -> None:
         wrong = CONFIG.replace("- {name: plain,", "- {name: another, driver: jbd, port: simulated}\n  - {name: plain,")
         wrong += "  venus_dbus: {}\n"
         settings = parse(wrong)
-        settings.outputs["can_bms"] = settings.outputs["can_bms"].model_copy(update={"dialect": "nonsense"})
+        settings.outputs["can_bms"] = settings.outputs["can_bms"].changed(dialect="nonsense")
         with pytest.raises(GatewayError, match="nonsense"):
             await rebuild(gateway, settings)
         assert gateway.plan is plan

@@ -10,6 +10,7 @@ from gateway.limits import LimitSettings, Memory, Site, evaluate
 from gateway.limits.correct import correct
 from gateway.limits.reference_options import from_reference
 from gateway.model import BankState, BatteryState, Decision, External, Health, Reading, RemoteLimit
+from gateway.model.validation import validated
 from gateway.plausible import plausible
 from tests.make import reading
 
@@ -18,13 +19,13 @@ WALL = 1_750_000_000.0
 
 def settings(**sections: Any) -> LimitSettings:
     """Default limits with what is given laid over them: settings(absorption={"time": 60})."""
-    tree = LimitSettings().model_dump(by_alias=True)
-    return LimitSettings.model_validate(_laid(tree, sections))
+    tree = LimitSettings().plain()
+    return validated(LimitSettings, _laid(tree, sections))
 
 
 def sheet(**sections: Any) -> LimitSettings:
     """The numbers of the sheet's worked examples, where our defaults are others, with what is given laid over them."""
-    return LimitSettings.model_validate(_laid(from_reference({}).model_dump(by_alias=True), sections))
+    return validated(LimitSettings, _laid(from_reference({}).plain(), sections))
 
 
 def _laid(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -285,10 +285,7 @@ def test_the_order_of_batteries_is_irrelevant(play: Play, story: Any, random: An
 def losing(play: Play, block: bool) -> Play:
     """`play`, whose batteries all have this on_loss.block, after a while in which every limit has settled."""
     change = {"block": block}
-    own = {
-        n: o.model_copy(update={"on_loss": o.on_loss.model_copy(update=change)})
-        for n, o in play.site.per_battery.items()
-    }
+    own = {n: o.changed(on_loss=o.on_loss.changed(**change)) for n, o in play.site.per_battery.items()}
     play.site = replace(play.site, per_battery=own)
     play.run(120, dt=5)
     return play

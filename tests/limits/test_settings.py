@@ -5,12 +5,14 @@ import math
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from gateway.limits.checks import doubts, together_doubts
 from gateway.limits.reference_options import KEYS, PINNED, from_reference
 from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
+from gateway.model.section import Section, key_of, of_the_file
+from gateway.model.validation import validated
 from tests.limits.play import settings
 from tests.make import reading
 
@@ -36,18 +38,18 @@ def at(tree: dict[str, Any], path: str) -> Any:
 
 @pytest.mark.parametrize("path", CHAPTER_10)
 def test_defaults_are_those_of_chapter_10(path: str) -> None:
-    assert at(LimitSettings().model_dump(by_alias=True), path) == CHAPTER_10[path]
+    assert at(LimitSettings().plain(), path) == CHAPTER_10[path]
 
 
 def test_every_number_has_a_unit_and_every_key_a_meaning() -> None:
-    def walk(model: type[BaseModel], path: str) -> None:
-        for name, field in model.model_fields.items():
-            where = f"{path}.{field.alias or name}"
-            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-                walk(field.annotation, where)
-            elif field.annotation in (float, float | None):
-                assert (field.json_schema_extra or {}).get("unit"), where  # type: ignore[union-attr]
-                assert field.description, where
+    def walk(kind: type[Section], path: str) -> None:
+        for field in of_the_file(kind):
+            where = f"{path}.{key_of(field)}"
+            if isinstance(field.type, type) and issubclass(field.type, Section):
+                walk(field.type, where)
+            elif field.type in (float, float | None):
+                assert field.metadata.get("unit"), where
+                assert field.metadata.get("description"), where
 
     walk(LimitSettings, "limits")
 
@@ -83,14 +85,16 @@ def test_what_contradicts_itself_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_every_key_of_the_table_exists() -> None:
-    tree = LimitSettings().model_dump(by_alias=True)
+    tree = LimitSettings().plain()
     for path in KEYS.values():
         at(tree, path)
 
 
 def test_no_options_are_our_defaults_but_for_what_is_pinned() -> None:
-    ours, theirs = LimitSettings().model_dump(by_alias=True), from_reference({}).model_dump(by_alias=True)
-    assert {path: at(theirs, path) for path in PINNED} == dict(PINNED)
+    ours, theirs = LimitSettings().plain(), from_reference({}).plain()
+    assert {path: at(theirs, path) for path in PINNED} == {
+        path: list(value) if isinstance(value, tuple) else value for path, value in PINNED.items()
+    }
     for path in PINNED:
         *sections, last = path.split(".")
         (at(theirs, ".".join(sections)))[last] = at(ours, path)
@@ -117,7 +121,7 @@ def test_options_find_their_place() -> None:
     ],
 )
 def test_what_switches_a_condition_off(option: str, value: object, path: str) -> None:
-    assert at(from_reference({option: value}).model_dump(by_alias=True), path) is None
+    assert at(from_reference({option: value}).plain(), path) is None
 
 
 @pytest.mark.parametrize(
@@ -186,5 +190,5 @@ def test_set_points_of_batteries_in_parallel_are_checked_against_each_other() ->
 
 
 def test_settings_survive_their_own_yaml_form() -> None:
-    tree = json.loads(LimitSettings().model_dump_json(by_alias=True))
-    assert LimitSettings.model_validate(tree) == LimitSettings()
+    tree = json.loads(json.dumps(LimitSettings().plain()))
+    assert validated(LimitSettings, tree) == LimitSettings()

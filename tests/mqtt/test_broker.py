@@ -51,7 +51,7 @@ def snapshot(**changes: Any) -> Snapshot:
 
 
 def settings(port: int, **more: Any) -> Settings:
-    return Settings(host="127.0.0.1", port=port, id=ID).model_copy(update={"interval": 0.05, "heartbeat": 0.5, **more})
+    return Settings(host="127.0.0.1", port=port, id=ID).changed(**{"interval": 0.05, "heartbeat": 0.5, **more})
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.model.validation import validated
 from outputs.rs485_bms.dialects import CLASSES, make, resembles
 from outputs.rs485_bms.heard import Heard, Other, Request
 from outputs.rs485_bms.modbus import sealed
@@ -178,7 +179,7 @@ def test_a_damaged_question_is_answered_by_voltronic_alone() -> None:
 
 @pytest.mark.parametrize(("framing", "length"), [("words", b"\0\x08"), ("bytes16", b"\0\x10"), ("bytes", b"\x10")])
 def test_the_length_field_is_as_set(framing: str, length: bytes) -> None:
-    wire = Wire.model_validate({"framing": framing})
+    wire = validated(Wire, {"framing": framing})
     told = answer("voltronic", read(0x70, 8), wire)
     assert told[2:].startswith(length)
     assert make("voltronic", wire).read(read(0x70, 8), told)["charge_voltage_limit"] == 55.2

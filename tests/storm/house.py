@@ -11,6 +11,7 @@ from gateway.config.schema import Settings
 from gateway.limits import Site
 from gateway.limits.correct import correct
 from gateway.model import Command, GatewayError, Snapshot
+from gateway.model.validation import validated
 from gateway.wiring import bounds_of
 from tests.storm.pack import DRIVER, Pack, Wire
 
@@ -50,7 +51,7 @@ class House:
         count = self.rng.choice((4, 8, 15, 16))
         middle = self.rng.uniform(3.1, 3.42)
         self.packs = {name: self._pack(count, middle) for name in names}
-        self.settings = Settings.model_validate(self._settings(names))
+        self.settings = validated(Settings, self._settings(names))
         self.commands: list[tuple[float, str]] = []  # when, action
         self.asked: dict[tuple[str, str], tuple[float, float]] = {}  # limits from outside: value, until [s]
         self.memo = Memo()

@@ -7,6 +7,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
+from gateway.model.validation import validated
 from outputs import registry
 from outputs.venus_dbus.bus import bus_address
 from outputs.venus_dbus.members import legal, unique
@@ -24,11 +25,11 @@ def test_nothing_needs_to_be_said() -> None:
 @pytest.mark.parametrize("product", sorted(QUIRKS))
 def test_ids_that_change_the_limits_are_refused_with_the_reason(product: int) -> None:
     with pytest.raises(ValidationError, match=r"systemcalc .* expected an id without effects"):
-        Settings(product_id=product)
+        validated(Settings, {"product_id": product})
 
 
 def test_the_id_of_dbus_serialbattery_may_be_chosen() -> None:
-    assert Settings(product_id=0xBA77).product_id == 0xBA77
+    assert validated(Settings, {"product_id": 0xBA77}).product_id == 0xBA77
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_the_id_of_dbus_serialbattery_may_be_chosen() -> None:
 )  # fmt: skip
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        Settings(**wrong)  # type: ignore[arg-type]
+        validated(Settings, wrong)
 
 
 def test_the_bus_follows_the_environment() -> None:

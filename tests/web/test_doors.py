@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gateway.model.validation import validated
 from gateway.remote import Remote
 from outputs.web.doors import Door, token
 from outputs.web.settings import Settings
@@ -84,7 +85,7 @@ def test_a_token_that_can_be_guessed_is_refused(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_settings_that_cannot_be_meant_are_refused(key: str, value: object) -> None:
     with pytest.raises(ValueError, match=key):
-        Settings(**{key: value})  # type: ignore[arg-type]
+        validated(Settings, {key: value})
 
 
 def test_nothing_of_the_page_is_loaded_where_it_is_not_configured(tmp_path: Path) -> None:
