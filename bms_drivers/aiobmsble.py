@@ -190,7 +190,7 @@ def proof(values: kit.Values) -> str:
 # ---- which plug-in
 
 
-def made_of(setup: kit.Setup) -> kit.Driver:
+def made_of(setup: kit.Setup, read: None = None) -> kit.Driver:
     """The driver with the plug-in that is named.  Raises ConfigError for one that there is not."""
     model, known = setup["model"] or "", plugins.names()
     if model and known and model not in known:

@@ -13,14 +13,19 @@ from bms_drivers.kit.dbc_check import mistakes
 from gateway.model import ConfigError, Placed
 
 
-def described(setup: kit.Setup) -> kit.Driver:
-    """The driver for the BMS of that file.  Raises ConfigError with a line for each mistake, MissingPart."""
+def read(setup: kit.Setup) -> can.Dbc:
+    """What stands in the file that is set.  Raises ConfigError with a line for each mistake, MissingPart."""
     if not setup["dbc"]:
         raise ConfigError("driver dbc needs dbc: with the file that says what the BMS sends, as ./my_bms.dbc")
     file = Path(setup["dbc"])
     frames = can.Dbc(file)
     if problems := mistakes(frames):
         raise ConfigError(*map(Placed, problems))
+    return frames
+
+
+def described(setup: kit.Setup, frames: can.Dbc) -> kit.Driver:
+    """The driver for the BMS of that file."""
     told = [message for message in frames.messages.values() if message.gives]
     plan = [can.heard(frames, message.name, essential="voltage" in message.signals) for message in told]
     return kit.Driver(
@@ -48,5 +53,6 @@ DRIVER: Final = kit.Driver(
     assemble=kit.alone(),
     detection=kit.UNDETECTABLE,
     standing="as good as the file",
+    reads=read,
     made_of=described,
 )

@@ -11,7 +11,6 @@ from bms_drivers import kit
 from bms_drivers.kit import map_read, named
 from bms_drivers.kit.map_check import mistakes, mistakes_together
 from bms_drivers.kit.map_file import Map
-from gateway.config.own_file import OwnFile
 from gateway.model import ConfigError
 
 HIGHEST_UNIT: Final = 255
@@ -19,6 +18,8 @@ HIGHEST_UNIT: Final = 255
 
 def loaded(file: Path) -> tuple[Map, str]:
     """The map in that file, and the file's text.  Raises ConfigError with a line for each mistake."""
+    from gateway.config.own_file import OwnFile  # only where a file is read
+
     own = OwnFile(file, "keys such as values:, see docs/add-a-bms.md")
     found = own.as_a(Map)
     for path, text in mistakes(found):
@@ -30,13 +31,18 @@ def loaded(file: Path) -> tuple[Map, str]:
     return found, own.text
 
 
-def described(setup: kit.Setup) -> kit.Driver:
-    """The driver for the BMS of that file.  Raises ConfigError as `loaded`."""
+def read(setup: kit.Setup) -> tuple[Map, str]:
+    """What stands in the file that is set.  Raises ConfigError as `loaded`."""
     if not setup["map"]:
         raise ConfigError(
             "driver modbus_map needs map: with the file that says what is in its registers, as ./my_bms.yaml"
         )
-    file, text = loaded(Path(setup["map"]))
+    return loaded(Path(setup["map"]))
+
+
+def described(setup: kit.Setup, read: tuple[Map, str]) -> kit.Driver:
+    """The driver for the BMS of that file."""
+    file, text = read
     found = map_read.told_apart(map_read.places(file))
     plan = [map_read.poll(block, file) for block in map_read.blocks(found, file.at_once, file.gap)]
     always = {name: value for name in ("manufacturer", "model") if (value := getattr(file, name))}
@@ -71,6 +77,7 @@ DRIVER: Final = kit.Driver(
     assemble=kit.alone(),
     detection=kit.UNDETECTABLE,
     standing="as good as the file",
+    reads=read,
     made_of=described,
     daisy_chain=True,
     asked_with=kit.unit_asked,

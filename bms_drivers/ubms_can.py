@@ -46,7 +46,7 @@ def modules(setup: kit.Setup) -> int:
     return int(setup["modules_series"]) * int(setup["modules_parallel"])
 
 
-def possible(setup: kit.Setup) -> kit.Driver:
+def possible(setup: kit.Setup, read: None = None) -> kit.Driver:
     """This driver.  Raises ConfigError for more modules than there can be."""
     if modules(setup) > MODULES:
         raise ConfigError(f"modules_series x modules_parallel is {modules(setup)}, expected {MODULES} modules at most")

@@ -20,8 +20,8 @@ from typing import Any, Final
 from gateway import VERSION
 from gateway.app import Gateway
 from gateway.config.changes import changes
-from gateway.config.doubts import doubts
-from gateway.config.load import load
+from gateway.config.handed import handed
+from gateway.config.prepared import Prepared
 from gateway.config.schema import BatterySettings, Settings
 from gateway.control import ControlServer
 from gateway.heart import Fuse, Heart
@@ -44,10 +44,11 @@ class Service:
     """One gateway, from its start until a signal says stop."""
 
     def __init__(
-        self, config: Path, settings: Settings, socket: Path, locks: Locks, lines: LogQueue, fuse: Fuse | None = None
+        self, config: Path, prepared: Prepared, socket: Path, locks: Locks, lines: LogQueue, fuse: Fuse | None = None
     ) -> None:
-        """`config` is where `settings` come from, and are read from again; `locks` has what they need (`claim`)."""
-        self._config, self._settings, self._socket, self._fuse = config, settings, socket, fuse
+        """`prepared` comes from `config`, which may be read again; `locks` has what it needs (`claim`)."""
+        self._config, self._prepared, self._socket, self._fuse = config, prepared, socket, fuse
+        self._settings = prepared.settings
         self._locks, self._lines = locks, lines
         self._stop, self._again = asyncio.Event(), asyncio.Event()
         self._nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -60,8 +61,8 @@ class Service:
             loop.add_signal_handler(number, self._asked_to_stop, number.name)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         log.info("%s", started(self._config, self._settings, self._socket))
-        await self._tell_doubts()
-        gateway = await build(self._settings)
+        self._tell_doubts(self._prepared)
+        gateway = await build(self._prepared)
         heart = Heart(lambda: gateway.snapshot, time.monotonic, Manager(), self._fuse)
         ended = asyncio.Event()
         running = asyncio.create_task(
@@ -110,10 +111,11 @@ class Service:
         """Go on with what the file says now; with what it said before, where that cannot be."""
         before = self._locks.names()
         try:
-            settings = await asyncio.to_thread(load, self._config)  # takes its time, and frames must go on
+            prepared = await handed(self._config)
+            settings = prepared.settings
             found = changes(self._settings, settings)
             claim(self._locks, settings, directory=False)
-            await gateway.adopt(await rebuild(gateway, settings))
+            await gateway.adopt(await rebuild(gateway, prepared))
         except GatewayError as problem:
             self._locks.release_names(self._locks.names() - before)
             for line in str(problem).splitlines():
@@ -128,10 +130,10 @@ class Service:
             log.warning("%s: takes effect after a restart: %s", self._config, ", ".join(later))
         kept = {name: getattr(self._settings, name) for name in AFTER_RESTART}
         self._settings = settings.changed(**kept)
-        await self._tell_doubts()
+        self._tell_doubts(prepared)
 
-    async def _tell_doubts(self) -> None:
-        for doubt in await asyncio.to_thread(doubts, self._settings):
+    def _tell_doubts(self, prepared: Prepared) -> None:
+        for doubt in prepared.doubts:
             log.warning("%s: %s", self._config, doubt)
 
     # ---- questions

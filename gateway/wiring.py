@@ -19,14 +19,14 @@ from gateway.absent import NoSensor
 from gateway.app import Gateway, Plan
 from gateway.battery import Battery, Watch, silent_after
 from gateway.commander import Asking
+from gateway.config.prepared import Prepared
 from gateway.config.schema import AUTO, SIMULATED, BatterySettings, ExternalSensorSettings, Settings
-from gateway.config.survey import survey
 from gateway.extras import needed
 from gateway.guard import Bounds
 from gateway.installation import installation
 from gateway.limits import LimitSettings, Site
 from gateway.limits.correct import correct
-from gateway.model import ConfigError, MissingPart
+from gateway.model import MissingPart
 from gateway.store import Copy, Store, default_directory
 from outputs import registry as output_registry
 from outputs.absent import AbsentOutput
@@ -99,34 +99,43 @@ class Finder:
         return f"{', '.join(driver.name for driver in self.search.candidates)} on {self.search.where}"
 
 
-async def build(settings: Settings, *, clock: Clock = time.monotonic, store: Store | None = None) -> Gateway:
-    """A Gateway for `settings`; opens no BMS port and no bus yet, but simulators are started.
+async def build(given: Settings | Prepared, *, clock: Clock = time.monotonic, store: Store | None = None) -> Gateway:
+    """A Gateway for what is `given`; opens no BMS port and no bus yet, but simulators are started.
 
     Raises ConfigError for what `survey` finds wrong; settings that were loaded from a file have passed it.
     """
+    prepared = await _prepared(given)
+    settings = prepared.settings
     gateway: list[Gateway] = []  # batteries and outputs call back to what is built last
     calls = Calls(lambda: gateway[0].changed(), Asking(lambda: gateway[0]), clock)
     store = store or Store(settings.state_dir or default_directory(), copy=_copy(settings))
-    plan = await _plan(settings, calls, NOTHING, store)
+    plan = await _plan(prepared, calls, NOTHING, store)
     gateway.append(Gateway(plan, clock=clock))
     return gateway[0]
 
 
-async def rebuild(gateway: Gateway, settings: Settings, *, clock: Clock = time.monotonic) -> Plan:
+async def rebuild(gateway: Gateway, given: Settings | Prepared, *, clock: Clock = time.monotonic) -> Plan:
     """A Plan for changed settings: batteries, ports and outputs whose own settings are as before are the running ones.
 
     The store stays.  Raises GatewayError; then nothing has changed.
     """
     calls = Calls(gateway.changed, Asking(lambda: gateway), clock)
-    return await _plan(settings, calls, gateway.plan.parts, gateway.plan.store)
+    return await _plan(await _prepared(given), calls, gateway.plan.parts, gateway.plan.store)
 
 
-async def _plan(settings: Settings, calls: Calls, old: Parts, store: Store | None) -> Plan:
-    """What to run for `settings`, taken over from `old` where it is the same.  Raises ConfigError as build."""
-    surveyed = await asyncio.to_thread(survey, settings)  # it reads files, and frames must go on
-    if surveyed.mistakes:
-        raise ConfigError(*map(str, surveyed.mistakes))
-    drivers = {battery.name: surveyed.drivers.get(battery.name, UNKNOWN) for battery in settings.batteries}
+async def _prepared(given: Settings | Prepared) -> Prepared:
+    """With what stands in the files that are named, where nobody has read them yet.  Raises ConfigError as build."""
+    if isinstance(given, Prepared):
+        return given
+    from gateway.config.prepare import prepare  # a gateway that is handed everything keeps nothing of it
+
+    return await asyncio.to_thread(prepare, given)  # it reads files, and frames must go on
+
+
+async def _plan(prepared: Prepared, calls: Calls, old: Parts, store: Store | None) -> Plan:
+    """What to run, taken over from `old` where it is the same.  Raises GatewayError."""
+    settings = prepared.settings
+    drivers = {battery.name: prepared.driver(battery) or UNKNOWN for battery in settings.batteries}
     given = {battery.name: battery for battery in settings.batteries}
     async with AsyncExitStack() as undo:
         devices = await _devices(settings, old, undo)
@@ -136,7 +145,7 @@ async def _plan(settings: Settings, calls: Calls, old: Parts, store: Store | Non
             name: _battery(battery, drivers[name], by_battery[name], settings, calls, old)
             for name, battery in given.items()
         }
-        outputs = await _outputs(settings, calls, old, store)
+        outputs = await _outputs(prepared, calls, old, store)
         undo.pop_all()
     for name, battery in given.items():
         polled[name].watch = _watch(battery, settings.limits_of(battery))
@@ -357,9 +366,10 @@ def _or(value: float | None, other: float) -> float:
 
 
 async def _outputs(
-    settings: Settings, calls: Calls, old: Parts, store: Store | None
+    prepared: Prepared, calls: Calls, old: Parts, store: Store | None
 ) -> dict[str, tuple[Any, Output]]:  # fmt: skip
     """The outputs by name, each with its settings; one whose settings stayed the same is the running one."""
+    settings = prepared.settings
     if not settings.outputs:
         return {}
     identity = await asyncio.to_thread(installation, store.directory if store is not None else None)
@@ -368,7 +378,7 @@ async def _outputs(
         before = old.outputs.get(name)
         if before is not None and before[0] == output and not isinstance(before[1], AbsentOutput):
             found[name] = before
-        else:  # in a thread: it loads libraries and reads files, and those that run already must not wait
-            make = partial(output_registry.build, name, output, calls.clock, calls.commander, identity)
+        else:  # in a thread: it loads libraries, and those that run already must not wait
+            make = partial(output_registry.build, name, prepared.outputs[name], calls.clock, calls.commander, identity)
             found[name] = (output, await asyncio.to_thread(make))
     return found

@@ -1,10 +1,12 @@
 """Outputs by name, imported only when configured, so that a site without D-Bus never loads it.
 
-An output's package holds `settings.py` (a pydantic model called Settings, importing nothing heavy; its property
-`exclusive` names the bus that no second gateway may use, `serial_port` the port that nobody else may) and `build.py`
-with `build(settings, clock, commander, identity) -> Output`.  Where settings can be well-formed and still not work,
-`check.py` holds `problems(settings)`: keys and sentences, found without opening anything; `doubts.py` may hold
-`doubts(settings)`: "key: sentence", of what is allowed but perhaps not meant.
+An output's package holds `settings.py` (a Section called Settings, importing nothing heavy; its property `exclusive`
+names the bus that no second gateway may use, `serial_port` the port that nobody else may) and `build.py` with
+`build(settings, clock, commander, identity) -> Output`.  Where files say more than the settings, `prepare.py` reads
+them: `build` is given what `prepare(settings)` returned, plain data that may come from another process.
+Where settings can be well-formed and still not work, `check.py` holds `problems(settings)`: keys and sentences, found
+without opening anything; `doubts.py` may hold `doubts(settings)`: "key: sentence", of what is allowed but perhaps not
+meant.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,7 +50,7 @@ def of_kind(wanted: str, outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settings_class(name: str) -> Any:
-    """The pydantic model of one output's settings.  Raises KeyError for a name that is none."""
+    """The class of one output's settings.  Raises KeyError for a name that is none."""
     return import_module(f"{PACKAGES[kind(name)]}.settings").Settings
 
 
@@ -98,14 +100,30 @@ def _room(name: str, file: str) -> Any:
     return import_module(module) if find_spec(module) else None
 
 
-def build(name: str, settings: Any, clock: Clock, commander: Commander, identity: str) -> Output:
+def prepare(name: str, settings: Any) -> Any:
+    """What the output called `name` is built of: its settings, or they with what stands in the files they name.
+
+    Where its library is not installed, an output that does nothing but say so.  Raises GatewayError for a file that
+    cannot be used.
+    """
+    try:
+        with needed(f"outputs.{name}"):
+            room = _room(name, "prepare")
+            return room.prepare(settings) if room else settings
+    except MissingPart as problem:
+        return AbsentOutput(name, str(problem))
+
+
+def build(name: str, prepared: Any, clock: Clock, commander: Commander, identity: str) -> Output:
     """The output called `name`; `identity` is the id of this installation (gateway/installation.py).
 
     Where its library is not installed, an output that does nothing but say so.
     """
+    if isinstance(prepared, AbsentOutput):
+        return prepared
     try:
         with needed(f"outputs.{name}"):
-            output: Output = import_module(f"{PACKAGES[kind(name)]}.build").build(settings, clock, commander, identity)
+            output: Output = import_module(f"{PACKAGES[kind(name)]}.build").build(prepared, clock, commander, identity)
     except MissingPart as problem:
         return AbsentOutput(name, str(problem))
     return output

@@ -10,10 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from bms_drivers.kit.declare import EXTENDED, CanAsk, CanId, Driver, Frame, Poll, Setup, Talk, Values, alone, text
 from bms_drivers.kit.named import KINDS, canonical, decimals, gathered, key, typed
+from dbc import table
 from gateway.extras import needed
 from gateway.model import BadLength, ConfigError, GatewayError, Implausible, Reading
 
@@ -75,21 +76,21 @@ class Dbc:
         self.messages = {message.name: message for message in _messages(self.text)}
 
     @cached_property
-    def database(self) -> Any:
-        """What cantools makes of it.  Raises MissingPart, cantools.Error."""
+    def tables(self) -> Mapping[str, table.Message]:
+        """What cantools makes of it, by the messages' names.  Raises MissingPart, cantools.Error."""
         with needed("a BMS on a CAN bus"):
             import cantools
-        return cantools.database.load_string(self.text, database_format="dbc", strict=False)
+
+            from dbc import read
+        database: Any = cantools.database.load_string(self.text, database_format="dbc", strict=False)
+        return {message.name: read.message(message) for message in database.messages}
 
     def values(self, message: str, data: bytes) -> Values:
         """Signals of a frame by their names; None = not known.  Raises BadLength, Implausible."""
-        declared = self.database.get_message_by_name(message)
-        with needed("a BMS on a CAN bus"):
-            from cantools.database.errors import DecodeError
         try:
-            found = declared.decode(data, decode_choices=False, allow_truncated=True)
-        except DecodeError as problem:
-            raise Implausible(message, data.hex(" "), " ".join(str(problem).split())) from None
+            found = self.tables[message].values(data)
+        except table.Undecodable as problem:
+            raise Implausible(message, data.hex(" "), str(problem)) from None
         if not found:
             raise BadLength(f"{message}: {len(data)} bytes hold none of its signals")
         told = {name: self._ways[message, name](value) for name, value in found.items()}
@@ -97,8 +98,8 @@ class Dbc:
 
     @cached_property
     def _ways(self) -> dict[tuple[str, str], Callable[[Any], Any]]:
-        """How what cantools tells of each signal becomes what is told on."""
-        return {(m.name, s.name): _way(s) for m in self.database.messages for s in m.signals}
+        """How the number that each signal says becomes what is told on."""
+        return {(m.name, s.name): _way(s) for m in self.tables.values() for s in m.signals}
 
 
 def heard(
@@ -171,11 +172,10 @@ def _asked(driver: Driver, setup: Setup) -> Iterator[CanAsk]:
                 yield question
 
 
-def _way(signal: Any) -> Callable[[Any], Any]:
-    """From cantools' number to the value; numbers outside the range are None."""
+def _way(signal: table.Signal) -> Callable[[Any], Any]:
+    """From the signal's number to the value; numbers outside the range are None."""
     if KINDS.get(signal.name) == "str" and signal.length >= TEXT:
-        order: Literal["little", "big"] = "little" if signal.byte_order == "little_endian" else "big"
-        return lambda value: text(int(value).to_bytes(signal.length // 8, order))
+        return lambda value: text(int(value).to_bytes(signal.length // 8, signal.order))
     low, high, digits = signal.minimum, signal.maximum, decimals(signal.scale, signal.offset)
     if low is None or high is None or low >= high:
         low, high = -float("inf"), float("inf")

@@ -14,10 +14,10 @@ def mistakes(dbc: Dbc) -> list[str]:
     with needed("driver: dbc"):
         import cantools
     try:
-        database = dbc.database
+        tables = dbc.tables
     except (cantools.Error, ValueError, LookupError, TypeError, AttributeError) as problem:
         return [f"{dbc.file}: not a DBC file that can be used: {' '.join(str(problem).split())}"]
-    long = [message.name for message in database.messages if message.length > 8]
+    long = [message.name for message in tables.values() if message.length > 8]
     return [*_signals(dbc), *_messages(dbc, long), *_essentials(dbc)]
 
 

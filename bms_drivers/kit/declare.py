@@ -346,7 +346,8 @@ class Driver:
     asked_with: Callable[[bytes], Values] = lambda request: {}  # the settings that a recorded request tells
     secrets: tuple[Mask, ...] = ()  # bytes of its answers that no report may hold
     listens: Callable[[Setup], bool] = lambda setup: False  # so set up it asks nothing: a master talks on its bus
-    made_of: "Callable[[Setup], Driver] | None" = None  # where a setting decides what the BMS is: the driver for it
+    made_of: "Callable[[Setup, Any], Driver] | None" = None  # where a setting decides what the BMS is: its driver
+    reads: Callable[[Setup], Any] | None = None  # where that is a file: what stands in it, plain data for `made_of`
     described: str = ""  # the text of the file that it was made of
     advice: Callable[[Setup], str] = lambda setup: ""  # what who configures it so should know; "" = nothing
 
@@ -355,9 +356,21 @@ class Driver:
         given = given or {}
         return {option.name: given.get(option.name, option.default) for option in self.options}
 
-    def made_for(self, given: Mapping[str, Any] | None = None) -> "Driver":
-        """The driver for these settings: itself, mostly.  Raises ConfigError for settings that make none."""
-        return self if self.made_of is None else self.made_of(self.setup(given))
+    def read(self, given: Mapping[str, Any] | None = None) -> Any:
+        """What stands in the file that these settings name; None where there is none to read.
+
+        Raises ConfigError for a file that makes no driver, MissingPart.
+        """
+        return None if self.reads is None else self.reads(self.setup(given))
+
+    def made_for(self, given: Mapping[str, Any] | None = None, read: Any = None) -> "Driver":
+        """The driver for these settings: itself, mostly; `read` is what was read for them before.
+
+        Raises ConfigError for settings that make none, MissingPart.
+        """
+        if self.made_of is None:
+            return self
+        return self.made_of(self.setup(given), self.read(given) if read is None else read)
 
     def poll(self, name: str) -> Poll:
         """A step of the plan by its name.  Raises KeyError."""

@@ -112,7 +112,7 @@ def dialects(markdown: bool) -> None:
         return
     for name in names():
         dialect = load(name)
-        ids = " ".join(f"{layout.message.frame_id:X}" for layout in dialect.layouts)
+        ids = " ".join(f"{layout.message.id:X}" for layout in dialect.layouts)
         click.echo(f"{name:16} {dialect.about.title}\n{'':16} {dialect.period * 1000:g} ms: {ids}")
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from gateway.config.load import load
+from gateway.config.handed import handed
 from gateway.control import default_path
 from gateway.heart import Fuse
 from gateway.locks import Locks
@@ -34,10 +34,11 @@ def command(file: Path | None, config: Path | None, socket: Path | None, level: 
     if file is not None and config is not None and file != config:
         raise click.UsageError(f"{file} and --config {config}: one of them, expected one configuration")
     path = file or config or USUAL
-    settings = load(path)
+    prepared = asyncio.run(handed(path))
+    settings = prepared.settings
     with Locks() as locks:
         claim(locks, settings)
         where = socket or settings.control_socket or default_path()
         with to_stderr(level) as lines:
             fuse = Fuse(watchdog) if watchdog else None
-            asyncio.run(Service(path, settings, where, locks, lines, fuse).run())
+            asyncio.run(Service(path, prepared, where, locks, lines, fuse).run())

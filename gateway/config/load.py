@@ -206,7 +206,7 @@ class _Reader:
         battery = gathered(battery, options)
         return battery if limits is None else battery.changed(limits=limits)
 
-    def _options(self, data: Mapping[str, Any], path: KeyPath) -> tuple[str, Sequence[Option]]:
+    def _options(self, data: Mapping[str, Any], path: KeyPath) -> tuple[str, tuple[Option, ...]]:
         """This battery's driver and the settings that it has of its own; of any driver while it is not known which."""
         name = data.get("driver")
         if isinstance(name, str) and name in self._drivers:
@@ -214,7 +214,7 @@ class _Reader:
         if isinstance(name, str):
             self._document.add((*path, "driver"), f"no driver is called {name!r}, {hint(name, self._drivers)}")
         every = {option.name: option for driver in self._drivers for option in self._catalogue.options(driver)}
-        return "any", [option for key, option in every.items() if key in data]
+        return "any", tuple(option for key, option in every.items() if key in data)
 
     def _own_limits(self, own: object, path: KeyPath) -> LimitSettings | None:
         """The bank's limits with one battery's differences laid over them."""

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Final, Literal
 
 from bms_drivers.kit.declare import Driver, Option
@@ -212,7 +213,8 @@ def installed() -> Catalogue:
     return Catalogue(registry.names, registry.load, registry.simulated)
 
 
-def battery_class(driver: str, options: Iterable[Option]) -> type[BatterySettings]:
+@cache
+def battery_class(driver: str, options: tuple[Option, ...]) -> type[BatterySettings]:
     """BatterySettings with a driver's own settings as further fields, as a file may have them."""
     fields = {option.name: _field(option) for option in options}
     kinds = {name: kind for name, (kind, _) in fields.items()}

@@ -1,27 +1,20 @@
-"""Builds the CAN output from its settings."""
+"""Builds the CAN output; whatever is read in files was read before: see prepare.py."""
 
-from outputs.can_bms import brand
 from outputs.can_bms.bus import DIRECT, Bus, opener
-from outputs.can_bms.dbc_file import load
 from outputs.can_bms.interface import Interface
-from outputs.can_bms.inverter import Inverter, messages_of
+from outputs.can_bms.inverter import Inverter
 from outputs.can_bms.others import Others
 from outputs.can_bms.output import CanOutput
-from outputs.can_bms.settings import Settings
+from outputs.can_bms.prepared import Prepared
 from outputs.output import Clock, Commander, Output
 
 
-def build(settings: Settings, clock: Clock, commander: Commander, identity: str) -> Output:
-    """The output; takes no commands, needs no identity.
-
-    Raises GatewayError for a dialect or an inverter's file that cannot be used.
-    """
-    towards = brand.of(settings)
-    spoken = brand.dialect_of(settings, towards)
-    dialect = load(spoken, settings.dbc)
+def build(given: Prepared, clock: Clock, commander: Commander, identity: str) -> Output:
+    """The output; takes no commands, needs no identity."""
+    settings, dialect = given.settings, given.dialect
     name = f"{settings.interface} {settings.channel}"
     others = Others(name, dialect.ids)
-    inverter = Inverter(name, towards, dialect.keep_alive, messages_of(spoken, settings.dbc))
+    inverter = Inverter(name, given.towards, dialect.keep_alive, given.reports)
     listen_to = [*others.ids, *((can_id, extended) for can_id in inverter.ids for extended in (False, True))]
     bus = Bus(
         name,
@@ -29,4 +22,4 @@ def build(settings: Settings, clock: Clock, commander: Commander, identity: str)
         direct=settings.interface in DIRECT,
         interface=Interface(settings.channel) if settings.interface == "socketcan" else None,
     )
-    return CanOutput(settings, dialect, bus, others, clock, towards, inverter)
+    return CanOutput(settings, dialect, bus, others, clock, given.towards, inverter)

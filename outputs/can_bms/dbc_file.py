@@ -46,6 +46,7 @@ import cantools
 from cantools.database.can import Message, Signal
 
 import dbc
+from dbc import read, table
 from gateway.model import GatewayError
 from outputs.can_bms.dbc_attributes import value_of
 from outputs.can_bms.dbc_check import INVERTER, Checker, Unusable, coding_of, raw_bounds, raw_range
@@ -65,7 +66,7 @@ def load(name: str, file: Path | None = None) -> Dialect:
         if name not in names():
             raise GatewayError(f"dialect {name}: there is none of that name; {suggest(name, names())}")
         file = dbc.path(name)
-    text, database = _read(file)
+    text, database = _looked_into(file)
     if problems := list(Checker(file, text, database).mistakes()):
         raise Unusable(problems)
     remark = re.search(r'^CM_ "(.*?)";$', text, re.M | re.S)
@@ -76,9 +77,16 @@ def load(name: str, file: Path | None = None) -> Dialect:
     return reader.dialect(name if file.parent == Path(dbc.__file__).parent else file.stem, about)
 
 
+def reports(name: str, file: Path | None = None) -> tuple[table.Message, ...]:
+    """What the inverter sends, by the DBC of a dialect that was loaded before; without those that say nothing."""
+    _, database = _looked_into(file or dbc.path(name))
+    sent = [m for m in database.messages if INVERTER in m.senders and m.signals and not m.is_multiplexed()]
+    return tuple(map(read.message, sent))
+
+
 def doubts(file: Path) -> list[str]:
     """What of a user's own DBC can be used and was perhaps not meant.  Raises GatewayError."""
-    return list(Checker(file, *_read(file)).doubts())
+    return list(Checker(file, *_looked_into(file)).doubts())
 
 
 def names() -> list[str]:
@@ -87,7 +95,7 @@ def names() -> list[str]:
     return [name for name in dbc.names() if mark in dbc.path(name).read_text(encoding=ENCODING)]
 
 
-def _read(file: Path) -> tuple[str, Any]:
+def _looked_into(file: Path) -> tuple[str, Any]:
     """The file's text and what cantools makes of it."""
     try:
         text = file.read_bytes().decode(ENCODING, "replace")
@@ -114,7 +122,7 @@ class _Reader:
         coders = tuple(self.coder(signal) for signal in message.signals)
         cuts = {s.name: s.start // 8 for s in message.signals if self.of(s, "WhenUnknown", "start_value") == "cut"}
         return Layout(
-            message, coders, int(self.of(message, "SendOrder", place)),
+            read.message(message), coders, int(self.of(message, "SendOrder", place)),
             max(10, int(self.of(message, "GenMsgCycleTime", 1000) or 1000)),
             self.of(message, "SendWhen", "always") == "known", cuts,
         )  # fmt: skip

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from cantools.database.can import Message
-
+from dbc.table import Message
 from outputs.inverter.coder import Coder
 from outputs.inverter.keys import KINDS, LEVELS, NAMES, Value, Values, mistaken
 
@@ -42,7 +41,7 @@ class Layout:
     @property
     def id(self) -> tuple[int, bool]:
         """CAN id and whether it is a 29-bit one."""
-        return self.message.frame_id, self.message.is_extended_frame
+        return self.message.id, self.message.extended
 
     def withheld(self, values: Values) -> list[str]:
         """Values for the lack of which the frame is not sent."""
@@ -59,19 +58,18 @@ class Layout:
     def encode(self, values: Values, dlc: Dlc, clamped: list[str] | None) -> Frame:
         """The frame that says `values`."""
         raw = {coder.key: coder.raw(values, clamped) for coder in self.coders}
-        data = self.message.encode(raw, scaling=False, strict=False)
+        data = self.message.encode(raw)
         if dlc == "8":
             data = data.ljust(8, b"\0")
         else:
             for key, length in self.cuts.items():
                 if values.get(key) is None:
                     data = data[:length]
-        return Frame(self.message.frame_id, data, self.message.is_extended_frame)
+        return Frame(self.message.id, data, self.message.extended)
 
     def decode(self, data: bytes) -> dict[str, int]:
         """Raw integers of the signals that `data` is long enough for."""
-        found: Any = self.message.decode(data, decode_choices=False, scaling=False, allow_truncated=True)
-        return {key: int(raw) for key, raw in found.items()}
+        return self.message.decode(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ class Dialect:
         for layout in self.layouts:
             held = layout.withheld(values)
             if held:
-                found.append(f"0x{layout.message.frame_id:X} is withheld while not known: {', '.join(held)}")
+                found.append(f"0x{layout.message.id:X} is withheld while not known: {', '.join(held)}")
             elif layout.wanted(values):
                 found.extend(_stand_ins(layout, values))
         return found
@@ -154,7 +152,7 @@ class Dialect:
     def unit(self, key: str) -> str:
         """In which unit the value called `key` is; "" = a number without one, a flag or a text."""
         units = (s.unit for layout in self.layouts for s in layout.message.signals if s.name == key)
-        return (next(units, None) or "").replace("degC", "°C")
+        return next(units, "").replace("degC", "°C")
 
     def knows(self, frame: Frame) -> bool:
         """Whether it is one of the frames that this dialect sends."""

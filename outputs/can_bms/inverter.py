@@ -11,29 +11,18 @@ Sheet: can-inverter-protocols.md sections 3, 4, 6, 7 and 10.
 import logging
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import can
-import cantools
-from cantools.database import DecodeError
-from cantools.database.can import Message
 
-import dbc
+from dbc.table import Message
 from outputs.can_bms.brand import Brand
 
 log = logging.getLogger("bms_gateway.can_bms")
 
-SENDER: Final = "Inverter"  # node of the messages that it sends
 NEVER: Final = "never heard"
 ANSWERING: Final = "answering"
 CURRENT_MOST: Final = 3000.0  # A; what is beyond is no current: SMA marks "not valid" by -3276.8
-
-
-def messages_of(dialect: str, file: Path | None) -> list[Message]:
-    """What the inverter sends, by the DBC of a dialect that was loaded before; without those that say nothing."""
-    database: Any = cantools.database.load_file(str(file or dbc.path(dialect)), database_format="dbc", strict=False)
-    return [m for m in database.messages if SENDER in m.senders and m.signals and not m.is_multiplexed()]
 
 
 class Inverter:
@@ -44,7 +33,7 @@ class Inverter:
         self.ids = frozenset((*ids, *brand.keepalive.ids, *(order.id for order in brand.orders)))
         self.heard_at: float | None = None
         self._bus, self._brand = bus, brand
-        self._messages = {message.frame_id: message for message in messages}
+        self._messages = {message.id: message for message in messages}
         self._reports: dict[str, float] = {}
         self._reported_at: dict[str, float] = {}
         self._asks: dict[tuple[int, int], float] = {}  # (id, byte) of an order -> when it was last given
@@ -143,10 +132,4 @@ class Inverter:
     def _decoded(self, message: can.Message) -> dict[str, float]:
         """The numbers in a frame; none of one that is no such frame."""
         known = self._messages.get(message.arbitration_id)
-        if known is None:
-            return {}
-        try:
-            found: Any = known.decode(bytes(message.data), decode_choices=False, allow_truncated=True)
-        except (DecodeError, ValueError):
-            return {}
-        return {key: float(value) for key, value in found.items() if isinstance(value, int | float)}
+        return {} if known is None else {key: float(value) for key, value in known.values(bytes(message.data)).items()}

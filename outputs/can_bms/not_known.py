@@ -48,7 +48,7 @@ def _section(dialect: Dialect) -> Iterator[str]:
             if coder.coding != "constant":
                 rows.setdefault(_row(dialect, layout, coder), []).append(f"`{coder.key}`")
         for (unit, span, sent, why, every), keys in rows.items():
-            can_id = f"0x{layout.message.frame_id:X}"
+            can_id = f"0x{layout.message.id:X}"
             yield f"| {can_id} | {every} | {' '.join(keys)} | {unit} | {span} | {sent} | {why} |"
 
 

@@ -7,14 +7,15 @@ Every fact in our files bears what it rests on: a recording, a document, or a re
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
 import dbc
-from gateway.config.explain import hint
-from gateway.config.own_file import OwnFile
 from gateway.model import ConfigError
 from gateway.model.section import Section, declared
 from outputs.inverter.chosen import is_file
+
+if TYPE_CHECKING:
+    from gateway.config.own_file import OwnFile
 
 DEEPEST: Final = 5  # files that begin like one another
 Trust = Literal["recording", "document", "report"]
@@ -106,6 +107,8 @@ class Shelf(Generic[Brand]):
 
     def load(self, inverter: str, depth: int = 0) -> Brand:
         """The brand called so, or in the user's file.  Raises ConfigError with FILE:LINE: key: what, expected."""
+        from gateway.config.own_file import OwnFile  # only where a file is read
+
         own = OwnFile(self._place(inverter), "keys such as like: deye")
         data = own.data
         base = self._base(own, data.pop("like", None), depth)
@@ -115,10 +118,12 @@ class Shelf(Generic[Brand]):
         if is_file(inverter):
             return Path(inverter)
         if inverter not in (names := self.names()):
+            from gateway.config.explain import hint
+
             raise ConfigError(f"no inverter is called {inverter!r}, {hint(inverter, names)}; or a file: ./mine.yaml")
         return self._folder / f"{inverter}.yaml"
 
-    def _base(self, own: OwnFile, like: Any, depth: int) -> dict[str, Any]:
+    def _base(self, own: "OwnFile", like: Any, depth: int) -> dict[str, Any]:
         """What the file begins like; {} = nothing."""
         if like is None:
             return {}

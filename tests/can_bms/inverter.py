@@ -15,6 +15,7 @@ from gateway.model import Snapshot
 from outputs.can_bms.build import build
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.dialect import Frame
+from outputs.can_bms.prepare import prepare
 from outputs.can_bms.settings import Settings
 from outputs.inverter.keys import Value
 from outputs.output import Output
@@ -84,7 +85,10 @@ async def feeding(folder: Path, says: str = "", **settings: Any) -> AsyncIterato
     channel, found = f"inverter-{next(CHANNELS)}", []  # type: str, list[Inverter]
     file = hurried(folder, says=says)
     output = build(
-        Settings(interface="virtual", channel=channel, dbc=file, **settings), lambda: found[0].now, refused, "test"
+        prepare(Settings(interface="virtual", channel=channel, dbc=file, **settings)),
+        lambda: found[0].now,
+        refused,
+        "test",
     )
     inverter = Inverter(output, channel, file)
     found.append(inverter)

@@ -56,9 +56,9 @@ def test_no_two_signals_share_a_bit(name: str) -> None:
     for layout in DIALECTS[name].layouts:
         seen = 0
         for signal in layout.message.signals:
-            ones = (1 << signal.length) - 1 if not signal.is_signed else -1
+            ones = (1 << signal.length) - 1 if not signal.signed else -1
             empty = {other.name: 0 for other in layout.message.signals}
-            bits = int.from_bytes(layout.message.encode({**empty, signal.name: ones}, scaling=False, strict=False))
+            bits = int.from_bytes(layout.message.encode({**empty, signal.name: ones}))
             assert bits.bit_count() == signal.length and not bits & seen, signal.name
             seen |= bits
 
@@ -147,7 +147,7 @@ def test_texts_come_back_cleaned_and_cut(name: str, data: st.DataObject) -> None
 @pytest.mark.parametrize("name", names())
 @given(payload=st.binary(max_size=8))
 def test_any_bytes_can_be_read(name: str, payload: bytes) -> None:
-    DIALECTS[name].decode([Frame(layout.message.frame_id, payload) for layout in DIALECTS[name].layouts])
+    DIALECTS[name].decode([Frame(layout.message.id, payload) for layout in DIALECTS[name].layouts])
 
 
 @pytest.mark.parametrize("name", names())

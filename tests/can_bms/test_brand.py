@@ -15,8 +15,8 @@ from gateway.model.section import of_the_file
 from outputs.can_bms import brand, dbc_file
 from outputs.can_bms.brand import Brand
 from outputs.can_bms.check import problems
+from outputs.can_bms.dbc_file import reports
 from outputs.can_bms.doubts import doubts
-from outputs.can_bms.inverter import messages_of
 from outputs.can_bms.settings import Settings
 
 
@@ -153,7 +153,7 @@ def test_every_dialect_that_a_brand_names_is_there(name: str) -> None:
     found = brand.load(name)
     assert {found.dialect, *found.also_reads} <= set(dbc_file.names())
     if found.current is not None:
-        signals = [signal.name for message in messages_of(found.dialect, None) for signal in message.signals]
+        signals = [signal.name for message in reports(found.dialect) for signal in message.signals]
         assert found.current.signal in signals, "the DBC says where the inverter reports its current"
 
 

@@ -19,6 +19,7 @@ from outputs.can_bms.bus import HANGS, Bus
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.others import Others
 from outputs.can_bms.output import CanOutput
+from outputs.can_bms.prepare import prepare
 from outputs.can_bms.settings import Settings
 from outputs.can_bms.trip import FRESH
 from tests import make
@@ -147,7 +148,7 @@ def test_an_interface_that_cannot_be_opened_is_said_once_and_tried_on(
     interface: str, channel: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
-        output = build(Settings(interface=interface, channel=channel), time.monotonic, refused, "test")
+        output = build(prepare(Settings(interface=interface, channel=channel)), time.monotonic, refused, "test")
         await output.start()
         await until(lambda: output.status()["opened"] == 2 and "cannot" in str(output.status()["problem"]))
         assert output.status()["connected"] is False

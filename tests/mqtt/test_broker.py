@@ -351,13 +351,13 @@ def test_without_the_library_the_output_says_so_and_without_the_output_nothing_i
     program = (
         "import sys; sys.modules['aiomqtt'] = None\n"
         "from gateway.config.load import parse; from gateway.config.doubts import doubts\n"
-        "from outputs.registry import build\n"
+        "from outputs.registry import build, prepare\n"
         "head = 'batteries: [{name: a, driver: jbd, port: simulated}]\\n'\n"
         "parse(head)\n"
         "assert not [name for name in sys.modules if name.startswith(('outputs.mqtt', 'outputs.modbus', 'paho'))]\n"
         "made = parse(head + 'outputs: {mqtt: {host: h}, modbus_tcp: {}}\\n')\n"
         "print([doubt for doubt in doubts(made) if 'aiomqtt' in doubt])\n"
-        "print(build('mqtt', made.outputs['mqtt'], None, None, 'x').status())\n"
+        "print(build('mqtt', prepare('mqtt', made.outputs['mqtt']), None, None, 'x').status())\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")

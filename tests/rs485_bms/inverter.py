@@ -18,6 +18,7 @@ from outputs.rs485_bms.build import build
 from outputs.rs485_bms.dialects import make
 from outputs.rs485_bms.heard import Dialect
 from outputs.rs485_bms.modbus import sealed
+from outputs.rs485_bms.prepare import prepare
 from outputs.rs485_bms.settings import Settings
 from outputs.rs485_bms.wire import Wire
 from tests import make as made
@@ -128,7 +129,7 @@ async def asking(dialect: str = "pylontech", **settings: Any) -> AsyncIterator[I
     """The output on a line of its own, and who asks there."""
     line, found = Line(), []  # type: Line, list[Inverter]
     chosen = Settings(port=str(line.path), dialect=dialect, **settings)
-    output = build(chosen, lambda: found[0].now, refused, "test")
+    output = build(prepare(chosen), lambda: found[0].now, refused, "test")
     wire = chosen.wire if isinstance(chosen.wire, Wire) else Wire()
     inverter = Inverter(output, line, make(dialect, wire, chosen.address))
     found.append(inverter)

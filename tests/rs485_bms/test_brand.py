@@ -12,10 +12,10 @@ from gateway.config.doubts import doubts as all_doubts
 from gateway.config.load import parse
 from gateway.model import ConfigError
 from outputs.rs485_bms import brand
-from outputs.rs485_bms.build import build
 from outputs.rs485_bms.check import problems
 from outputs.rs485_bms.dialects import make
 from outputs.rs485_bms.doubts import doubts
+from outputs.rs485_bms.prepare import prepare
 from outputs.rs485_bms.settings import Settings
 from outputs.rs485_bms.wire import Wire
 
@@ -142,7 +142,7 @@ def test_what_is_perhaps_not_meant_is_doubted() -> None:
 
 def test_a_file_that_went_bad_is_refused_when_it_is_built(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
-        build(Settings(port=PORT, inverter=str(tmp_path / "gone.yaml")), lambda: 0.0, lambda command: None, "x")  # type: ignore[arg-type, return-value]
+        prepare(Settings(port=PORT, inverter=str(tmp_path / "gone.yaml")))
 
 
 def test_nothing_of_it_is_loaded_where_it_is_not_configured() -> None:

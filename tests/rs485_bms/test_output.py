@@ -13,6 +13,7 @@ import pytest
 from pymodbus.client import ModbusSerialClient
 
 from outputs.rs485_bms.build import build
+from outputs.rs485_bms.prepare import prepare
 from outputs.rs485_bms.settings import Settings
 from tests import make
 from tests.rs485_bms.inverter import Inverter, asking, bridged, pylon, read, refused, until
@@ -250,7 +251,7 @@ def test_a_port_that_goes_is_opened_again(caplog: pytest.LogCaptureFixture) -> N
 
 def test_a_port_that_is_not_there_is_said_and_stop_ends_at_once() -> None:
     async def scenario() -> None:
-        output = build(Settings(port="/dev/ttyOfNobody"), time.monotonic, refused, "test")
+        output = build(prepare(Settings(port="/dev/ttyOfNobody")), time.monotonic, refused, "test")
         await output.start()
         await until(lambda: "no such device" in str(output.status()["problem"]))
         assert not output.status()["connected"]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from gateway.model import Decision, Snapshot
 from outputs.can_bms.build import build
+from outputs.can_bms.prepare import prepare
 from outputs.can_bms.settings import Settings
 from outputs.output import Output
 from tests import make
@@ -27,7 +28,7 @@ SILENCE_AFTER = 1.5  # s
 
 def can_output(channel: str) -> Output:
     settings = Settings(interface="socketcan", channel=channel, silence_after=SILENCE_AFTER)
-    return build(settings, time.monotonic, lambda command: None, "test")
+    return build(prepare(settings), time.monotonic, lambda command: None, "test")
 
 
 async def aside(work: Callable[..., object], *arguments: object) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from outputs.can_bms.build import build
+from outputs.can_bms.prepare import prepare
 from outputs.can_bms.settings import Settings
 from tests import make
 from tests.vcan.scenario import Watch
@@ -36,7 +37,9 @@ class Story:
         self.shell = Shell()
         self.shell.run("ip link set can0 type can bitrate 500000 && ip link set can0 up")
         self.outputs = {
-            channel: build(Settings(interface="socketcan", channel=channel), time.monotonic, lambda command: None, "t")
+            channel: build(
+                prepare(Settings(interface="socketcan", channel=channel)), time.monotonic, lambda command: None, "t"
+            )
             for channel in ("can0", "vcan0", "vcan1")
         }
 
