@@ -62,7 +62,7 @@ def counted(folder: Path, outputs: str, seconds: float) -> dict[str, int]:
     """Calls of each Python function within so many seconds of a house with one pack, when it has settled."""
     with house(folder) as home:
         file = folder / "counts.json"
-        _configured(home, 1, outputs)
+        configured(home, 1, outputs)
         home.start("gateway", sys.executable, "-m", "bench.counted", str(file), str(WARM), str(seconds),
                    "run", "-c", str(folder / "gateway.yaml"))  # fmt: skip
         until(file.exists, WARM + seconds + 20, "the counts", folder / "gateway.log")
@@ -73,10 +73,11 @@ def counted(folder: Path, outputs: str, seconds: float) -> dict[str, int]:
 
 def gateway(home: House, packs: int, outputs: str) -> "subprocess.Popen[str]":
     """A gateway that reads so many JBDs, each once a second; ports of four packs each are not needed for that."""
-    return home.gateway(_configured(home, packs, outputs))
+    return home.gateway(configured(home, packs, outputs))
 
 
-def _configured(home: House, packs: int, outputs: str) -> str:
+def configured(home: House, packs: int, outputs: str) -> str:
+    """Write the configuration of such a house and start its simulators; returns it."""
     home.bus()
     ports = [home.pack(f"pack{n}", "jbd", "--seed", str(n)) for n in range(packs)]
     batteries = "".join(f"  - {{name: pack-{n}, driver: jbd, port: {port}}}\n" for n, port in enumerate(ports, 1))

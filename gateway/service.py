@@ -23,10 +23,10 @@ from gateway.config.changes import changes
 from gateway.config.handed import handed
 from gateway.config.prepared import Prepared
 from gateway.config.schema import BatterySettings, Settings
-from gateway.control import ControlServer
+from gateway.control import ControlServer, default_path
 from gateway.heart import Fuse, Heart
 from gateway.locks import Held, Locks
-from gateway.logs import LogQueue
+from gateway.logs import LogQueue, to_stderr
 from gateway.model import GatewayError
 from gateway.notify import Manager
 from gateway.store import default_directory
@@ -150,6 +150,18 @@ class Service:
             "log_lines_dropped": self._lines.dropped,
         }  # fmt: skip
         return {**answer, "service": about}
+
+
+def serve(config: Path, socket: Path | None = None, level: str = "info", watchdog: float | None = None) -> None:
+    """Run the gateway of `config` until a signal says stop.  Raises GatewayError where it cannot begin."""
+    prepared = asyncio.run(handed(config))
+    settings = prepared.settings
+    with Locks() as locks:
+        claim(locks, settings)
+        where = socket or settings.control_socket or default_path()
+        with to_stderr(level) as lines:
+            fuse = Fuse(watchdog) if watchdog else None
+            asyncio.run(Service(config, prepared, where, locks, lines, fuse).run())
 
 
 def claim(locks: Locks, settings: Settings, *, directory: bool = True) -> None:

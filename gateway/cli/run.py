@@ -1,17 +1,11 @@
 """bms-gateway run: the service."""
 
-import asyncio
 from pathlib import Path
 from typing import Final
 
 import click
 
-from gateway.config.handed import handed
-from gateway.control import default_path
-from gateway.heart import Fuse
-from gateway.locks import Locks
-from gateway.logs import to_stderr
-from gateway.service import Service, claim
+from gateway.lean import without_openssl
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 USUAL: Final = Path("gateway.yaml")
@@ -33,12 +27,7 @@ def command(file: Path | None, config: Path | None, socket: Path | None, level: 
     """
     if file is not None and config is not None and file != config:
         raise click.UsageError(f"{file} and --config {config}: one of them, expected one configuration")
-    path = file or config or USUAL
-    prepared = asyncio.run(handed(path))
-    settings = prepared.settings
-    with Locks() as locks:
-        claim(locks, settings)
-        where = socket or settings.control_socket or default_path()
-        with to_stderr(level) as lines:
-            fuse = Fuse(watchdog) if watchdog else None
-            asyncio.run(Service(path, prepared, where, locks, lines, fuse).run())
+    without_openssl()
+    from gateway.service import serve
+
+    serve(file or config or USUAL, socket, level, watchdog)
