@@ -10,7 +10,6 @@ import logging
 import os
 import socket
 import stat
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -51,6 +50,8 @@ def _places(environment: Mapping[str, str]) -> Iterator[Path]:
 
 def _temporary() -> Path:
     """Where everybody may make a folder, so also somebody who wants to be taken for our gateway."""
+    import tempfile  # a service has a folder of its own, and no need of all that this brings
+
     return Path(tempfile.gettempdir()) / f"bms-gateway-{os.getuid()}"
 
 

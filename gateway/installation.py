@@ -8,7 +8,6 @@ import hashlib
 import logging
 import os
 import re
-import secrets
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +45,7 @@ def _kept(path: Path) -> str:
 def _made(path: Path) -> str:
     """A new one; of two processes that make one at the same time, both have the same.  Raises OSError."""
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    made = secrets.token_hex(6)
+    made = os.urandom(6).hex()
     temporary = path.with_name(f".{NAME}.{made}")
     try:
         with temporary.open("w", encoding="ascii") as file:

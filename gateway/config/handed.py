@@ -3,12 +3,13 @@
 Validating takes pydantic, ruamel.yaml, cantools and a schema of every setting: more memory than what runs afterwards,
 and a process gives none of it back.  So the one that stays asks another to read:
 
-    python -m gateway.config.handed FILE    stdout: a pickled Prepared, exit 0; or mistakes as JSON, exit MISTAKES
+    python -m gateway.config.handed FILE    stdout: a line, a pickled Prepared; or mistakes as JSON
 
 What is pickled comes from our own program, run by ourselves: nobody else's bytes are ever unpickled.
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import pickle
@@ -18,10 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from gateway import VERSION
 from gateway.config.prepared import Prepared
 from gateway.model import ConfigError, GatewayError
 
 MISTAKES: Final = 3  # exit code
+MARK: Final = b"bms-gateway"
 PATIENCE: Final = 120.0  # s; a slow computer with a full card takes ten
 
 
@@ -46,13 +49,18 @@ async def handed(file: Path, patience: float = PATIENCE) -> Prepared:
 
 def _taken(file: Path, told: bytes, how: str) -> Prepared:
     """What was handed over.  Raises GatewayError for anything else; `how` says how the process ended."""
-    try:
-        prepared = pickle.loads(told)
-    except (pickle.UnpicklingError, EOFError, ValueError, LookupError, AttributeError, ImportError, TypeError):
-        prepared = None
-    if not isinstance(prepared, Prepared):
-        raise GatewayError(f"{file}: the process that reads it handed over nothing ({how}); is the installation whole?")
-    return prepared
+    head, _, body = told.partition(b"\n")
+    if head == _head(body):
+        prepared: Prepared = pickle.loads(body)
+        return prepared
+    if head.startswith(MARK):
+        raise GatewayError(f"{file}: read by another version than the one that runs; restart the gateway")
+    raise GatewayError(f"{file}: the process that reads it handed over nothing ({how}); is the installation whole?")
+
+
+def _head(body: bytes) -> bytes:
+    """The line before what is handed over: only what is whole, and from this very version, is taken."""
+    return b"%s %s %s" % (MARK, VERSION.encode(), hashlib.sha256(body).hexdigest().encode())
 
 
 def _last_line(said: bytes) -> str:
@@ -67,13 +75,11 @@ def main(file: str) -> int:
 
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no part of it
-    code = 0
     try:
-        told = pickle.dumps(prepare(load(file)), pickle.HIGHEST_PROTOCOL)
-    except ConfigError as error:
-        told, code = json.dumps(error.problems).encode(), MISTAKES
+        body, code = pickle.dumps(prepare(load(file)), pickle.HIGHEST_PROTOCOL), 0
+        told = _head(body) + b"\n" + body
     except GatewayError as error:
-        told, code = json.dumps([str(error)]).encode(), MISTAKES
+        told, code = json.dumps(getattr(error, "problems", [str(error)])).encode(), MISTAKES
     with out:
         out.write(told)
     return code
