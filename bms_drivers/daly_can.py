@@ -123,6 +123,7 @@ def proof(values: kit.Values) -> str:
 DRIVER: Final = kit.Driver(
     name="daly_can",
     title="Daly smart BMS on a CAN bus",
+    frames=FRAMES,
     transports=("can",),
     options=(
         kit.Option("address", 1, "board number, as set with the maker's PC tool", least=1, most=16),

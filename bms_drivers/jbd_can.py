@@ -75,6 +75,7 @@ def proof(values: kit.Values) -> str:
 DRIVER: Final = kit.Driver(
     name="jbd_can",
     title="JBD UP16S on a CAN bus (Victron profile)",
+    frames=FRAMES,
     transports=("can",),
     plan=(
         step("measured", "Measured", essential=True, gives=("temperatures",)),

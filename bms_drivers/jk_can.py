@@ -165,6 +165,7 @@ def proof(values: kit.Values) -> str:
 DRIVER: Final = kit.Driver(
     name="jk_can",
     title="JK BMS on a CAN bus",
+    frames=FRAMES,
     transports=("can",),
     options=(
         kit.Option("address", 0, "as set with the DIP switches or the app", least=0, most=15),

@@ -99,6 +99,7 @@ def proof(values: kit.Values) -> str:
 DRIVER: Final = kit.Driver(
     name="rvc_can",
     title="RV-C house batteries (Lithionics, Battle Born, Renogy REGO)",
+    frames=FRAMES,
     transports=("can",),
     options=(kit.Option("instance", 1, "which DC source of the network; 1 = the house bank", least=1, most=250),),
     plan=(

@@ -109,6 +109,7 @@ def proof(values: kit.Values) -> str:
 DRIVER: Final = kit.Driver(
     name="ubms_can",
     title="Valence U-BMS on a CAN bus",
+    frames=FRAMES,
     transports=("can",),
     options=(
         kit.Option("modules_series", 1, "modules in series", least=1, most=11),

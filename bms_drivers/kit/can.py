@@ -64,7 +64,7 @@ class Message:
 
 
 class Dbc:
-    """A DBC file of what a BMS sends.  Its messages are known at once; cantools is loaded for the first frame."""
+    """A DBC file of what a BMS sends.  Its messages are known at once, their bits when they are needed."""
 
     def __init__(self, file: Path) -> None:
         """Raises ConfigError for a file that cannot be read."""

@@ -348,6 +348,7 @@ class Driver:
     listens: Callable[[Setup], bool] = lambda setup: False  # so set up it asks nothing: a master talks on its bus
     made_of: "Callable[[Setup, Any], Driver] | None" = None  # where a setting decides what the BMS is: its driver
     reads: Callable[[Setup], Any] | None = None  # where that is a file: what stands in it, plain data for `made_of`
+    frames: Any = None  # kit.can.Dbc: the file that describes what it hears on a CAN bus
     described: str = ""  # the text of the file that it was made of
     advice: Callable[[Setup], str] = lambda setup: ""  # what who configures it so should know; "" = nothing
 
@@ -357,17 +358,21 @@ class Driver:
         return {option.name: given.get(option.name, option.default) for option in self.options}
 
     def read(self, given: Mapping[str, Any] | None = None) -> Any:
-        """What stands in the file that these settings name; None where there is none to read.
+        """What stands in the file that these settings name, or in that of its frames; None where there is none to read.
 
         Raises ConfigError for a file that makes no driver, MissingPart.
         """
-        return None if self.reads is None else self.reads(self.setup(given))
+        if self.reads is not None:
+            return self.reads(self.setup(given))
+        return None if self.frames is None else self.frames.tables
 
     def made_for(self, given: Mapping[str, Any] | None = None, read: Any = None) -> "Driver":
         """The driver for these settings: itself, mostly; `read` is what was read for them before.
 
         Raises ConfigError for settings that make none, MissingPart.
         """
+        if self.frames is not None and read is not None:
+            self.frames.tables = read
         if self.made_of is None:
             return self
         return self.made_of(self.setup(given), self.read(given) if read is None else read)

@@ -35,6 +35,7 @@ def test_what_is_handed_over_is_what_the_file_says(tmp_path: Path) -> None:
     assert found.settings == here
     assert list(found.doubts) == doubts(here)
     assert found.outputs["can_bms"].dialect.ids and found.outputs["can_bms"].towards.title
+    assert "Daly_SOC" in found.read["b"]
     assert found.settings.outputs["can_bms"].given == {"interface", "channel", "inverter", "silence_after"}
     assert [found.driver(battery).name for battery in found.settings.batteries] == ["jbd", "daly_can"]  # type: ignore[union-attr]
 

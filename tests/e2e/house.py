@@ -41,6 +41,7 @@ class House:
             "STATE_DIRECTORY": str(self.folder / "state"),
             "BMS_GATEWAY_SOCKET": str(self.folder / "control"),
             "PYTHONUNBUFFERED": "1",
+            "MALLOC_ARENA_MAX": "1",  # as the service has it
         }
 
     def start(self, name: str, *words: str, stdin: int | IO[Any] = subprocess.DEVNULL) -> "subprocess.Popen[str]":
