@@ -106,12 +106,10 @@ def prepare(name: str, settings: Any) -> Any:
     Where its library is not installed, an output that does nothing but say so.  Raises GatewayError for a file that
     cannot be used.
     """
-    try:
-        with needed(f"outputs.{name}"):
-            room = _room(name, "prepare")
-            return room.prepare(settings) if room else settings
-    except MissingPart as problem:
-        return AbsentOutput(name, str(problem))
+    if why := missing_library(name):
+        return AbsentOutput(name, why)
+    room = _room(name, "prepare")
+    return room.prepare(settings) if room else settings
 
 
 def build(name: str, prepared: Any, clock: Clock, commander: Commander, identity: str) -> Output:
