@@ -107,9 +107,10 @@ class CanLink:
 
     async def close(self) -> None:
         """Let go of the bus; ends all `frames`; may be called at any time."""
-        self._close()
+        self.drop()
 
-    def _close(self) -> None:
+    def drop(self) -> None:
+        """As close."""
         bus, self._bus = self._bus, None
         if bus is None:
             return
@@ -172,7 +173,7 @@ class CanLink:
         try:
             self._bus.set_filters(self._filters())
         except (can.CanError, OSError) as problem:
-            self._close()
+            self.drop()
             raise LinkClosed(self._refused(problem)) from None
 
     async def frames(self) -> AsyncIterator[CanFrame]:
@@ -199,7 +200,7 @@ class CanLink:
             if _full(problem):
                 self.counters["unsent"] += 1
                 return
-            self._close()
+            self.drop()
             raise LinkClosed(self._refused(problem)) from None
         self.counters["requests"] += 1
         self._show("tx", frame)
@@ -215,7 +216,7 @@ class CanLink:
             threading.Thread(target=self._read_in_thread, args=(bus, loop), name=self.channel, daemon=True).start()
 
     def _read(self, bus: can.BusABC) -> None:
-        with self._supervisor.trying(lambda fault: self._close()):
+        with self._supervisor.trying(lambda fault: self.drop()):
             try:
                 for _ in range(AT_ONCE):
                     message = bus.recv(0)
@@ -224,7 +225,7 @@ class CanLink:
                     self._take(message)
             except (can.CanError, OSError) as problem:
                 self._why = self._refused(problem)
-                self._close()
+                self.drop()
 
     def _read_in_thread(self, bus: can.BusABC, loop: asyncio.AbstractEventLoop) -> None:
         def tell(work: Callable[..., None], *words: Any) -> None:
@@ -246,7 +247,7 @@ class CanLink:
     def _close_if(self, bus: can.BusABC) -> None:
         """Close, unless another bus was opened meanwhile."""
         if self._bus is bus:
-            self._close()
+            self.drop()
 
     def _take(self, message: can.Message) -> None:
         if message.is_error_frame or message.is_remote_frame:

@@ -22,6 +22,7 @@ class Pipe(Protocol):
     """An open port.  All methods raise OSError once the device is gone."""
 
     wakes: int  # how often the loop was woken for input
+    network: bool  # what was sent may be on its way for minutes, and come nevertheless
 
     def expect(self, need: int) -> None:
         """Do not wake before `need` bytes are there."""
@@ -53,6 +54,7 @@ class FdPipe:
         self._gone: OSError | None = None
         self.wakes = 0
         self._is_tty = stat.S_ISCHR(os.fstat(self._fd).st_mode)
+        self.network = not self._is_tty
         self._socket = None if self._is_tty else socket.socket(fileno=os.dup(self._fd))
         self._attributes = termios.tcgetattr(self._fd) if self._is_tty else []
         if self._is_tty:
@@ -175,6 +177,7 @@ class PolledPipe:
         """`port` is an open pyserial object whose time-out is 0."""
         self._port = port
         self.wakes = 0
+        self.network = True
 
     def expect(self, need: int) -> None:
         """There is nothing to set."""

@@ -25,6 +25,7 @@ BITS_PER_BYTE: Final = 10  # start, eight data, stop
 PATIENCE: Final = 0.1  # s beyond the usual, after which an answer may be shorter than the last one was
 PIECE: Final = 16  # bytes; an answer of unknown size is looked at in pieces of this line time
 REMEMBERED: Final = 256  # requests whose answers' sizes are kept
+HELD_BACK: Final = 10.0  # s without a byte, after which what a network connection still brings would be too old
 LATE_RTU: Final = 0.3  # s of silence after a time-out: a late RTU answer does not say which registers it holds
 
 
@@ -41,6 +42,7 @@ class SerialLink:
         self._pipe: Pipe | None = None
         self._opened = 0
         self._last_byte = float("-inf")  # s, loop time; when the bus was last heard or spoken to
+        self._heard_at = float("-inf")  # s, loop time; of the last byte, or of the opening
         self._free_at = float("-inf")  # s, loop time; not before may the next request go
         self._sizes: dict[bytes, int] = {}  # request -> bytes that its last answer took
         self._unanswered: Answer | None = None
@@ -70,6 +72,7 @@ class SerialLink:
             raise LinkClosed(f"{self.url}: cannot be opened ({problem})") from None
         self.counters["reopened"] += bool(self._opened)
         self._opened += 1
+        self._heard_at = asyncio.get_running_loop().time()
         self._unanswered = None
 
     def _open_port(self) -> Any:
@@ -134,6 +137,8 @@ class SerialLink:
                 self._free_at = asyncio.get_running_loop().time() + late
         except OSError as problem:
             await self._gone(problem)
+        if pipe.network and asyncio.get_running_loop().time() - self._heard_at > HELD_BACK:
+            await self.close()  # it may hold answers back: those of long ago must not come for answers to the next
         what = f"no whole answer to {ask.request.hex()}" if ask.request else "nothing whole was heard"
         times = f", asked {ask.tries} times" if ask.tries > 1 else ""
         raise LinkTimeout(f"{self.url}: {what} within {ask.timeout:g} s{times}")
@@ -231,7 +236,7 @@ class SerialLink:
         self._sizes[ask.request] = size
 
     def _heard(self, data: bytes) -> None:
-        self._last_byte = asyncio.get_running_loop().time()
+        self._last_byte = self._heard_at = asyncio.get_running_loop().time()
         if self.tap is not None:
             self.tap("rx", data)
 

@@ -100,6 +100,10 @@ class CanDevice:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._link.close()
 
+    def wake(self) -> None:
+        """It was off: what was asked meanwhile nobody heard.  The bus is opened again within a tick."""
+        self._link.drop()
+
     def link(self, *drivers: Driver) -> Link:
         """A link to it."""
         return CanLink(str(self.path), interface=self._interface, ids=())

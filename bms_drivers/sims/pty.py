@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import termios
 import tty
 from pathlib import Path
 from typing import Final
@@ -91,6 +92,15 @@ class PtyDevice:
         self._let_go()
         if self._link is not None and self._link.is_symlink() and self._link.readlink() == self.path:
             self._link.unlink()  # unless another device has taken the name meanwhile
+
+    def wake(self) -> None:
+        """It was off: what was asked meanwhile nobody heard, and what it was saying is cut off."""
+        termios.tcflush(self._master, termios.TCIFLUSH)
+        for waiting in self._pending:
+            waiting.cancel()
+        for buffer in self._received:
+            buffer.clear()
+        self._pending, self._busy_until = set(), 0.0
 
     def _heard(self) -> None:
         try:

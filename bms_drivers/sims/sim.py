@@ -46,6 +46,9 @@ class Device(Protocol):
     async def close(self) -> None:
         """Unplug it."""
 
+    def wake(self) -> None:
+        """It was off: what was asked meanwhile nobody heard, and what it was saying is cut off."""
+
     def link(self, *drivers: Driver) -> Link:
         """A link to it that suits `drivers`; `open` it before use."""
 

@@ -45,6 +45,9 @@ class SpiDevice:
     async def close(self) -> None:
         """Nothing to let go of."""
 
+    def wake(self) -> None:
+        """Nothing waits for it."""
+
     def link(self, *drivers: Driver) -> Link:
         """A link to it."""
         return SpiLink(str(self.path), spi_line(drivers), lambda where, line: _Bus(self))

@@ -146,6 +146,7 @@ async def _serve(starting: Coroutine[Any, Any, Device], link: Path | None) -> No
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)  # first: whoever sees the path may end it at once
     device = await starting
+    loop.add_signal_handler(signal.SIGCONT, device.wake)
     click.echo(link or device.path)
     sys.stdout.flush()
     _listen(loop, device)

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -398,6 +398,41 @@ def test_a_transparent_serial_server_wakes_once_an_answer_too() -> None:
                 assert (await link.exchange(replace(ask, size=len(reply))))[0].raw == reply
                 assert link.wakes - before == 1
             await link.close()
+
+    asyncio.run(run())
+
+
+def test_answers_that_a_network_held_back_are_not_taken_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bridge without Wi-Fi keeps what the BMS said, and delivers it when somebody asks minutes later."""
+    monkeypatch.setattr("bms_drivers.links.serial.HELD_BACK", 0.3)
+    old = BASIC_REPLY
+    new = bytearray(old)
+    new[4:6], new[-3:-1] = (
+        (0x14, 0x00),
+        ((int.from_bytes(old[-3:-1], "big") + old[4] + old[5] - 0x14) & 0xFFFF).to_bytes(2, "big"),
+    )
+    connections: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        while await reader.read(100):
+            if len(connections) > 1:
+                writer.write(new)
+
+    async def run() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        link = link_to(f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        await link.open()
+        for _ in range(4):
+            await link.open()
+            with suppress(LinkTimeout):
+                await link.exchange(quickly(BASIC))
+        connections[0].write(old * 3)
+        await link.open()
+        assert (await link.exchange(BASIC))[0].raw == new
+        assert link.counters["reopened"] == 1
+        await link.close()
+        server.close()
 
     asyncio.run(run())
 

@@ -93,6 +93,17 @@ def test_faults_are_switched_while_it_runs() -> None:
         assert ask(path, wait=1.0)[1] >= 0.33
 
 
+def test_what_was_asked_while_it_was_off_is_not_answered_when_it_is_back() -> None:
+    with device() as (process, path):
+        ask(path)
+        process.send_signal(signal.SIGSTOP)
+        for _ in range(20):
+            assert ask(path, wait=0.0)[0] == b""
+        process.send_signal(signal.SIGCONT)
+        assert ask(path, b"", wait=0.3)[0] == b""
+        assert ask(path)[0][:2] == b"\xdd\x03"
+
+
 def test_a_fault_may_be_there_from_the_start() -> None:
     with device("--fault", "silent=1") as (_, path):
         assert ask(path)[0] == b""
