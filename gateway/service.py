@@ -152,9 +152,8 @@ class Service:
         return {**answer, "service": about}
 
 
-def serve(config: Path, socket: Path | None = None, level: str = "info", watchdog: float | None = None) -> None:
+def serve(config: Path, prepared: Prepared, socket: Path | None, level: str, watchdog: float | None) -> None:
     """Run the gateway of `config` until a signal says stop.  Raises GatewayError where it cannot begin."""
-    prepared = asyncio.run(handed(config))
     settings = prepared.settings
     with Locks() as locks:
         claim(locks, settings)

@@ -127,9 +127,9 @@ async def _prepared(given: Settings | Prepared) -> Prepared:
     """With what stands in the files that are named, where nobody has read them yet.  Raises ConfigError as build."""
     if isinstance(given, Prepared):
         return given
-    from gateway.config.prepare import prepare  # a gateway that is handed everything keeps nothing of it
+    from gateway.config.prepare import checked  # a gateway that is handed everything keeps nothing of it
 
-    return await asyncio.to_thread(prepare, given)  # it reads files, and frames must go on
+    return await asyncio.to_thread(checked, given)  # it reads files, and frames must go on
 
 
 async def _plan(prepared: Prepared, calls: Calls, old: Parts, store: Store | None) -> Plan:

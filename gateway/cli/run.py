@@ -28,6 +28,6 @@ def command(file: Path | None, config: Path | None, socket: Path | None, level: 
     if file is not None and config is not None and file != config:
         raise click.UsageError(f"{file} and --config {config}: one of them, expected one configuration")
     without_openssl()
-    from gateway.service import serve
+    from gateway.begin import begin
 
-    serve(file or config or USUAL, socket, level, watchdog)
+    begin(file or config or USUAL, socket, level, watchdog)

@@ -265,7 +265,7 @@ class _Reader:
     def _filled(self, data: Any, root: KeyPath, explainer: Explainer, path: KeyPath) -> Any:
         """`data` without keys that have nothing behind them: a section stands for its defaults, others are mistakes."""
         if data is NOTHING:
-            if explainer.is_section(path) or not path:
+            if not path or explainer.is_section(path):
                 return {}
             if explainer.node(path) is None:
                 return None  # an unknown key, which is said elsewhere

@@ -44,7 +44,6 @@ class Survey:
     """What there is to build."""
 
     drivers: Mapping[str, Driver]  # by battery; without those whose driver is to be found out
-    read: Mapping[str, Any]  # by battery: what its driver read in the file that describes it
     berths: tuple[Berth, ...]
     mistakes: tuple[Mistake, ...]
 
@@ -61,13 +60,12 @@ def look(
     catalogue = catalogue or installed()
     mistakes = list(_unknown(batteries, catalogue))
     known = {number: battery for number, battery in batteries.items() if _is_known(battery, catalogue)}
-    drivers, read = {}, {}
+    drivers = {}
     for number, battery in known.items():
         if battery.driver != AUTO:
             driver = drivers[battery.name] = catalogue.load(battery.driver)
             try:
-                read[battery.name] = driver.read(battery.setup)
-                drivers[battery.name] = driver.made_for(battery.setup, read[battery.name])
+                drivers[battery.name] = driver.made_for(battery.setup)
             except MissingPart:
                 continue  # that is a doubt, and said as one
             except ConfigError as problem:
@@ -88,7 +86,7 @@ def look(
     for name, output in outputs.items():
         if not registry.missing_library(name):  # else nobody can tell, and the output says what is missing
             mistakes += [Mistake(("outputs", name, *key), text) for key, text in registry.problems(name, output)]
-    return Survey(drivers, read, berths, tuple(mistakes))
+    return Survey(drivers, berths, tuple(mistakes))
 
 
 def _about(number: int, battery: BatterySettings, driver: Driver) -> Path:

@@ -14,7 +14,7 @@ def build(given: Prepared, clock: Clock, commander: Commander, identity: str) ->
     settings, dialect = given.settings, given.dialect
     name = f"{settings.interface} {settings.channel}"
     others = Others(name, dialect.ids)
-    inverter = Inverter(name, given.towards, dialect.keep_alive, given.reports)
+    inverter = Inverter(name, given.towards, dialect.keep_alive, dialect.reports)
     listen_to = [*others.ids, *((can_id, extended) for can_id in inverter.ids for extended in (False, True))]
     bus = Bus(
         name,

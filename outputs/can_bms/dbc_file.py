@@ -46,7 +46,7 @@ import cantools
 from cantools.database.can import Message, Signal
 
 import dbc
-from dbc import read, table
+from dbc import read
 from gateway.model import GatewayError
 from outputs.can_bms.dbc_attributes import value_of
 from outputs.can_bms.dbc_check import INVERTER, Checker, Unusable, coding_of, raw_bounds, raw_range
@@ -66,7 +66,7 @@ def load(name: str, file: Path | None = None) -> Dialect:
         if name not in names():
             raise GatewayError(f"dialect {name}: there is none of that name; {suggest(name, names())}")
         file = dbc.path(name)
-    text, database = _looked_into(file)
+    text, database = _opened(file)
     if problems := list(Checker(file, text, database).mistakes()):
         raise Unusable(problems)
     remark = re.search(r'^CM_ "(.*?)";$', text, re.M | re.S)
@@ -77,16 +77,9 @@ def load(name: str, file: Path | None = None) -> Dialect:
     return reader.dialect(name if file.parent == Path(dbc.__file__).parent else file.stem, about)
 
 
-def reports(name: str, file: Path | None = None) -> tuple[table.Message, ...]:
-    """What the inverter sends, by the DBC of a dialect that was loaded before; without those that say nothing."""
-    _, database = _looked_into(file or dbc.path(name))
-    sent = [m for m in database.messages if INVERTER in m.senders and m.signals and not m.is_multiplexed()]
-    return tuple(map(read.message, sent))
-
-
 def doubts(file: Path) -> list[str]:
     """What of a user's own DBC can be used and was perhaps not meant.  Raises GatewayError."""
-    return list(Checker(file, *_looked_into(file)).doubts())
+    return list(Checker(file, *_opened(file)).doubts())
 
 
 def names() -> list[str]:
@@ -95,7 +88,7 @@ def names() -> list[str]:
     return [name for name in dbc.names() if mark in dbc.path(name).read_text(encoding=ENCODING)]
 
 
-def _looked_into(file: Path) -> tuple[str, Any]:
+def _opened(file: Path) -> tuple[str, Any]:
     """The file's text and what cantools makes of it."""
     try:
         text = file.read_bytes().decode(ENCODING, "replace")
@@ -115,8 +108,10 @@ class _Reader:
     def dialect(self, name: str, about: About) -> Dialect:
         ours = [message for message in self.database.messages if INVERTER not in message.senders]
         layouts = [self.layout(message, place) for place, message in enumerate(ours)]
-        received = frozenset(m.frame_id for m in self.database.messages if INVERTER in m.senders)
-        return Dialect(name, layouts, received, self.defaults(ours), about)
+        received = [message for message in self.database.messages if INVERTER in message.senders]
+        ids = frozenset(message.frame_id for message in received)
+        reports = [read.message(message) for message in received if message.signals and not message.is_multiplexed()]
+        return Dialect(name, layouts, ids, self.defaults(ours), about, reports)
 
     def layout(self, message: Message, place: int) -> Layout:
         coders = tuple(self.coder(signal) for signal in message.signals)

@@ -91,8 +91,10 @@ class Dialect:
         keep_alive: frozenset[int],
         defaults: Values,
         about: About = About(),
+        reports: Sequence[Message] = (),
     ) -> None:
         self.name, self.about = name, about
+        self.reports = tuple(reports)  # what the inverter sends, as far as it says something
         self.layouts = tuple(sorted(layouts, key=lambda layout: layout.order))
         self.keep_alive = keep_alive  # ids that the inverter sends
         self.defaults = defaults  # what the gateway says where it has no value of its own

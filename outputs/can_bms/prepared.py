@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from dbc.table import Message
 from outputs.can_bms.brand import Brand
 from outputs.can_bms.dialect import Dialect
 from outputs.can_bms.settings import Settings
@@ -15,4 +14,3 @@ class Prepared:
     settings: Settings
     towards: Brand
     dialect: Dialect
-    reports: tuple[Message, ...]  # what the inverter sends

@@ -15,7 +15,6 @@ from gateway.model.section import of_the_file
 from outputs.can_bms import brand, dbc_file
 from outputs.can_bms.brand import Brand
 from outputs.can_bms.check import problems
-from outputs.can_bms.dbc_file import reports
 from outputs.can_bms.doubts import doubts
 from outputs.can_bms.settings import Settings
 
@@ -153,7 +152,7 @@ def test_every_dialect_that_a_brand_names_is_there(name: str) -> None:
     found = brand.load(name)
     assert {found.dialect, *found.also_reads} <= set(dbc_file.names())
     if found.current is not None:
-        signals = [signal.name for message in reports(found.dialect) for signal in message.signals]
+        signals = [signal.name for message in dbc_file.load(found.dialect).reports for signal in message.signals]
         assert found.current.signal in signals, "the DBC says where the inverter reports its current"
 
 
