@@ -241,10 +241,11 @@ def _number(value: Any) -> float | None:
 
 
 def _lost(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a battery that was silent when the run ended: it is so until it has proven itself."""
+    """Of a battery that was silent when the run ended: it is so until it has proven itself, and may be another one."""
     company = values.get("company")
     return {
         "lost": True,
+        "gone": True,
         "blocked": values.get("blocked") is not False,
         "charge_before": _number(values.get("charge_before")),
         "discharge_before": _number(values.get("discharge_before")),

@@ -64,6 +64,28 @@ def test_it_comes_back_with_its_third_good_read_as_from_any_loss() -> None:
     assert play.run(120).ccl == 100.0
 
 
+def test_what_comes_back_may_be_another_one_and_is_taken_as_it_is() -> None:
+    play = Play(batteries={"a": reading(), "b": reading(max_charge_current=10.0, capacity=280.0)})
+    play.run(40)
+    play.silence("b").run(70)
+    without(play.restart(), "b")
+    play.links["b"].good_in_a_row = 0
+    play.set("b", max_charge_current=None, capacity=None)
+    notes = [note for _ in range(3) for note in play.run(1).notes]
+    assert notes == ["b: it was lost and is taken as it is now: unknown Ah instead of 280.0"]
+    assert play.memory.batteries["b"].capacity is None
+    assert play.run(60).ccl == 50.0, "it may be so large that it takes all"
+    assert play.objection == ""
+
+
+def test_while_it_is_not_heard_and_the_others_are_silent_the_alarm_stays() -> None:
+    play = pair()
+    play.run(5)
+    without(play.restart(), "b")
+    play.silence("a").now += 15
+    assert without(play, "b").alarms["bms_cable"] == 1
+
+
 def test_one_that_was_well_when_the_run_ended_means_float() -> None:
     play = pair()
     play.run(5)

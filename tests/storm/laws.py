@@ -29,6 +29,7 @@ def broken(house: House, snapshot: Snapshot) -> list[str]:
     return [
         *_sane(snapshot),
         *_silence(house, snapshot),
+        *_unheard(house, snapshot),
         *_told(house, snapshot),
         *_outside(snapshot),
         *_writes(house),
@@ -89,6 +90,18 @@ def _silence(house: House, snapshot: Snapshot) -> Iterator[str]:
             yield f"CCL {decision.ccl} A is more than {len(alive)} living batteries allow"
         if decision.dcl > limits.discharge_current.max * len(alive) + 1e-6:
             yield f"DCL {decision.dcl} A is more than {len(alive)} living batteries allow"
+
+
+def _unheard(house: House, snapshot: Snapshot) -> Iterator[str]:
+    """One that took part before a restart and has not answered since is silent like any other."""
+    decision = snapshot.decision
+    for state in snapshot.bank.batteries if snapshot.bank.complete else ():
+        if state.reading is None and state.name in house.before:
+            most = house.settings.limits.cell_voltage.float_ * len(house.packs[state.name].cells)
+            if decision.cvl is not None and decision.cvl > most + 0.02:
+                yield f"{state.name} was not heard since the restart and CVL is {decision.cvl} V, above {most:.2f} V"
+            if not decision.alarms.get("bms_cable"):
+                yield f"{state.name} was not heard since the restart, and nobody is told"
 
 
 # ---- what a pack told
