@@ -206,11 +206,14 @@ def _checked(signal: Any) -> Callable[[float], float | None]:
         low, high = -float("inf"), float("inf")
     slot = signal.name.startswith("cell_voltage_")  # one without a cell shows 0
 
+    def whole(value: float) -> float | None:
+        return value if low <= value <= high or (slot and value == 0) else None
+
     def checked(value: float) -> float | None:
         shown = round(value, digits) + 0
         return shown if low <= shown <= high or (slot and shown == 0) else None
 
-    return checked
+    return whole if isinstance(signal.scale, int) and isinstance(signal.offset, int) else checked
 
 
 def _never(frames: Sequence[Frame]) -> bool:

@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from bms_drivers.kit.declare import Values
-from gateway.model import ALARMS, Reading, worst
+from gateway.model import ALARMS, Reading
 
 NUMBERED: Final = re.compile(r"(cell_voltage|cell_balancing|temperature)_([1-9]\d?)")
 ALARM: Final = re.compile(rf"(alarm|warning|level)_({'|'.join(ALARMS)})(_\d+)?")
@@ -91,9 +91,13 @@ def gathered(values: Values, names: tuple[str, ...]) -> Values:
     """Lists and alarms put together of their parts; of `names`, a cell or sensor that is not told now is None."""
     for part, count in _counts(names).items():
         values[LISTS[part]] = _listed([values.get(f"_{part}_{n}") for n in range(1, count + 1)], part)
-    raised = [_raised(*said, values[name]) for name in values if (said := alarm(name))[1] and values[name] is not None]
-    if raised:
-        values["alarms"] = worst((values.get("alarms", {}), *raised))
+    alarms = dict(values.get("alarms", {}))
+    for name, value in values.items():
+        how, which = alarm(name)
+        if which and value is not None:
+            alarms[which] = max(_level(how, value), alarms.get(which, 0))
+    if alarms:
+        values["alarms"] = alarms
     return values
 
 
@@ -114,7 +118,8 @@ def _listed(parts: list[Any], name: str) -> tuple[Any, ...]:
     return tuple(part or None for part in parts) if name == "cell_voltage" else tuple(parts)
 
 
-def _raised(how: str, which: str, value: float) -> dict[str, int]:
-    """An alarm with its level."""
-    level = {"alarm": 2, "warning": 1}.get(how) or min(2, int(value))
-    return {which: level if value else 0}
+def _level(how: str, value: float) -> int:
+    """0, 1 or 2."""
+    if not value:
+        return 0
+    return 2 if how == "alarm" else 1 if how == "warning" else min(2, int(value))
