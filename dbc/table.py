@@ -48,11 +48,11 @@ class Signal:
 
     def placed(self, raw: int, size: int) -> int:
         """`raw` at its place in the data of `size` bytes, read as a number in its order; what is too large is cut."""
-        return (raw & (1 << self.length) - 1) << self._shift(size)
+        return (raw & (1 << self.length) - 1) << self.shift(size)
 
     def raw(self, data: bytes) -> int:
         """The integer in `data`, which is long enough."""
-        bits = int.from_bytes(data, self.order) >> self._shift(len(data)) & (1 << self.length) - 1
+        bits = int.from_bytes(data, self.order) >> self.shift(len(data)) & (1 << self.length) - 1
         return bits - (1 << self.length) if self.signed and bits >> self.length - 1 else bits
 
     def value(self, data: bytes) -> float:
@@ -64,7 +64,8 @@ class Signal:
         (number,) = struct.unpack(">" + FLOATS[self.length], bits.to_bytes(self.length // 8, "big"))
         return float(number) * self.scale + self.offset
 
-    def _shift(self, size: int) -> int:
+    def shift(self, size: int) -> int:
+        """Bits below it in the data of `size` bytes, read as a number in its order."""
         return self.first if self.order == "little" else 8 * size - self.first - self.length
 
 
@@ -92,6 +93,8 @@ class Message:
 
     def values(self, data: bytes) -> dict[str, float]:
         """As `decode`, the numbers that they stand for."""
+        if self._places and len(data) == self.length:
+            return self._whole(data)
         return {signal.name: signal.value(data) for signal in self._there(data)}
 
     def _there(self, data: bytes) -> Iterator[Signal]:
@@ -103,6 +106,28 @@ class Message:
             if signal.selects:
                 chosen[signal.name] = self._chosen(signal, data)
             yield signal
+
+    def _whole(self, data: bytes) -> dict[str, float]:
+        """The usual case quickly: a whole frame in which all signals are, and all of them integers."""
+        both = int.from_bytes(data, "little"), int.from_bytes(data, "big")
+        found: dict[str, float] = {}
+        for name, order, shift, mask, sign, scale, offset in self._places:
+            bits = both[order] >> shift & mask
+            found[name] = (bits - mask - 1 if bits & sign else bits) * scale + offset
+        return found
+
+    @cached_property
+    def _places(self) -> tuple[tuple[str, int, int, int, int, float, float], ...]:
+        """Name, order, shift, mask, sign bit, scale and offset of each signal; () where it is not that simple."""
+        if any(one.selects or one.selected_by or one.floating or one.within > self.length for one in self.signals):
+            return ()
+        return tuple(
+            (
+                one.name, int(one.order == "big"), one.shift(self.length), (1 << one.length) - 1,
+                1 << one.length - 1 if one.signed else 0, one.scale, one.offset,
+            )
+            for one in self.signals
+        )  # fmt: skip
 
     def _chosen(self, signal: Signal, data: bytes) -> int:
         """Which signals a multiplexor says to be there.  Raises Undecodable where it says none that there are."""
