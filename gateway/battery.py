@@ -321,7 +321,7 @@ class Battery:
         if self._former:
             self._packs, self._former = {}, False
         for key, told in readings.items():
-            reading = held(told, self._alarms.get(key, {}))
+            reading = held(self._with_cells(told), self._alarms.get(key, {}))
             self.pressing = self.pressing or urgent(self._packs[key].reading if key in self._packs else None, reading)
             self._alarms[key] = reading.alarms
             self._tell_rejected(key, reading)
@@ -334,6 +334,12 @@ class Battery:
         self.counters["good"] += 1
         self.asked = False
         self._changed()
+
+    def _with_cells(self, reading: Reading) -> Reading:
+        """Every battery has cells: where the step that tells them is asked in vain they are untold, not lacking."""
+        if reading.cells or reading.max_cell is not None or not self.session.in_vain("cell_voltages"):
+            return reading
+        return replace(reading, untold=(*reading.untold, "cell_voltages"))
 
     def _tell_rejected(self, key: str, reading: Reading) -> None:
         """Count readings of which a value cannot be; one log line when it is another value than before."""

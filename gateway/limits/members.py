@@ -18,12 +18,15 @@ Learnt = dict[str, Any]
 
 
 def limit(
-    way: Way, packs: Sequence[Pack], absent: Sequence[str], site: Site, now: float
+    way: Way, packs: Sequence[Pack], absent: Sequence[str], site: Site, now: float, missing: Sequence[Member] = ()
 ) -> tuple[list[Learnt], tuple[Cap, ...]]:
-    """All caps of one current limit of the bank [A], and what each of the packs is to remember of it."""
+    """All caps of one current limit of the bank [A], and what each of the packs is to remember of it.
+
+    `missing` have not answered since the start, and bound the others.
+    """
     both = [_member(way, pack, now) for pack in packs]
     user_cap = site.charge_current_limit if way == "charge" else site.discharge_current_limit
-    caps = bank_caps(way, [member for member, _ in both], user_cap, site.any_blocks, absent)
+    caps = bank_caps(way, [*(member for member, _ in both), *missing], user_cap, site.any_blocks, absent)
     return [learnt for _, learnt in both], tuple(caps)
 
 
