@@ -18,7 +18,7 @@ CAN = "  can_bms: {interface: virtual, channel: bench}\n"
 DBUS = "  venus_dbus: {}\n"
 OUTPUTS = {"no output": "", "CAN": CAN, "D-Bus": DBUS, "CAN and D-Bus": CAN + DBUS}
 PACKS = (1, 4, 16)
-WARM = 10.0  # s at the start that are not counted: identity questions, first values, imports
+WARM = 10.0  # s that are not counted: identity questions, first values
 TIMER = """
 import asyncio
 def beat(loop, due):
@@ -65,7 +65,7 @@ def counted(folder: Path, outputs: str, seconds: float) -> dict[str, int]:
         configured(home, 1, outputs)
         home.start("gateway", sys.executable, "-m", "bench.counted", str(file), str(WARM), str(seconds),
                    "run", "-c", str(folder / "gateway.yaml"))  # fmt: skip
-        until(file.exists, WARM + seconds + 20, "the counts", folder / "gateway.log")
+        until(file.exists, WARM + seconds + 60, "the counts", folder / "gateway.log")
         time.sleep(0.2)
         found: dict[str, int] = json.loads(file.read_text())
         return found

@@ -14,6 +14,8 @@ from typing import Any
 
 from gateway.cli.main import main
 
+FIRST = "Gateway.decide"  # with it a gateway runs, however long its start took
+
 
 def count(counts: "Counter[CodeType]", frame: FrameType, event: str, _: Any) -> None:
     """The profiler's hook: one more call of a Python function."""
@@ -29,8 +31,10 @@ def named(counts: "Counter[CodeType]", before: "Counter[CodeType]") -> dict[str,
 
 
 def observe(counts: "Counter[CodeType]", file: Path, warm: float, seconds: float) -> None:
-    """Count between `warm` and `warm + seconds`, and write what was seen."""
+    """Count between `warm` and `warm + seconds` after the first decision, and write what was seen."""
     pause = threading.Event()
+    while not any(code.co_qualname == FIRST for code in list(counts)):
+        pause.wait(0.2)
     pause.wait(warm)
     before = counts.copy()
     pause.wait(seconds)

@@ -111,10 +111,8 @@ def basic(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> k
     """Reply 0x03: everything but single cells."""
     data = checked(frames)
     values = BASIC.read(data)
-    sensors = [
-        round((int.from_bytes(data[at : at + 2], "big") - 2731) / 10, 1)  # fewer than announced: use those present
-        for at in range(23, min(23 + 2 * values["_sensors"], len(data) - 1), 2)
-    ]
+    present = min(values["_sensors"], (len(data) - BASIC.size) // 2)  # fewer than announced: use those present
+    sensors = [round((raw - 2731) / 10, 1) for raw in kit.words(data, BASIC.size, present)]
     # Two or more sensors: the first is the MOSFET's (sheet section 5, "NTC rule").
     if len(sensors) >= 2:
         values["mosfet_temperature"] = sensors.pop(0)
@@ -125,7 +123,7 @@ def basic(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> k
         "firmware_version": f"{values['_version'] >> 4}.{values['_version'] & 15}",
         "charge_allowed": bool(switches & 1),
         "discharge_allowed": bool(switches & 2),
-        "cell_balancing": tuple(bool(balance >> n & 1) for n in range(values["cell_count"])),
+        "cell_balancing": tuple([bool(balance >> n & 1) for n in range(values["cell_count"])]),
         "balancing": bool(balance),
         "alarms": kit.alarm_bits(values["_protection"], PROTECTION, SUPPORTED),
     }
@@ -141,9 +139,7 @@ def cells(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> k
     data = checked(frames)
     if len(data) % 2:
         raise BadLength(f"cell reply of {len(data)} bytes, an even number is needed")
-    return {
-        "cell_voltages": tuple(int.from_bytes(data[at : at + 2], "big") / 1000 for at in range(0, len(data), 2)),
-    }
+    return {"cell_voltages": tuple([raw / 1000 for raw in kit.words(data, 0, len(data) // 2)])}
 
 
 def model(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:

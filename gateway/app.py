@@ -1,6 +1,6 @@
 """The roof: the only file that knows drivers, limits and outputs together.
 
-batteries --changed--> evaluate (coalesced) --> bank --> limits --> guard --> Snapshot --> outputs
+batteries --changed--> evaluate (together) --> bank --> limits --> guard --> Snapshot --> outputs
                           ^ once a second when nobody answers, so that ages and timers move on
 """
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("bms_gateway")
 
 COALESCE: Final = 0.02  # s; readings that arrive together make one Snapshot
+GATHER: Final = 0.75  # s that news which can wait do so for the batteries that are being asked meanwhile
 HEARTBEAT: Final = 1.0  # s between Snapshots while nothing arrives
 AFTER_NEWS: Final = 1.25  # s from news to the next Snapshot at the longest: what is polled each second comes before it
 VALID_FOR: Final = 5.0  # s; an output that hears nothing for so long goes to its safe state
@@ -95,7 +96,7 @@ class Gateway:
         self._complete = False
         self._guarded = ""
         self._known: guard.Memory = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._due = float("inf")
         self._news = False
         self._sequence = 0
@@ -109,6 +110,7 @@ class Gateway:
         self._outlets = Outlets(plan.outputs)
         self._let_in(plan.outputs)
         self._supervisor = Supervisor("gateway")
+        self._trying = self._supervisor.trying()
         self._charge = FullCharge()
         self.remote = Remote(clock, wall)
         self.evidence = Evidence(clock, wall)
@@ -160,7 +162,7 @@ class Gateway:
         await self._outlets.change(plan.outputs)
         for watched in _watched(old):
             if watched not in _watched(plan):
-                with self._supervisor.trying():
+                with self._trying:
                     watched.stop()
         self._watch(watched for watched in _watched(plan) if watched not in _watched(old))
         self._wake(0.0)
@@ -177,13 +179,13 @@ class Gateway:
 
     def _watch(self, watched: "Iterable[ExternalSensor | EssFloor]") -> None:
         for one in watched:
-            with self._supervisor.trying():
+            with self._trying:
                 one.start()
 
     async def _close(self, closing: Iterable[Callable[[], Any]]) -> None:
         """Each in a step of its own, so that none keeps another from leaving in order."""
         for close in closing:
-            with self._supervisor.trying():
+            with self._trying:
                 async with asyncio.timeout(PATIENCE):
                     await close()
 
@@ -192,7 +194,7 @@ class Gateway:
         self._leaving = True
         if self._timer is not None:
             self._timer.cancel()
-        with self._supervisor.trying():
+        with self._trying:
             await self._save_last()
         await self._unpoll(list(self._polling))
         for task in self._tasks:
@@ -201,7 +203,7 @@ class Gateway:
             await asyncio.wait(self._tasks, timeout=PATIENCE)
         await self._outlets.stop()
         for watched in _watched(self.plan):
-            with self._supervisor.trying():
+            with self._trying:
                 watched.stop()
         await self._close((*([control.stop] if control is not None else []), *self.plan.closing))
 
@@ -224,13 +226,18 @@ class Gateway:
         task.add_done_callback(self._tasks.discard)
 
     async def _tried(self, work: Awaitable[Any]) -> None:
-        with self._supervisor.trying():
+        with self._trying:
             await work
 
     def changed(self) -> None:
-        """A battery has news: decide soon, together with what else arrives now."""
+        """A battery has news: decide once all that are being asked have answered, or soon where it cannot wait."""
         self._news = True
-        self._wake(COALESCE if len(self.plan.batteries) > 1 else 0.0)
+        if not any(battery.asked for battery in self.plan.batteries):
+            self._wake(0.0)
+        elif any(battery.pressing for battery in self.plan.batteries):
+            self._wake(COALESCE)
+        else:
+            self._wake(GATHER)
 
     def _wake(self, delay: float) -> None:
         if self._leaving:
@@ -242,13 +249,13 @@ class Gateway:
                 return
             self._timer.cancel()
         self._due = due
-        self._timer = loop.call_later(delay, self._tick)
+        self._timer = loop.call_at(due, self._tick) if delay else loop.call_soon(self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         news, self._news = self._news, False
         self._wake(AFTER_NEWS if news else HEARTBEAT)  # first: no fault below can stop the heartbeat
-        with self._supervisor.trying():
+        with self._trying:
             self.decide()
 
     # ---- one decision
@@ -257,6 +264,8 @@ class Gateway:
         """Look at every battery and make and publish one Snapshot."""
         now, wall = self._clock(), self._wall()
         bank = self._bank(now)
+        for battery in self.plan.batteries:
+            battery.pressing = False
         events = self._memory.full_events
         asked = self.remote.active()
         decision, self._memory = evaluate(bank, self.plan.site, self._memory, now, wall, asked)
@@ -271,14 +280,14 @@ class Gateway:
             life=self._life(bank) if self.plan.site.limits.history else None,
         )  # fmt: skip
         self._outlets.publish(self.snapshot)
-        with self._supervisor.trying():
+        with self._trying:
             self.events.look(self.snapshot)
-        with self._supervisor.trying():
+        with self._trying:
             self.evidence.look(self.snapshot, self.plan.ports)
             self.evidence.remember(self._memory.persisted)
-        with self._supervisor.trying():
+        with self._trying:
             self._full(bank, events)
-        with self._supervisor.trying():
+        with self._trying:
             self._keep(now)
         return self.snapshot
 
@@ -407,7 +416,7 @@ class Gateway:
         return task
 
     async def _obeyed(self, command: Command) -> list[Outcome]:
-        with self._supervisor.trying():
+        with self._trying:
             return await self.command(command)
         return [Outcome(False, False, f"{command.words}: not done, a defect of the gateway; see the log")]
 
@@ -416,7 +425,7 @@ class Gateway:
 
     async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """What the control socket asks: {"ask": "state"} or {"ask": "command", ...}.  Always has an answer."""
-        with self._supervisor.trying():
+        with self._trying:
             return await answer(self, request)
         return {"error": "the gateway failed at this request; its log says why"}
 

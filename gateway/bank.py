@@ -16,9 +16,9 @@ While it is silent a battery stays what it was.
 """
 
 import enum
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from gateway.model import BankState, BatteryState, External, Extreme, Health, Reading, worst
@@ -27,6 +27,12 @@ from gateway.model.records import replace
 DEFAULT_CELLS: Final = 16  # the pack that join_voltage_difference speaks of, when the cell count is not known
 DIFFERENCE: Final = 1.0  # V per 16 cells, where nothing else is configured
 FIRST: Final = itemgetter(0)
+SUMMED: Final = attrgetter(
+    "soc", "soh", "capacity", "remaining_capacity", "mosfet_temperature", "charge_cycles", "balancing", "heating",
+    "charge_allowed", "discharge_allowed", "temperatures",
+)  # fmt: skip
+NOTHING: Final[list[list[Any]]] = [[]] * 11  # the columns of no reading
+OWN_EXTREMES: Final = attrgetter("lowest_cell_voltage", "highest_cell_voltage")  # as the BMS says
 FLOWS_FRACTION: Final = 0.02  # A per Ah of capacity; more is no offset of a sensor: the battery is connected
 FLOWS_LEAST: Final = 2.0  # A, where the capacity is not known: that of 100 Ah, as small as house batteries come
 
@@ -65,38 +71,40 @@ def aggregate(
     counting = [state for state in states if state.contributes]
     members = [state for state in counting if state.health is not Health.LOST] or counting
     fresh = [state for state in members if state.health is Health.ONLINE]
-    basis = [state.reading for state in (fresh or members) if state.reading is not None]
-    now = [state.reading for state in fresh if state.reading is not None]
     named = [(state.name, state.reading) for state in (fresh or members) if state.reading is not None]
     voltage = _agreed([state for state in fresh if state.shares] or fresh, difference)
-    current, power = _flow(now, voltage, external)
+    names, readings = [name for name, _ in named], [reading for _, reading in named]
+    current, power = _flow(readings if fresh else [], voltage, external)
+    (soc, soh, capacity, remaining, mosfet, cycles, balancing, heating, charge, discharge, sensors) = _columns(readings)
+    cells = [reading.cell_voltages or OWN_EXTREMES(reading) for reading in readings]
+    online = [state.health for state in states].count(Health.ONLINE)
     return BankState(
         batteries=tuple(states),
         complete=complete,
-        health=_health(states),
-        age=min((state.age for state in members if state.age is not None), default=None),
+        health=_health(counting),
+        age=_least([state.age for state in members]),
         voltage=voltage,
         current=current,
         power=power,
-        soc=_weighted(basis, lambda reading: reading.soc),
-        soh=_weighted(basis, lambda reading: reading.soh),
-        capacity=_total(reading.capacity for reading in basis),
-        remaining_capacity=_total(reading.remaining_capacity for reading in basis),
-        temperature=_mean(value for reading in basis for value in reading.temperatures),
-        min_cell=_extreme(named, _cells, min),
-        max_cell=_extreme(named, _cells, max),
-        min_temperature=_extreme(named, lambda reading: reading.temperatures, min),
-        max_temperature=_extreme(named, lambda reading: reading.temperatures, max),
-        mosfet_temperature=max((r.mosfet_temperature for r in basis if r.mosfet_temperature is not None), default=None),
-        charge_cycles=max((r.charge_cycles for r in basis if r.charge_cycles is not None), default=None),
-        balancing=_any(reading.balancing for reading in basis),
-        heating=_any(reading.heating for reading in basis),
+        soc=_weighted(soc, capacity),
+        soh=_weighted(soh, capacity),
+        capacity=_total(capacity),
+        remaining_capacity=_total(remaining),
+        temperature=_mean([value for listed in sensors for value in listed]),
+        min_cell=_extreme(names, cells, min),
+        max_cell=_extreme(names, cells, max),
+        min_temperature=_extreme(names, sensors, min),
+        max_temperature=_extreme(names, sensors, max),
+        mosfet_temperature=_highest(mosfet),
+        charge_cycles=_highest(cycles),
+        balancing=_any(balancing),
+        heating=_any(heating),
         external=external,
-        alarms=worst(reading.alarms for reading in basis),
-        online=sum(state.health is Health.ONLINE for state in states),
-        offline=sum(state.health is not Health.ONLINE for state in states),
-        blocking_charge=sum(reading.charge_allowed is False for reading in basis),
-        blocking_discharge=sum(reading.discharge_allowed is False for reading in basis),
+        alarms=worst([reading.alarms for reading in readings]),
+        online=online,
+        offline=len(states) - online,
+        blocking_charge=charge.count(False),
+        blocking_discharge=discharge.count(False),
     )
 
 
@@ -220,10 +228,15 @@ def _agreed(states: Sequence[BatteryState], difference: float) -> float | None:
 
     Of equals one that its cells bear out, then the lowest: a lone voltage that is absurd moves nothing.
     """
-    known = sorted((not _borne_out(s), volts, _allowed(s, difference)) for s in states if (volts := _volts(s)))
+    if len(states) == 1:
+        return _volts(states[0]) or None
+    known = sorted([(not _borne_out(s), volts, _allowed(s, difference)) for s in states if (volts := _volts(s))])
+    everybody = [volts for _, volts, _ in known]
+    if known and max(everybody) - min(everybody) <= min([allowed for _, _, allowed in known]):
+        return _mean(everybody)
     commonest: list[float] = []
     for _, volts, allowed in known:
-        agreeing = [other for _, other, _ in known if abs(other - volts) <= allowed]
+        agreeing = [other for other in everybody if abs(other - volts) <= allowed]
         commonest = max(commonest, agreeing, key=len)
     return _mean(commonest)
 
@@ -232,39 +245,36 @@ def _borne_out(state: BatteryState) -> bool:
     return state.reading is not None and state.reading.cells_sum is not None
 
 
+def _columns(readings: Sequence[Reading]) -> list[list[Any]]:
+    """What they say, one list for each field of SUMMED."""
+    return [list(column) for column in zip(*map(SUMMED, readings), strict=True)] if readings else NOTHING
+
+
 def _flow(
     now: Sequence[Reading], voltage: float | None, external: External | None
 ) -> tuple[float | None, float | None]:
     """Current [A] and power [W]: by the external sensor while it speaks and a battery answers, else their sums."""
     if external is None or external.current is None or voltage is None:
-        return _total(reading.current for reading in now), _total(reading.power for reading in now)
+        return _total([reading.current for reading in now]), _total([reading.power for reading in now])
     return external.current, external.current * voltage
 
 
-def _health(states: Sequence[BatteryState]) -> Health:
+def _health(counting: Sequence[BatteryState]) -> Health:
     """The bank's: online while one contributing member is; lost when all that ever answered are."""
-    health = {state.health for state in states if state.contributes}
+    health = {state.health for state in counting}
     for level in (Health.ONLINE, Health.STALE, Health.LOST):
         if level in health:
             return level
     return Health.STARTING
 
 
-def _cells(reading: Reading) -> Sequence[float | None]:
-    """Single cells, else the BMS's own extremes."""
-    return reading.cell_voltages or (reading.lowest_cell_voltage, reading.highest_cell_voltage)
-
-
 def _extreme(
-    named: Sequence[tuple[str, Reading]],
-    values: Callable[[Reading], Sequence[float | None]],
-    choose: Callable[..., Any],
+    names: Sequence[str], lists: Sequence[Sequence[float | None]], choose: Callable[..., Any]
 ) -> Extreme | None:
-    """The highest or lowest of all values, and where it was found."""
+    """The highest or lowest of all values, and where it was found; a list for each name."""
     found: list[tuple[float, str, int]] = []
-    for name, reading in named:
-        listed = values(reading)
-        known = [value for value in listed if value is not None]
+    for name, listed in zip(names, lists, strict=True):
+        known = [value for value in listed if value is not None] if None in listed else listed
         if known:
             value = choose(known)
             found.append((value, name, listed.index(value) + 1))
@@ -274,29 +284,38 @@ def _extreme(
     return Extreme(value, f"{name}:{number}")
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
+def _known(values: list[Any]) -> list[Any]:
+    return [value for value in values if value is not None] if None in values else values
+
+
+def _mean(values: list[float | None] | list[float]) -> float | None:
+    known = _known(values)
     return sum(known) / len(known) if known else None
 
 
-def _total(values: Iterable[float | None]) -> float | None:
+def _least(values: list[float | None]) -> float | None:
+    return min(_known(values), default=None)
+
+
+def _highest(values: list[Any]) -> Any:
+    return max(_known(values), default=None)
+
+
+def _total(values: list[float | None]) -> float | None:
     """The sum; None when any is not known: a sum that lacks a member would look like the truth."""
-    all_values = list(values)
-    known = [value for value in all_values if value is not None]
-    return sum(known) if known and len(known) == len(all_values) else None
+    return None if None in values or not values else sum(values)  # type: ignore[arg-type]
 
 
-def _weighted(readings: Sequence[Reading], value: Callable[[Reading], float | None]) -> float | None:
-    """Mean of `value`, weighted by capacity where all know theirs."""
-    known = [(value(reading), reading.capacity) for reading in readings if value(reading) is not None]
+def _weighted(values: list[float | None], capacities: list[float | None]) -> float | None:
+    """Mean of `values`, weighted by capacity where all of those that are known know theirs."""
+    known = [(value, capacity) for value, capacity in zip(values, capacities, strict=True) if value is not None]
     if not known:
         return None
-    if any(not capacity for _, capacity in known):
-        return _mean(v for v, _ in known)
-    weight = sum(capacity or 0.0 for _, capacity in known)
-    return sum((v or 0.0) * (capacity or 0.0) for v, capacity in known) / weight
+    if not all(capacity for _, capacity in known):
+        return _mean([value for value, _ in known])
+    weight = sum([capacity or 0.0 for _, capacity in known])
+    return sum([value * (capacity or 0.0) for value, capacity in known]) / weight
 
 
-def _any(values: Iterable[bool | None]) -> bool | None:
-    known = [value for value in values if value is not None]
-    return any(known) if known else None
+def _any(values: list[bool | None]) -> bool | None:
+    return any(known) if (known := _known(values)) else None

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol
 
-from bms_drivers.kit.declare import ONCE, Driver, Frame, Poll
+from bms_drivers.kit.declare import Driver, Frame, Poll
 from bms_drivers.kit.detect import UNKNOWN, Found
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Link, converse
@@ -38,6 +38,7 @@ from gateway.orders import Order, Orders
 from gateway.outage import Tries, Trouble
 from gateway.plausible import plausible
 from gateway.supervise import Supervisor, words
+from gateway.urgent import urgent
 
 log = logging.getLogger("bms_gateway.battery")
 
@@ -116,12 +117,15 @@ class Battery:
         self.session = Session(driver, watch.settings)
         self.driver = self.session.driver
         self.counters: Counter[str] = Counter()
+        self.asked = False  # its answers are awaited now, or its turn is
+        self.pressing = False  # it has news that cannot wait for others; cleared by whoever has decided on it
         self._port, self._changed, self._clock, self._finder = port, changed, clock, finder
         self._supervisor = Supervisor(watch.name)
+        self._trying = self._supervisor.trying(self._failed)
         self._packs: dict[str, _Pack] = {}
         self._alarms: dict[str, Mapping[str, int]] = {}  # by pack, as last told since the link stands
         self._misses = 0
-        self._good: Counter[str] = Counter()  # by pack, good reads in a row
+        self._good: dict[str, int] = {}  # by pack, good reads in a row
         self._former = False  # what is known was told by another one of this name
         self._forgot = False  # what was known before it was lost
         self._tries = Tries()
@@ -139,7 +143,7 @@ class Battery:
         self._look()
         now = self._clock()
         packs: Mapping[str, _Pack | None] = self._packs or {"": None}
-        return tuple(self._state(key, pack, now) for key, pack in packs.items())
+        return tuple([self._state(key, pack, now) for key, pack in packs.items()])
 
     def health_at(self, dated: float | None, now: float) -> Health:
         """By the age of the oldest control answer, never by the errors since."""
@@ -159,14 +163,14 @@ class Battery:
             reading=pack.reading if pack else None,
             age=max(0.0, now - pack.dated) if pack else None,
             health=self.health_at(pack.dated if pack else None, now),
-            good_in_a_row=self._good[key],
+            good_in_a_row=self._good.get(key, 0),
             flaky=self._tries.flaky(now),
             remark="; ".join(filter(None, (self._trouble.remark, pack.reading.remarks if pack else ""))),
             poll_interval=self.watch.poll_interval,
             signal=self._signal,
             identity=self._identities.of(key, pack.reading, self.session) if pack else "",
             counters=dict(self.counters),
-            controls=tuple(sorted(self.driver.controls)) if not key and not self._listens else (),
+            controls=() if key or self._listens else tuple(sorted(self.driver.controls)),
         )
 
     @property
@@ -175,18 +179,14 @@ class Battery:
         return self.driver.listens(self.session.setup)
 
     def _last_dated(self) -> float | None:
-        """s, monotonic; None = it never answered."""
-        return max((pack.dated for pack in self._packs.values()), default=None)
-
-    def _dated_health(self, now: float) -> Health:
-        """The device's: that of the pack that answered last."""
-        return self.health_at(self._last_dated(), now)
+        """s, monotonic, of the pack that answered last; None = it never answered."""
+        return max([pack.dated for pack in self._packs.values()], default=None)
 
     def _look(self) -> None:
         """What time alone changes: commands expire, and health falls, one log line per change."""
         now = self._clock()
         self._orders.expire(now)
-        health = self._dated_health(now)
+        health = self.health_at(self._last_dated(), now)
         if health is self._health:
             return
         before, self._health = self._health, health
@@ -196,6 +196,7 @@ class Battery:
         if health is not Health.ONLINE:
             self._tries.outage()
             self._trouble.told(self._last_dated() or now, now)
+            self.pressing = True
             self._changed()
 
     # ---- polling
@@ -229,26 +230,31 @@ class Battery:
         self._look()
         self.counters["polls"] += 1
         self._trouble.asked(self._clock())
-        with self._supervisor.trying(self._failed):
+        self.asked = True
+        with self._trying:
             try:
                 async with self._port.turn(self.watch.name) as link:
                     await self._round(link)
             except GatewayError as problem:
                 self._failed(problem)
+        self.asked = False
         self._look()
         self._remind()
 
     async def _round(self, link: Link) -> None:
         """Commands, what is due, and one question of those that are asked once.  Raises what spoils the round."""
         self._signal = getattr(link, "signal", None)  # of a link over the air, see Rated
-        with self._trouble.counting(link.counters):
-            if self._health is Health.LOST and not self._forgot:  # once, and not while a round is under way
-                self.session.forget()
-                self._identities.forget()
-                self._forgot = True
-                self._alarms.clear()
+        if self._health is Health.LOST and not self._forgot:  # once, and not while a round is under way
+            self.session.forget()
+            self._identities.forget()
+            self._forgot = True
+            self._alarms.clear()
+        before = dict(link.counters)
+        try:
             await self._send_commands(link)
             await self._ask_plan(link)
+        finally:
+            self._trouble.came(link.counters, before)
         self._take()
         self._compare_commands()
         await self._ask_once(link)
@@ -260,7 +266,7 @@ class Battery:
         only cost time-outs.
         """
         answered, silent, problem = 0, 0, None
-        for poll in self._due(once=False):
+        for poll in self.session.due(self._clock(), once=False):
             used_to_answer = self.session.answers(poll)
             problem = await self._ask(link, poll)
             answered += problem is None
@@ -272,11 +278,8 @@ class Battery:
 
     async def _ask_once(self, link: Link) -> None:
         """One question a round of those for which the first reading did not wait, so that none delays another."""
-        for poll in self._due(once=True)[:1]:
+        for poll in self.session.due(self._clock(), once=True)[:1]:
             await self._ask(link, poll)
-
-    def _due(self, *, once: bool) -> list[Poll]:
-        return [poll for poll in self.session.due(self._clock()) if (poll.every == ONCE) is once]
 
     async def _ask(self, link: Link, poll: Poll) -> GatewayError | None:
         """One step of the plan: None when it was answered, else why not.  Raises LinkClosed."""
@@ -302,8 +305,7 @@ class Battery:
 
     def _came(self, frames: Sequence[Frame]) -> float:
         """When the oldest frame of an answer came [s, monotonic]: now, unless it was there before it was asked for."""
-        now = self._clock()
-        return min((frame.at for frame in frames if frame.at is not None), default=now)
+        return min([frame.at for frame in frames if frame.at is not None], default=self._clock())
 
     def _take(self) -> None:
         """Turn what was learnt into readings.  Raises FrameError for what cannot be, LinkTimeout for nothing."""
@@ -320,15 +322,17 @@ class Battery:
             self._packs, self._former = {}, False
         for key, told in readings.items():
             reading = held(self._with_cells(told), self._alarms.get(key, {}))
+            self.pressing = self.pressing or urgent(self._packs[key].reading if key in self._packs else None, reading)
             self._alarms[key] = reading.alarms
             self._tell_rejected(key, reading)
             self._packs[key] = _Pack(reading, min(dated, now))
         self._misses, self._forgot = 0, False
-        self._good = Counter({key: self._good[key] + 1 for key in readings})  # a pack that was left out begins anew
+        self._good = {key: self._good.get(key, 0) + 1 for key in readings}  # a pack that was left out begins anew
         self._trouble.over()
         if self._health is Health.ONLINE:
             self._tries.good(now)
         self.counters["good"] += 1
+        self.asked = False
         self._changed()
 
     def _with_cells(self, reading: Reading) -> Reading:
@@ -376,7 +380,7 @@ class Battery:
         assert self._finder is not None
         self._trouble.asked(self._clock())
         self._searches += 1
-        with self._supervisor.trying(self._failed):
+        with self._trying:
             try:
                 self._become(await self._finder())
             except GatewayError as problem:

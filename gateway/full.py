@@ -22,7 +22,9 @@ class FullCharge:
 
         paused  a load pulls the bank's voltage down for a while: nobody is judged by that
         """
-        full = frozenset(state.name for state in states if _is_full(state, site.of(state.name), paused))
+        if phase != ABSORPTION and self._full is None:
+            return frozenset()
+        full = frozenset([state.name for state in states if _is_full(state, site.of(state.name), paused)])
         if phase == ABSORPTION:
             self._full = full if self._full is None else self._full & full
             return frozenset()

@@ -100,7 +100,7 @@ class Look:
     known: Memory
     connected: tuple[BatteryState, ...]  # may take current: in the bank now, or when last heard
     silent: tuple[BatteryState, ...]  # those of them that do not answer
-    living: tuple[float, ...]  # s, ages of those of them on which one may count
+    gone: frozenset[str]  # names of those of them that are silent for too long
     asked: tuple[RemoteLimit, ...] = ()  # limits from outside
 
     @classmethod
@@ -110,16 +110,17 @@ class Look:
     ) -> "Look":  # fmt: skip
         """With the guard's own view of who is connected."""
         known = learn(bank, {}) if known is None else known
-        connected = tuple(
+        connected = tuple([
             state for state in bank.batteries
             if state.contributes_if_joined and (state.joined or known.get(state.name, NOTHING).took_part)
-        )  # fmt: skip
-        silent = tuple(state for state in connected if state.health is not Health.ONLINE)
-        living = tuple(
+        ])  # fmt: skip
+        silent = tuple([state for state in connected if state.health is not Health.ONLINE])
+        living = [
             s.age for s in connected
             if s.health is Health.ONLINE and s.shares and s.good_in_a_row >= PROVEN and s.age is not None
-        )  # fmt: skip
-        return cls(decision, bank, bounds, known, connected, silent, living, asked)
+        ]  # fmt: skip
+        gone = frozenset([state.name for state in connected if _gone(state, bounds, living)])
+        return cls(decision, bank, bounds, known, connected, silent, gone, asked)
 
     def of(self, state: BatteryState) -> Known:
         """What is remembered of it."""
@@ -133,12 +134,16 @@ class Look:
         """Ah, as last known."""
         return (state.reading.capacity if state.reading is not None else None) or self.of(state).capacity
 
-    def gone(self, state: BatteryState) -> bool:
-        """Silent for longer than it may be, or at all while another one has answered well after it last did."""
-        age = state.age
-        if age is None or age > self.bounds.silence.get(_device(state), 0.0) + SLACK:
-            return True
-        return state.health is not Health.ONLINE and any(other < age / 2 for other in self.living)
+
+def _gone(state: BatteryState, bounds: Bounds, living: Iterable[float]) -> bool:
+    """Silent for longer than it may be, or at all while another one has answered well after it last did.
+
+    `living`: ages [s] of those on which one may count.
+    """
+    age = state.age
+    if age is None or age > bounds.silence.get(_device(state), 0.0) + SLACK:
+        return True
+    return state.health is not Health.ONLINE and any(other < age / 2 for other in living)
 
 
 def broken(
@@ -155,7 +160,7 @@ def broken(
 def safe(decision: Decision, bank: BankState, bounds: Bounds, why: str, known: Memory | None = None) -> Decision:
     """The state in which nothing can happen: no current either way, and a charge voltage that forces nothing."""
     look = Look.at(decision, bank, bounds, known)
-    ceiling, cvl = min((v for v in (_ceiling(look), _float(look)) if v is not None), default=None), decision.cvl
+    ceiling, cvl = min([v for v in (_ceiling(look), _float(look)) if v is not None], default=None), decision.cvl
     if cvl is not None and (_number("CVL", cvl) or ceiling is None or cvl > ceiling):
         known_volts = [value for value in (bank.voltage, ceiling) if value is not None]
         cvl = min(known_volts, default=None)
@@ -189,7 +194,7 @@ def _checks(look: Look) -> Iterable[str]:
         ("DCL", "discharge", decision.dcl, bounds.discharge_current, bounds.bank_discharge_current),
     ):
         own = {state.name: _own(state, way, configured) for state in look.connected}
-        adding = [s for s in look.connected if s.joined and s.shares and not look.gone(s)]
+        adding = [s for s in look.connected if s.joined and s.shares and s.name not in look.gone]
         yield _current(name, most, [own[state.name] for state in adding], bank_most)
         yield _shares(look, name, most, own, [state for state in look.connected if _carries(state, way)])
     yield from map(partial(_overridden, decision), look.asked)
@@ -219,6 +224,8 @@ def _ceiling(look: Look) -> float | None:
 
 def _float(look: Look) -> float | None:
     """The lowest float voltage of those that took part and are silent [V]; None: all answer."""
+    if not look.silent:
+        return None
     return _lowest(look, [s for s in look.silent if _device(s) in look.bounds.float_voltage], look.bounds.float_voltage)
 
 
@@ -239,6 +246,8 @@ def _silence(look: Look) -> str:
 
 def _lost(look: Look) -> list[str]:
     """Those whose loss is to be told."""
+    if not look.silent:
+        return []
     told = look.bounds.cable_alarm
     return [state.name for state in look.silent if state.health is Health.LOST and _device(state) in told]
 
@@ -250,8 +259,10 @@ def _cable(look: Look) -> int:
 
 def _counted(look: Look) -> str:
     """Whoever answers is counted, or at least said; and never do the limits rest on silent ones alone."""
-    answering = [s for s in look.bank.batteries if s.contributes_if_joined and s.health is Health.ONLINE]
+    answering = [s for s in look.bank.batteries if s.control and s.reading is not None and s.health is Health.ONLINE]
     outside = [state.name for state in answering if not state.joined]
+    if not outside:
+        return ""
     if len(outside) == len(answering) > 0:
         return f"{', '.join(outside)} answers, but does not count, and nobody else does"
     flowing = [state.name for state in answering if not state.joined and _flows(state)]
@@ -275,10 +286,10 @@ def _shares(look: Look, name: str, value: float, own: dict[str, float], carrying
 
     One that is gone may still be connected: it does not lighten the others' shares, but has one of its own.
     """
-    total = sum(look.capacity(state) or 0.0 for state in carrying if not look.gone(state))
-    for state in carrying:
-        capacity = look.capacity(state)
-        whole = total + (capacity or 0.0) if look.gone(state) else total
+    parts = [(state, look.capacity(state), state.name in look.gone) for state in carrying]
+    total = sum([capacity or 0.0 for _, capacity, gone in parts if not gone])
+    for state, capacity, gone in parts:
+        whole = total + (capacity or 0.0) if gone else total
         part = value * capacity / whole if capacity else value
         if part > own[state.name] + ROUNDED:
             return (

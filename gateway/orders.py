@@ -84,6 +84,8 @@ class Orders:
 
     def expire(self, now: float) -> None:
         """Give up what has waited too long."""
+        if not self._orders:
+            return
         for order in [order for order in self._orders if order.expires <= now]:
             sent = order.sent_at is not None
             what = "accepted, but no reading came that could show it" if sent else "expired before it could be sent"

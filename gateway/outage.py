@@ -6,8 +6,7 @@ fail while the battery is online count once a good read shows that they were no 
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.model import GatewayError, LinkTimeout
@@ -82,14 +81,11 @@ class Trouble:
         self._begin(now, SAID_AGAIN)
         self._since = since
 
-    @contextmanager
-    def counting(self, counters: Mapping[str, int]) -> Iterator[None]:
-        """Note what a link with these counters drops meanwhile."""
-        before = {kind: counters[kind] for kind in USELESS}
-        try:
-            yield
-        finally:
-            self._useless += Counter({kind: counters[kind] - before[kind] for kind in USELESS})
+    def came(self, counters: Mapping[str, int], before: Mapping[str, int]) -> None:
+        """Note what a link has dropped, whose counters were those of `before`."""
+        for kind in USELESS:
+            if more := counters.get(kind, 0) - before.get(kind, 0):
+                self._useless[kind] += more
 
     def failed(self, problem: Exception) -> None:
         """A round that gave nothing."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from gateway.model import GatewayError, Snapshot
-from gateway.supervise import Supervisor, words
+from gateway.supervise import Supervisor, Trying, words
 from outputs.output import Output, Reporter
 
 log = logging.getLogger("bms_gateway")
@@ -22,6 +22,7 @@ class Outlets:
         self._outputs = outputs
         self._reporters = _reporters(outputs)
         self._supervisors = _supervisors(outputs)
+        self._publishing = self._prepared(outputs)
         self._faults: dict[tuple[str, str], str] = {}  # output and what it was to do -> what went wrong when it did
 
     async def start(self) -> None:
@@ -37,22 +38,27 @@ class Outlets:
         before, self._outputs, self._reporters = self._outputs, outputs, _reporters(outputs)
         gone = {name: output for name, output in before.items() if outputs.get(name) is not output}
         new = {name: output for name, output in outputs.items() if before.get(name) is not output}
-        self._supervisors |= _supervisors(new)  # at once: all are fed while those that are gone take long to stop
+        self._supervisors |= _supervisors(new)
+        self._publishing |= self._prepared(new)  # at once: all are fed while those that are gone take long to stop
         await self._all("stop", lambda output: output.stop(), gone)
         self._faults = {key: fault for key, fault in self._faults.items() if key[0] not in gone}
         await self._all("start", lambda output: output.start(), new)
+
+    def _prepared(self, outputs: Mapping[str, Output]) -> dict[str, Trying]:
+        """How each is given a state, which is done each second."""
+        return {name: self._supervisors[name].trying(partial(self._failed, name, "publish")) for name in outputs}
 
     def publish(self, snapshot: Snapshot) -> None:
         """Give all the newest state."""
         for name, output in self._outputs.items():
             self._faults.pop((name, "publish"), None)
-            with self._supervisors[name].trying(partial(self._failed, name, "publish")):
+            with self._publishing[name]:
                 output.publish(snapshot)
 
     def reported_currents(self) -> tuple[float, ...]:
         """A, + = charging, of each inverter that says it."""
         found = [self._reported(name, output) for name, output in self._reporters.items()]
-        return tuple(amps for amps in found if amps is not None)
+        return tuple([amps for amps in found if amps is not None])
 
     def status(self) -> dict[str, dict[str, Any]]:
         """What each says of itself; a defect of ours comes before its own problem."""

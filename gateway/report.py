@@ -18,7 +18,7 @@ from gateway.model import (
 )
 
 Json = dict[str, Any]
-VALUES: Final = tuple(name for name in Reading.__dataclass_fields__ if name not in ("rejected", "held", "untold"))
+VALUES: Final = tuple([name for name in Reading.__dataclass_fields__ if name not in ("rejected", "held", "untold")])
 """What a BMS says; what we make of it is told of the battery."""
 
 

@@ -23,6 +23,7 @@ class Supervisor:
         """`name` says in the log whose work it is: "rack-1", "can_bms can0"."""
         self.name = name
         self.faults: Counter[str] = Counter()  # kind -> how often
+        self._plainly = Trying(self._note, None, ())  # holds nothing of a single try, so one serves all
 
     def trying(
         self, failed: Callable[[Exception], None] | None = None, *, passing: tuple[type[Exception], ...] = ()
@@ -31,7 +32,7 @@ class Supervisor:
 
         What is `passing` is expected here, and goes on to whoever can do something about it.
         """
-        return Trying(self._note, failed, passing)
+        return Trying(self._note, failed, passing) if failed or passing else self._plainly
 
     async def keep(self, work: Callable[[], Awaitable[None]], pause: float = 1.0) -> None:
         """Do `work` until it ends by itself; when a defect ends it, begin again after `pause` s."""
@@ -52,7 +53,7 @@ class Supervisor:
 
 
 class Trying:
-    """One try: the broad `except` itself, as a context manager that costs two calls."""
+    """Tries of one kind: the broad `except` itself, as a context manager that costs two calls."""
 
     __slots__ = ("_failed", "_note", "_passing")
 

@@ -123,7 +123,7 @@ def vouched(snapshot: Snapshot, now: float) -> Snapshot:
         alarms={**snapshot.decision.alarms, "bms_cable": 2},
         blocked_since=snapshot.valid_until if since is None else since,
     )  # fmt: skip
-    batteries = tuple(replace(battery, health=Health.LOST) for battery in bank.batteries)
+    batteries = tuple([replace(battery, health=Health.LOST) for battery in bank.batteries])
     offline = bank.online + bank.offline
     bank = replace(bank, health=Health.LOST, batteries=batteries, online=0, offline=offline)
     return replace(snapshot, decision=decision, bank=bank, guard=HUNG)
@@ -179,7 +179,7 @@ def bank_view(snapshot: Snapshot, identity: str = "") -> View:
         on=_switched_on(members),
         charge_request=decision.force_charge,
         reasons=(
-            decision.ccl_reason, decision.dcl_reason, snapshot.guard, *(battery.health for battery in bank.batteries),
+            decision.ccl_reason, decision.dcl_reason, snapshot.guard, *[battery.health for battery in bank.batteries],
         ),
     )  # fmt: skip
 
@@ -306,7 +306,7 @@ def _placed(extreme: Extreme | None, members: Sequence[BatteryState], letter: st
     if extreme is None:
         return None
     name, _, number = extreme.where.rpartition(":")
-    owner = next((battery.reading for battery in members if battery.name == name), None)
+    owner = next(iter([battery.reading for battery in members if battery.name == name]), None)
     if letter == "C" and (owner is None or not owner.cell_voltages):
         number = ""  # the BMS's own figure: nobody knows which cell
     if len(members) == 1:
@@ -335,31 +335,34 @@ def _reason(caps: Sequence[Cap], rules: Sequence[str]) -> str | None:
     """The sentences of the rules that win."""
     if not caps:
         return None
-    least = min(cap.value for cap in caps)
-    sentences = dict.fromkeys(cap.why for cap in caps if cap.rule in rules and cap.value <= least + 1e-9)
+    least = min([cap.value for cap in caps])
+    sentences = dict.fromkeys([cap.why for cap in caps if cap.rule in rules and cap.value <= least + 1e-9])
     return "; ".join(sentences)[:SAID_AT_MOST]
 
 
 def _controls(batteries: Sequence[BatteryState]) -> frozenset[str]:
     """What some of them can do; "mode" where every one can be switched both ways."""
-    both = all({"charge", "discharge"} <= set(state.controls) for state in batteries)
-    return frozenset[str](("mode",) if both else ()).union(*(state.controls for state in batteries))
+    both = all("charge" in state.controls and "discharge" in state.controls for state in batteries)
+    return frozenset(("mode",) if both else ()).union(*[state.controls for state in batteries])
 
 
 def _switched_on(batteries: Sequence[BatteryState]) -> frozenset[str]:
     """Switches that can be commanded, and that a BMS which answers has on."""
-    return frozenset(
+    return frozenset([
         name
-        for name in ("charge", "discharge", "balance")
-        for state in batteries
-        if name in state.controls and state.health is Health.ONLINE and getattr(state.reading, f"{name}_allowed", None)
-    )
+        for state in batteries if state.health is Health.ONLINE and state.reading is not None
+        for name, on in (
+            ("charge", state.reading.charge_allowed), ("discharge", state.reading.discharge_allowed),
+            ("balance", state.reading.balance_allowed),
+        )
+        if on and name in state.controls
+    ])  # fmt: skip
 
 
 def _information(batteries: Sequence[BatteryState], guard: str) -> str | None:
     """Who does not answer and why; None when all is well."""
-    silent = (_remark(state) for state in batteries if state.health is not Health.ONLINE or not state.joined)
-    return "; ".join(text for text in (guard, *silent) if text)[:SAID_AT_MOST] or None
+    silent = [_remark(state) for state in batteries if state.health is not Health.ONLINE or not state.joined]
+    return "; ".join([text for text in (guard, *silent) if text])[:SAID_AT_MOST] or None
 
 
 def _remark(state: BatteryState) -> str:

@@ -413,11 +413,8 @@ class Table:
     def __init__(self, order: str, *fields: Field) -> None:
         """`order` is ">" for big endian, "<" for little endian."""
         self.fields = fields
-        self._readers = [
-            (f.name, struct.Struct(order + FORMATS[f.type]).unpack_from, f.offset, f.plus, f.scale, digits_of(f.scale))
-            for f in fields
-        ]
-        self.size = max((f.offset + struct.calcsize(order + FORMATS[f.type]) for f in fields), default=0)
+        self._parts = _parts(order, fields)
+        self.size = max((at + form.size for form, at, _ in self._parts), default=0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -429,10 +426,28 @@ class Table:
         if len(payload) < self.size:
             raise BadLength(f"{len(payload)} bytes where {self.size} are needed")
         values: Values = {}
-        for name, unpack, offset, plus, scale, digits in self._readers:
-            raw = unpack(payload, offset)[0] + plus
-            values[name] = raw if scale == 1 else round(raw * scale, digits) + 0  # + 0: no negative zero
+        for form, at, kinds in self._parts:
+            for (name, plus, scale, digits), raw in zip(kinds, form.unpack_from(payload, at), strict=True):
+                values[name] = raw + plus if scale == 1 else round((raw + plus) * scale, digits) + 0  # no negative zero
         return values
+
+
+_Part = tuple[struct.Struct, int, list[tuple[str, int, float, int]]]
+"""Where a part of a payload begins, how it is laid out, and what its numbers are: name, plus, scale, digits."""
+
+
+def _parts(order: str, fields: Sequence[Field]) -> list[_Part]:
+    """One for each run of fields that follow each other, gaps included; one field may lie within another."""
+    parts: list[tuple[str, int, list[tuple[str, int, float, int]]]] = []
+    for field_ in fields:
+        form, begin, kinds = parts[-1] if parts else ("", 0, [])
+        gap = field_.offset - begin - struct.calcsize(order + form)
+        kind = field_.name, field_.plus, field_.scale, digits_of(field_.scale)
+        if parts and gap >= 0:
+            parts[-1] = f"{form}{gap}x{FORMATS[field_.type]}", begin, [*kinds, kind]
+        else:
+            parts.append((FORMATS[field_.type], field_.offset, [kind]))
+    return [(struct.Struct(order + form), begin, kinds) for form, begin, kinds in parts]
 
 
 def digits_of(scale: float) -> int:

@@ -25,19 +25,11 @@ class _Step:
     at: float = -math.inf  # s, monotonic; when it was answered
     tells: bool = False  # of values that limits rest on
     tried: bool = False  # it was answered, or asked often enough in vain, since the link stands
+    patience: float = 0.0  # s after its answer from which on that ages
 
-    @property
-    def counts_from(self) -> float:
-        """From when on [s, monotonic] its answer ages.
-
-        What is asked slowly on purpose is not old before its period, and the misses that its driver allows, are over.
-        """
-        return self.at + max(self.poll.every * (1 + self.poll.keep), self.poll.slow)
-
-    @property
-    def controls(self) -> bool:
-        """Limits rest on what it told."""
-        return self.tells and bool(self.values)
+    def __post_init__(self) -> None:
+        """What is asked slowly on purpose is not old before its period, and the misses its driver allows, are over."""
+        self.patience = max(self.poll.every * (1 + self.poll.keep), self.poll.slow)
 
 
 class Session:
@@ -51,12 +43,16 @@ class Session:
         self.driver = driver = driver.made_for(settings)
         self.setup = driver.setup(settings)
         self._steps = {poll.name: _Step(poll, tells=_tells(poll)) for poll in driver.plan}
+        self._telling = {name: step for name, step in self._steps.items() if step.tells}
         self.known: Values = {}
         self._told: Values = {}  # what we commanded; outlives every missed answer
 
-    def due(self, now: float) -> list[Poll]:
-        """The steps of the plan to be asked now, in order."""
-        return [step.poll for step in self._steps.values() if step.next_due <= now]
+    def due(self, now: float, *, once: bool | None = None) -> list[Poll]:
+        """The steps of the plan to be asked now, in order: all, those that are asked `once`, or the others."""
+        return [
+            step.poll for step in self._steps.values()
+            if step.next_due <= now and (once is None or (step.poll.every == math.inf) is once)
+        ]  # fmt: skip
 
     def learnt(self, poll: Poll, values: Values, at: float) -> None:
         """`poll` was answered at `at` [s, monotonic]."""
@@ -91,7 +87,7 @@ class Session:
 
         Until then it is not known what this BMS has, and a battery without cells or sensors would be limited by none.
         """
-        return [name for name, step in self._steps.items() if step.tells and not step.tried]
+        return [name for name, step in self._telling.items() if not step.tried]
 
     def in_vain(self, name: str) -> bool:
         """Is the value called `name` told by a step that is asked again and again, and not answered now?"""
@@ -107,12 +103,15 @@ class Session:
 
         None = nothing is known that limits could rest on.
         """
-        held = [step for step in self._steps.values() if step.controls]
-        return min(*(step.counts_from for step in held), max(step.at for step in held)) if held else None
+        oldest, newest = math.inf, -math.inf
+        for step in self._telling.values():
+            if step.values:
+                oldest, newest = min(oldest, step.at + step.patience), max(newest, step.at)
+        return None if newest == -math.inf else min(oldest, newest)
 
     def expire(self, before: float) -> None:
         """Forget what counts as answered before that [s, monotonic], each step alone."""
-        old = [step for step in self._steps.values() if step.values and step.counts_from < before]
+        old = [step for step in self._steps.values() if step.values and step.at + step.patience < before]
         for step in old:
             step.values = {}
         if old:

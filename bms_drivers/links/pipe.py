@@ -9,6 +9,7 @@ import fcntl
 import os
 import socket
 import stat
+import struct
 import termios
 from typing import Any, Final, Protocol
 
@@ -16,6 +17,10 @@ VMIN_MOST: Final = 255  # bytes; VMIN is one byte wide
 CHUNK: Final = 4096  # bytes; what a tty buffers at most
 READS_AT_ONCE: Final = 16  # so that a flood on one port cannot hold up the others
 STEP: Final = 0.01  # s between looks at a port that cannot be waited for
+ATTRIBUTES: Final = 64  # bytes, more than the kernel's struct termios has anywhere
+CONTROLS: Final = 17  # offset of the control characters in it: asm-generic/termbits.h, so on x86, ARM and RISC-V
+HELD: Final = struct.Struct("i")
+NONE_HELD: Final = bytes(HELD.size)
 
 
 class Pipe(Protocol):
@@ -56,8 +61,10 @@ class FdPipe:
         self._is_tty = stat.S_ISCHR(os.fstat(self._fd).st_mode)
         self.network = not self._is_tty
         self._socket = None if self._is_tty else socket.socket(fileno=os.dup(self._fd))
-        self._attributes = termios.tcgetattr(self._fd) if self._is_tty else []
+        self._attributes = bytearray()
         if self._is_tty:
+            self._attributes += fcntl.ioctl(self._fd, termios.TCGETS, bytes(ATTRIBUTES))
+            self._attributes[CONTROLS + termios.VTIME] = 0
             fcntl.ioctl(self._fd, termios.TIOCEXCL)
         os.set_blocking(self._fd, False)
         self.expect(1)
@@ -74,8 +81,8 @@ class FdPipe:
             if self._socket is not None:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, threshold)
             else:
-                self._attributes[6][termios.VMIN], self._attributes[6][termios.VTIME] = threshold, 0
-                termios.tcsetattr(self._fd, termios.TCSANOW, self._attributes)
+                self._attributes[CONTROLS + termios.VMIN] = threshold
+                fcntl.ioctl(self._fd, termios.TCSETS, self._attributes)  # termios.tcsetattr makes four calls of it
         except (OSError, termios.error) as problem:
             self._lost(OSError(*problem.args))
 
@@ -96,8 +103,17 @@ class FdPipe:
 
     def drain(self) -> bytes:
         """As Pipe.drain."""
+        if not (self._inbox or self._gone) and not self._unread():
+            return b""
         self._read()
         return self._take() if self._inbox or self._gone else b""
+
+    def _unread(self) -> int:
+        """Bytes that the system holds for us; more than none where it does not say."""
+        try:
+            return HELD.unpack(fcntl.ioctl(self._fd, termios.FIONREAD, NONE_HELD))[0]  # type: ignore[no-any-return]
+        except OSError:
+            return 1
 
     async def write(self, data: bytes) -> int:
         """As Pipe.write."""
@@ -138,12 +154,12 @@ class FdPipe:
     def _readable(self) -> None:
         """The loop's callback.  Reads at once: left for later, the loop would be woken for the same bytes again."""
         self.wakes += 1
-        self._read()
+        self._read(self._wanted)
         if len(self._inbox) >= self._wanted or self._gone is not None:
             self._wake()
 
-    def _read(self) -> None:
-        """Take all that is there: a tty may hand over 64 bytes at a time although it holds more."""
+    def _read(self, enough: int = -1) -> None:
+        """Take all that is there, or exactly `enough`: a tty may hand over 64 bytes at a time though it holds more."""
         for _ in range(READS_AT_ONCE):
             if self._gone is not None:
                 break
@@ -157,6 +173,8 @@ class FdPipe:
             if not data:
                 self._lost(OSError("the other end has gone"))
             self._inbox += data
+            if len(self._inbox) == enough:
+                break  # an answer of known size: what is behind it is looked for before the next question
         if self._waiting is None:
             del self._inbox[:-CHUNK]  # a device that talks on unasked must not fill the memory
 

@@ -7,8 +7,8 @@ meanwhile turns fail at once, so nobody waits for a cable.  A silent battery on 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -77,32 +77,35 @@ class Port:
         """The port was lost, or has not been there yet, and is being tried again."""
         return self._away_since is not None
 
-    @asynccontextmanager
-    async def turn(self, name: str) -> AsyncIterator[Link]:
+    def turn(self, name: str) -> "Turn":
         """The open link, for the battery `name` alone; where all only listen, for as many as want to hear.
 
-        Raises LinkClosed or LinkBusy: at once while the port waits to be tried again, else when opening fails.
+        Entered, raises LinkClosed or LinkBusy: at once while the port waits to be tried again, else when opening fails.
         """
         self._batteries.add(name)
+        return Turn(self, name)
+
+    async def take(self, name: str) -> Link:
+        """Begin a turn.  Raises as `turn`."""
         self._refuse_while_away()
-        async with self._lock:
+        await self._lock.acquire()
+        alone = False
+        try:
+            self._refuse_while_away()  # the turn before this one may have found it gone
             await self._open()
             link = self.link
-            if not isinstance(link, Overhear):
-                with self._noting():
-                    yield OneTry(link) if name in self._silent and self.shared else link
-                return
-        with self._noting():
-            yield link
+            alone = not isinstance(link, Overhear)
+        finally:
+            if not alone:
+                self._lock.release()
+        return OneTry(link) if alone and name in self._silent and self.shared else link
 
-    @contextmanager
-    def _noting(self) -> Iterator[None]:
-        """A link that goes meanwhile is tried again later."""
-        try:
-            yield
-        except (LinkClosed, LinkBusy) as problem:
+    def give_back(self, link: Link, problem: BaseException | None) -> None:
+        """End the turn on `link`; one that has gone meanwhile is tried again later."""
+        if not isinstance(link, Overhear):
+            self._lock.release()
+        if isinstance(problem, LinkClosed | LinkBusy):
             self._lost(problem)
-            raise
 
     def expect(self, hears: Iterable[CanId]) -> None:
         """Batteries will want these frames, and take their turns later."""
@@ -159,7 +162,6 @@ class Port:
             raise type(self._problem)(str(self._problem))
 
     async def _open(self) -> None:
-        self._refuse_while_away()  # the turn before this one may have found it gone
         try:
             await self.link.open()
         except (LinkClosed, LinkBusy) as problem:
@@ -180,6 +182,22 @@ class Port:
         self._failures += 1
         self._problem = problem
         self._next_try = now + reopen_delay(self._failures, self._reopen_most)
+
+
+class Turn:
+    """One battery's turn on a port, from the moment on in which it is entered."""
+
+    __slots__ = ("_link", "_name", "_port")
+
+    def __init__(self, port: Port, name: str) -> None:
+        self._port, self._name = port, name
+
+    async def __aenter__(self) -> Link:
+        self._link = await self._port.take(self._name)
+        return self._link
+
+    async def __aexit__(self, kind: object, problem: BaseException | None, _: object) -> None:
+        self._port.give_back(self._link, problem)
 
 
 class OneTry(Around):

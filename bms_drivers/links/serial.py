@@ -46,6 +46,7 @@ class SerialLink:
         self._free_at = float("-inf")  # s, loop time; not before may the next request go
         self._sizes: dict[bytes, int] = {}  # request -> bytes that its last answer took
         self._unanswered: Answer | None = None
+        self._byte_time = (BITS_PER_BYTE + (parity != "N")) / baud  # s
 
     @property
     def wakes(self) -> int:
@@ -144,31 +145,27 @@ class SerialLink:
         raise LinkTimeout(f"{self.url}: {what} within {ask.timeout:g} s{times}")
 
     async def _attempt(self, pipe: Pipe, ask: Ask) -> Sequence[Frame] | None:
-        """Ask once; None when no whole answer came in time."""
-        await self._silence(ask)
+        """Ask once, as soon as the bus has been quiet long enough; None when no whole answer came in time."""
+        free_at = max(self._last_byte + max(self.quiet, ask.quiet), self._free_at)
+        if (left := free_at - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(left)
         self._discard(pipe, ask)
-        answer = Answer(ask)
-        self.counters["requests"] += bool(ask.request)
-        pipe.expect(self._expected(ask))
+        answer, counters = Answer(ask), self.counters
+        counters["requests"] += bool(ask.request)
+        expected = self._sizes.get(ask.request) or ask.size or 1  # bytes; an echo counts; 1 = not known
+        pipe.expect(expected)
         await self._send(pipe, ask)
-        whole = await self._listen(pipe, ask, answer)
-        for dropped in answer.dropped:
-            self.counters[dropped.reason] += 1
-        self.counters["foreign"] += answer.foreign
+        whole = await self._listen(pipe, ask, answer, expected)
+        if answer.dropped:
+            counters.update([dropped.reason for dropped in answer.dropped])
+        counters["foreign"] += answer.foreign
         if whole or (ask.partial and answer.frames):
-            self.counters["replies"] += 1
+            counters["replies"] += 1
             return answer.frames
-        self.counters["timeout"] += 1
-        self.counters["torn"] += bool(answer.torn)
+        counters["timeout"] += 1
+        counters["torn"] += bool(answer.torn)
         self._unanswered = answer
         return None
-
-    async def _silence(self, ask: Ask) -> None:
-        """Wait until the bus has been quiet long enough."""
-        free_at = max(self._last_byte + max(self.quiet, ask.quiet), self._free_at)
-        left = free_at - asyncio.get_running_loop().time()
-        if left > 0:
-            await asyncio.sleep(left)
 
     def _discard(self, pipe: Pipe, ask: Ask) -> None:
         """What came unasked is no answer to what is asked now; the answer that came too late is counted as such."""
@@ -196,9 +193,9 @@ class SerialLink:
         if self.tap is not None:
             self.tap("tx", ask.request)
 
-    async def _listen(self, pipe: Pipe, ask: Ask, answer: Answer) -> bool:
-        """Feed `answer` until it is whole (True) or the time is up."""
-        loop, expected, got = asyncio.get_running_loop(), self._expected(ask), 0
+    async def _listen(self, pipe: Pipe, ask: Ask, answer: Answer, expected: int) -> bool:
+        """Sleep for `expected` bytes, then feed `answer` until it is whole (True) or the time is up."""
+        loop, got = asyncio.get_running_loop(), 0
         sent = max(self._last_byte, loop.time())
         deadline = sent + ask.timeout + self._line_time(ask.size)
         limit = min(deadline, sent + ask.silent) if ask.silent else deadline  # while not a byte has come
@@ -224,10 +221,6 @@ class SerialLink:
             else:
                 need, until = 1, deadline
 
-    def _expected(self, ask: Ask) -> int:
-        """Bytes to sleep for: as many as last time (an echo included), else as the question says; 1 = not known."""
-        return self._sizes.get(ask.request) or ask.size or 1
-
     def _remember(self, ask: Ask, size: int) -> None:
         if not ask.request:
             return  # listening begins anywhere: the next time it takes another number of bytes
@@ -242,7 +235,7 @@ class SerialLink:
 
     def _line_time(self, size: int) -> float:
         """s that `size` bytes take on the line."""
-        return size * (BITS_PER_BYTE + (self.parity != "N")) / self.baud
+        return size * self._byte_time
 
 
 def _is_pty(url: str) -> bool:

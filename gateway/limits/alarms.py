@@ -54,7 +54,7 @@ def low_soc(soc: float, setting: Soc) -> int:
 def cable(packs: Sequence[Pack], bank: BankState, settings: LimitSettings) -> int:
     """Of the bank: 1 while some member is lost or never answered; more only when none is left."""
     never = bank.complete and any(state.control and state.reading is None for state in bank.batteries)
-    highest = max((pack.loss.cable for pack in packs), default=0)
+    highest = max([pack.loss.cable for pack in packs], default=0)
     highest = max(highest, int(never and settings.on_loss.alarm))
     return min(1, highest) if any(pack.counts for pack in packs) else highest
 
@@ -72,7 +72,7 @@ def imbalance(
     if not setting.enabled:
         return memory, 0
     pairs = [(pack.reading.max_cell, pack.reading.min_cell) for pack in packs if pack.online]
-    difference = max((high - low for high, low in pairs if high is not None and low is not None), default=0.0)
+    difference = max([high - low for high, low in pairs if high is not None and low is not None], default=0.0)
     capacities = [pack.capacity or 0.0 for pack in packs if pack.online]
     calm = current is not None and all(capacities) and abs(current) < setting.below_c_rate * sum(capacities)
     apart = difference > setting.cell_difference and calm

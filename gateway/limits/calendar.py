@@ -41,13 +41,8 @@ def passed(calendar: Calendar, now: float, wall: float) -> tuple[Calendar, float
         return Calendar(date=begun, now=now, wall=wall, steady_since=now), 0.0
     seconds = max(0.0, now - calendar.now)
     jumped = abs(wall - calendar.wall - seconds) > JUMP
-    after = replace(
-        calendar,
-        date=calendar.date + seconds,
-        now=now,
-        wall=wall,
-        steady_since=now if jumped else calendar.steady_since,
-    )
+    steady_since = now if jumped else calendar.steady_since
+    after = Calendar(calendar.date + seconds, now, wall, steady_since, calendar.doubted_from)
     if after.doubted_from is None or not _believable(after):
         return after, 0.0
     moved = max(0.0, wall - after.date)

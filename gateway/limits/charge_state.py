@@ -13,7 +13,7 @@ Only one of the A and B rules looks at an evaluation, in the order of TRANSITION
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from gateway.limits.memory import DAY, LONG_AGO, Memory, Voltage
 from gateway.limits.settings import LimitSettings
@@ -50,6 +50,10 @@ class Moment:
     memory: Memory
     settings: LimitSettings
     now: float
+
+    def remembering(self, memory: Memory) -> "Moment":
+        """The same with another memory."""
+        return Moment(self.facts, memory, self.settings, self.now)
 
     @property
     def absorbed(self) -> float:
@@ -175,11 +179,11 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
 
 def step(moment: Moment) -> Memory:
     """Memory after the transitions of one evaluation."""
-    moment = replace(moment, memory=_timers(moment))
+    moment = moment.remembering(_timers(moment))
     absorbing = moment.memory.absorbing_since is not None
     for _, wants_absorption, guard, action, goes_on in TRANSITIONS:
         if wants_absorption is absorbing and guard(moment):
-            moment = replace(moment, memory=action(moment))
+            moment = moment.remembering(action(moment))
             if not goes_on:
                 break
     return moment.memory
@@ -190,18 +194,19 @@ def _timers(m: Moment) -> Memory:
     memory, apart_from = m.memory, m.settings.rebulk.cell_difference
     if memory.fallen_since not in (None, LONG_AGO):
         memory = _paused(memory, m.now - memory.now)
-    m = replace(m, memory=memory)
+        m = m.remembering(memory)
     fallen = memory.absorbing_since is not None and m.fallen
     apart = apart_from is not None and m.facts.difference >= apart_from - EPS
     together = not memory.allow_max and (memory.together or not apart)
     settled = m.facts.soc >= (m.settings.rebulk.soc or 0.0) or m.facts.max_cell < SETTLED_CELL
-    return replace(
-        memory,
-        fallen_since=_since(memory.fallen_since, m.now) if fallen else None,
-        rebulk_since=_since(memory.rebulk_since, m.now) if apart and together else None,
-        together=together,
-        soc_unsettled=memory.soc_unsettled and not settled,
-    )
+    timers: dict[str, Any] = {
+        "fallen_since": _since(memory.fallen_since, m.now) if fallen else None,
+        "rebulk_since": _since(memory.rebulk_since, m.now) if apart and together else None,
+        "together": together,
+        "soc_unsettled": memory.soc_unsettled and not settled,
+    }
+    before = (memory.fallen_since, memory.rebulk_since, memory.together, memory.soc_unsettled)
+    return memory if before == tuple(timers.values()) else replace(memory, **timers)
 
 
 def _since(before: float | None, now: float) -> float:

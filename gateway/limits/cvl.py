@@ -45,7 +45,7 @@ def target(
     total = sum(cells) / reading.strings if cells else reading.voltage  # some BMSs tell only their extremes
     if total is None:
         return u_min, f"highest cell {top:.3f} V and the pack voltage is not known"
-    excess = sum(volts - cell_limit for volts in cells or (top,) if volts > cell_limit)
+    excess = sum([volts - cell_limit for volts in cells or (top,) if volts > cell_limit])
     why = f"highest cell {top:.3f} V above {cell_limit:.3f} V, penalty {excess:.3f} V"
     wished = total - excess + (CLIPPED_EXTRA if kind == "clipped" else 0.0)
     more = 0.0 if before.volts is None or frozen else total - before.volts
@@ -70,7 +70,8 @@ def noting(after: Voltage, before: Voltage, high: bool, now: float) -> Voltage:
     """`after` with the time since when a cell is `high`; whatever is told lower gets its time to have an effect."""
     lowered = after.volts is not None and before.volts is not None and after.volts < before.volts - SAME
     since = now if lowered or before.over_since is None else before.over_since
-    return replace(after, over_since=since if high else None)
+    over_since = since if high else None
+    return after if after.over_since == over_since else replace(after, over_since=over_since)
 
 
 def _released(

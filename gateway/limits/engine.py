@@ -5,11 +5,12 @@ bank, alarms, averages and history.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from gateway.limits import alarms, charge_state, flow, history, members, remote, voltage
 from gateway.limits.currents import Way
 from gateway.limits.loss import company_of
-from gateway.limits.memory import Memory
+from gateway.limits.memory import BatteryMemory, Memory
 from gateway.limits.pack import NOTHING, Pack, Whole, answering, bank_current, bank_soc, filled, look
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
@@ -24,7 +25,7 @@ def evaluate(
 ) -> tuple[Decision, Memory]:
     """Decide for `bank`.  `now` is monotonic, `wall` the epoch, both in s; `asked`: limits from outside."""
     seconds = max(0.0, now - memory.now) if memory.date else 0.0
-    memory = charge_state.due(replace(memory.at(now, wall), now=now - seconds), site.limits)
+    memory = charge_state.due(memory.at(now, wall, looked=now - seconds), site.limits)
     packs = _look(bank, site, memory, now)
     outside = _look_outside(bank, site, memory, now)
     absent = [state.name for state in bank.batteries if state.control and not state.contributes]
@@ -34,11 +35,13 @@ def evaluate(
     if volts.full:
         packs = [filled(pack) for pack in packs]
         soc = bank_soc(packs)
-    packs, (ccl, charge_caps, charge) = _limit("charge", packs, absent, missing, site, memory, soc, asked, now)
-    packs, (dcl, discharge_caps, discharge) = _limit("discharge", packs, absent, missing, site, memory, soc, asked, now)
+    learnt_in, (ccl, charge_caps, charge) = _limit("charge", packs, absent, missing, site, memory, soc, asked, now)
+    learnt_out, (dcl, discharge_caps, discharge) = _limit(
+        "discharge", packs, absent, missing, site, memory, soc, asked, now
+    )
     memory = replace(
         memory,
-        batteries={**memory.batteries, **{pack.state.name: pack.memory for pack in (*packs, *outside)}},
+        batteries={**memory.batteries, **_remembered(packs, outside, learnt_in, learnt_out)},
         remote_charge=charge,
         remote_discharge=discharge,
         blocked_since=_blocked_since(packs, memory, now),
@@ -46,8 +49,8 @@ def evaluate(
         high_soc_at=high_since(soc, memory, site.limits.full_charge_request),
         soc=soc,
         now=now,
+        **_lived(memory, packs, bank, site.limits, Whole(soc, current), now, seconds, volts.full),
     )
-    memory = _lived(memory, packs, bank, site.limits, current, seconds, volts.full)
     memory, raised = alarms.published(memory, packs, bank, site.limits, current, (ccl, dcl))
     source = _soc_source(bank, site.limits)
     drop = voltage.dropped(packs, site.limits.voltage_drop)
@@ -71,24 +74,38 @@ def evaluate(
         dcl_caps=discharge_caps,
         waiting=(*_silences(packs), *(f"{name}: {WHY}" for name in missing), *_strangers(bank), *volts.waiting),
         alarms=raised,
-        notes=tuple(pack.note for pack in (*packs, *outside) if pack.note),
+        notes=tuple([pack.note for pack in (*packs, *outside) if pack.note]),
         blocked_since=memory.blocked_since,
     )
     return decision, memory
 
 
+def _remembered(
+    packs: Sequence[Pack],
+    outside: Sequence[Pack],
+    charge: Sequence[members.Learnt],
+    discharge: Sequence[members.Learnt],
+) -> dict[str, BatteryMemory]:
+    """What is remembered of each battery, with what became of its limits."""
+    inside = {
+        pack.state.name: replace(pack.memory, **one, **other)
+        for pack, one, other in zip(packs, charge, discharge, strict=True)
+    }
+    return {**{pack.state.name: pack.memory for pack in outside}, **inside}
+
+
 def _limit(
     way: Way, packs: Sequence[Pack], absent: Sequence[str], missing: Unheard, site: Site, memory: Memory,
     soc: float | None, asked: Sequence[RemoteLimit], now: float,
-) -> tuple[list[Pack], remote.Limited]:  # fmt: skip
+) -> tuple[list[members.Learnt], remote.Limited]:  # fmt: skip
     """What the batteries together may have in this direction, and what is asked for from outside on top."""
     before, setting = (
         (memory.remote_charge, site.limits.charge_current)
         if way == "charge"
         else (memory.remote_discharge, site.limits.discharge_current)
     )
-    packs, _, caps = members.limit(way, packs, absent, site, now, as_members(way, missing))
-    return packs, remote.tightened(way, caps, asked, soc, before, setting, now)
+    learnt, caps = members.limit(way, packs, absent, site, now, as_members(way, missing))
+    return learnt, remote.tightened(way, caps, asked, soc, before, setting, now)
 
 
 def _look(bank: BankState, site: Site, memory: Memory, now: float) -> list[Pack]:
@@ -151,34 +168,34 @@ def _lived(
     packs: Sequence[Pack],
     bank: BankState,
     settings: LimitSettings,
-    current: float | None,
+    whole: Whole,
+    now: float,
     seconds: float,
     full: bool,
-) -> Memory:
-    """Averages, times and history after `seconds` more with `current` [A] flowing."""
-    now = memory.now
-    window = flow.flowed(memory.window, current, now, seconds)
-    average = flow.average(window, current, now)
-    memory = replace(memory, window=window, current_average=None if average is None else round(average, 2))
+) -> dict[str, Any]:
+    """Averages, times and history after `seconds` more as `whole`: the fields of the memory that are to be others."""
+    window = flow.flowed(memory.window, whole.current, now, seconds)
+    average = flow.average(window, whole.current, now)
+    learnt: dict[str, Any] = {"window": window, "current_average": None if average is None else round(average, 2)}
     if settings.history:
-        u_float = min((p.rules.settings.cell_voltage.float_ * (p.cells or 0) for p in packs), default=None)
+        u_float = min([p.rules.settings.cell_voltage.float_ * (p.cells or 0) for p in packs], default=None)
         lived = history.begun(memory.history, bank, u_float)
         full_at = memory.date if full else None
-        memory = replace(memory, history=history.lived(lived, bank, current, average, memory.soc, seconds, full_at))
+        learnt["history"] = history.lived(lived, bank, whole.current, average, whole.soc, seconds, full_at)
     timing = settings.time_to_go
     if not timing.enabled or (memory.timed_at is not None and now - memory.timed_at < timing.every):
-        return memory
+        return learnt
     capacity = _capacity(packs)
     floor = settings.soc.low_warning if bank.discharge_floor is None else bank.discharge_floor
-    return replace(
-        memory,
-        timed_at=now,
-        time_to_go=flow.time_to_go(memory.soc, capacity, average, floor),
-        time_to_soc=flow.times_to(timing.points, memory.soc, capacity, average),
-    )
+    return {
+        **learnt,
+        "timed_at": now,
+        "time_to_go": flow.time_to_go(whole.soc, capacity, average, floor),
+        "time_to_soc": flow.times_to(timing.points, whole.soc, capacity, average),
+    }
 
 
 def _capacity(packs: Sequence[Pack]) -> float | None:
     """Ah of the batteries that answer; None while one does not know its own."""
     known = [pack.capacity for pack in answering(packs)]
-    return sum(c for c in known if c is not None) if known and None not in known else None
+    return sum([c for c in known if c is not None]) if known and None not in known else None

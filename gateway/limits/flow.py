@@ -35,8 +35,10 @@ def average(window: Window, current: float | None, now: float) -> float | None:
     if current is None:
         return None
     charge, seconds = window.charge, window.seconds
+    begin = now - WINDOW
     for end, slice_charge, length in window.slices:
-        share = min(1.0, max(0.0, (end - (now - WINDOW)) / length))  # the oldest slice leaves bit by bit
+        within = end - begin
+        share = 1.0 if within >= length else max(0.0, within / length)  # the oldest slice leaves bit by bit
         charge += share * slice_charge
         seconds += share * length
     return charge / seconds if seconds > 0 else current

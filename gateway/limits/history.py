@@ -60,7 +60,7 @@ class History:
         return replace(cls(**kept), last_full_charge=date_in(data.get("last_full_charge")) or 0.0)
 
 
-FIELDS: Final = tuple(field.name for field in fields(History))  # plain values, all of them
+FIELDS: Final = tuple([field.name for field in fields(History)])  # plain values, all of them
 
 
 def _fits(default: Any, value: Any) -> bool:
@@ -107,7 +107,7 @@ def figures(history: History, bank: BankState, ahead: float = 0.0) -> Life:
 
 
 _SAME: Final = tuple(
-    f.name for f in fields(Life) if f.name not in ("average_discharge", "charge_cycles", "last_full_charge")
+    [f.name for f in fields(Life) if f.name not in ("average_discharge", "charge_cycles", "last_full_charge")]
 )
 
 GROUPS: Final[Mapping[int, str]] = {
@@ -150,12 +150,13 @@ def lived(
     hours = seconds / 3600 if 0 < seconds <= LONGEST_STEP else 0.0
     flow = current or 0.0
     energy = flow * (bank.voltage or 0.0) * hours / 1000  # kWh
-    history = _discharge(history, bank, average, max(0.0, -flow) * hours)
     low, high = _raised(bank, "low"), _raised(bank, "high")
     empty = soc is not None and soc <= 0
     rearmed = soc is not None and soc > FULL_DISCHARGE_REARM
     return replace(
-        _extremes(history, bank),
+        history,
+        **_discharge(history, bank, average, max(0.0, -flow) * hours),
+        **_extremes(history, bank),
         automatic_syncs=history.automatic_syncs + (full_at is not None),
         last_full_charge=history.last_full_charge if full_at is None else full_at,
         full_discharges=history.full_discharges + (empty and history.empty_armed),
@@ -169,13 +170,13 @@ def lived(
     )
 
 
-def _extremes(history: History, bank: BankState) -> History:
-    """The lowest and highest ever; most evaluations change nothing."""
+def _extremes(history: History, bank: BankState) -> dict[str, Any]:
+    """The lowest and highest ever."""
     low, high, cold, hot = (
         None if extreme is None else extreme.value
         for extreme in (bank.min_cell, bank.max_cell, bank.min_temperature, bank.max_temperature)
     )
-    news = {
+    return {
         "minimum_voltage": _least(history.minimum_voltage, bank.voltage),
         "maximum_voltage": _most(history.maximum_voltage, bank.voltage),
         "minimum_cell_voltage": _least(history.minimum_cell_voltage, low),
@@ -183,11 +184,9 @@ def _extremes(history: History, bank: BankState) -> History:
         "minimum_temperature": _least(history.minimum_temperature, cold),
         "maximum_temperature": _most(history.maximum_temperature, hot),
     }
-    changed = {name: value for name, value in news.items() if value != getattr(history, name)}
-    return replace(history, **changed) if changed else history  # type: ignore[arg-type]
 
 
-def _discharge(history: History, bank: BankState, average: float | None, drawn: float) -> History:
+def _discharge(history: History, bank: BankState, average: float | None, drawn: float) -> dict[str, Any]:
     """Phases of discharge, by the sign of the average current."""
     discharging = average < 0 if average is not None else history.discharging
     begins = discharging and not history.discharging
@@ -197,14 +196,13 @@ def _discharge(history: History, bank: BankState, average: float | None, drawn: 
     consumed = 0.0
     if bank.capacity is not None and bank.remaining_capacity is not None:
         consumed = max(0.0, bank.capacity - bank.remaining_capacity)
-    return replace(
-        history,
-        discharging=discharging,
-        last_discharge=last,
-        total_ah_drawn=history.total_ah_drawn + drawn,
-        deep_discharges=history.deep_discharges + crossed,
-        deepest_discharge=max(history.deepest_discharge, consumed),
-    )
+    return {
+        "discharging": discharging,
+        "last_discharge": last,
+        "total_ah_drawn": history.total_ah_drawn + drawn,
+        "deep_discharges": history.deep_discharges + crossed,
+        "deepest_discharge": max(history.deepest_discharge, consumed),
+    }
 
 
 def _raised(bank: BankState, side: str) -> bool:

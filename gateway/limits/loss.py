@@ -106,7 +106,7 @@ def _allowed(limit: Recovery, switch: bool | None) -> float | None:
 
 def least(*known: float | None) -> float | None:
     """The smallest of what is known."""
-    return min((value for value in known if value is not None), default=None)
+    return min([value for value in known if value is not None], default=None)
 
 
 def _back(memory: BatteryMemory) -> BatteryMemory:
@@ -177,6 +177,6 @@ def company_of(state: BatteryState, members: Sequence[BatteryState], lost: Seque
     if not silent(state):
         return ALONE
     others = [o for o in members if o.name != state.name and o.shares and o.age is not None]
-    heard = frozenset(o.name for o in others if (o.age or 0.0) <= 2 * (state.age or 0.0))
+    heard = frozenset([o.name for o in others if (o.age or 0.0) <= 2 * (state.age or 0.0)])
     proven = [o for o in others if o.name not in lost or o.good_in_a_row >= GOOD_READS]
-    return Company(heard, tuple(o.age for o in proven if o.health is Health.ONLINE and o.age is not None))
+    return Company(heard, tuple([o.age for o in proven if o.health is Health.ONLINE and o.age is not None]))

@@ -132,14 +132,18 @@ class Memory:
         """s since the epoch, by the gateway's own calendar."""
         return self.calendar.date
 
-    def at(self, now: float, wall: float) -> "Memory":
-        """The same at another time: the calendar runs on, and dates noted in doubt move with it."""
+    def at(self, now: float, wall: float, looked: float) -> "Memory":
+        """The same at another time: the calendar runs on, and dates noted in doubt move with it.
+
+        `looked` [s, monotonic]: when it was looked before that.
+        """
         calendar, by = passed(self.calendar, now, wall)
         if not by:
-            return replace(self, calendar=calendar)
+            return replace(self, calendar=calendar, now=looked)
         history = replace(self.history, last_full_charge=moved(self.history.last_full_charge, self.calendar, by))
         return replace(
             self,
+            now=looked,
             calendar=calendar,
             reset_reached=moved(self.reset_reached, self.calendar, by),
             first_start=moved(self.first_start, self.calendar, by),

@@ -148,7 +148,7 @@ def bank_soc(packs: Sequence[Pack]) -> float | None:
     weights = [pack.capacity or 0.0 for pack in known]
     if not all(weights):
         weights = [1.0] * len(known)
-    return sum((pack.soc or 0.0) * weight for pack, weight in zip(known, weights, strict=True)) / sum(weights)
+    return sum([(pack.soc or 0.0) * weight for pack, weight in zip(known, weights, strict=True)]) / sum(weights)
 
 
 def bank_current(packs: Sequence[Pack], external: External | None = None) -> float | None:
@@ -156,7 +156,7 @@ def bank_current(packs: Sequence[Pack], external: External | None = None) -> flo
     flows = [pack.reading.current for pack in packs if pack.online]
     if flows and external is not None and external.current is not None:
         return external.current
-    return sum(f for f in flows if f is not None) if flows and None not in flows else None
+    return sum([f for f in flows if f is not None]) if flows and None not in flows else None
 
 
 def filled(pack: Pack) -> Pack:

@@ -34,7 +34,7 @@ def tightened(
     remote = list(_caps(way, asked, soc))
     if not remote and before.amps is None:
         return max(0.0, own), tuple(caps), before
-    wanted = min((cap.value for cap in remote), default=own)
+    wanted = min([cap.value for cap in remote], default=own)
     after, held = currents.apply(wanted, before, setting, now)
     amps = after.amps or 0.0
     if amps >= own and not remote:

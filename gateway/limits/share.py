@@ -59,8 +59,8 @@ def bank_caps(
 
 def _together(way: Way, carrying: Sequence[Member], caps: Sequence[Cap]) -> list[Cap]:
     """The sum of what the batteries allow, where that is what binds."""
-    total = down(sum(member.amps for member in carrying))
-    if total >= min(cap.value for cap in caps):
+    total = down(sum([member.amps for member in carrying]))
+    if total >= min([cap.value for cap in caps]):
         return []
     held = "; ".join(f"{member.name} {member.held}" for member in carrying if member.held)
     if held:
@@ -85,7 +85,7 @@ def _factor(member: Member, carrying: Sequence[Member], members: Sequence[Member
 
 def _known(members: Sequence[Member]) -> float:
     """Ah of those who tell; the others may have next to nothing."""
-    return sum(member.capacity or 0.0 for member in members)
+    return sum([member.capacity or 0.0 for member in members])
 
 
 def _scaled(member: Member, carrying: Sequence[Member], members: Sequence[Member]) -> list[Cap]:

@@ -5,7 +5,7 @@ The machine runs once, for the bank; the cell-voltage controller runs for each b
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.limits import charge_state, cvl
 from gateway.limits.charge_state import ABSORPTION, BULK, ERROR, FIXED, FLOAT, TRANSITION, Facts, Moment
@@ -19,8 +19,7 @@ from gateway.model.records import replace
 MOST_DROP: Final = 0.05  # V per cell that a cable may lose; more would only charge a small pack too high
 
 
-@dataclass(frozen=True, slots=True)
-class Volts:
+class Volts(NamedTuple):
     """What became of the charge voltage."""
 
     volts: float | None  # V, without the voltage drop; None while no cell count is known
@@ -82,7 +81,7 @@ def _run(
         elif memory.phase not in (FLOAT, TRANSITION):
             memory = replace(memory, phase=FLOAT)
         memory, volts = _floating(packs, memory, point, facts, settings, full, now)
-    return memory, replace(volts, waiting=charge_state.waiting(Moment(facts, memory, settings, now)))
+    return memory, volts._replace(waiting=charge_state.waiting(Moment(facts, memory, settings, now)))
 
 
 # ---- how high
@@ -94,11 +93,11 @@ def set_point(packs: Sequence[Pack], reset: bool) -> SetPoint | None:
     if not known:
         return None
     caps = [_highest(pack, cells, reset) for pack, cells in known]
-    empty = min(pack.rules.settings.cell_voltage.min * cells for pack, cells in known)
+    empty = min([pack.rules.settings.cell_voltage.min * cells for pack, cells in known])
     uncounted = [_asked(pack, empty, reset) for pack in packs if not pack.cells]
     cap = tightest([*caps, *(cap for cap in uncounted if cap is not None)])
-    u_float = min(round(pack.rules.settings.cell_voltage.float_ * cells, 2) for pack, cells in known)
-    return SetPoint(cap.value, min(u_float, cap.value), cap, min(cells for _, cells in known))
+    u_float = min([round(pack.rules.settings.cell_voltage.float_ * cells, 2) for pack, cells in known])
+    return SetPoint(cap.value, min(u_float, cap.value), cap, min([cells for _, cells in known]))
 
 
 def _highest(pack: Pack, cells: int, reset: bool) -> Cap:
@@ -173,7 +172,7 @@ def _charging(
     """Bulk and absorption: the set-point, lowered by whatever single cell is, or last was, too high."""
     phase = BULK if memory.absorbing_since is None else ABSORPTION
     voltage = Voltage() if before.phase in (FLOAT, TRANSITION) else memory.voltage
-    voltage, ovp, why = _held_back(packs, replace(memory, voltage=voltage), facts.u_max, settings, now)
+    voltage, ovp, why = _held_back(packs, memory, voltage, facts.u_max, settings, now)
     caps = [point.cap]
     if voltage.volts is not None and voltage.volts < facts.u_max - 1e-9:
         caps.append(Cap(round(voltage.volts, 3), "cell_voltage", why, "limits.charge_voltage.controller"))
@@ -181,9 +180,12 @@ def _charging(
 
 
 def _held_back(
-    packs: Sequence[Pack], memory: Memory, volts: float, settings: LimitSettings, now: float
+    packs: Sequence[Pack], memory: Memory, before: Voltage, volts: float, settings: LimitSettings, now: float
 ) -> tuple[Voltage, str, str]:
-    """`volts`, lowered by whatever single cell is, or last was, too high; also none, limiting, ... and why."""
+    """`volts`, lowered by whatever single cell is, or last was, too high; also none, limiting, ... and why.
+
+    `before` is what became of it last time.
+    """
     wishes, bottoms, high = [], [], False
     for pack in packs:
         if not (pack.counts or pack.whole):
@@ -196,16 +198,16 @@ def _held_back(
         bottoms.append(u_min)
         least = (own.cell_voltage.float_ + limit) / 2 * cells  # no charger measures worse than that
         high = high or (not old and cvl.over(pack.reading.max_cell, own.charge_voltage, limit))
-        wishes.append(cvl.target(pack.reading, own, limit, u_min, volts, memory.voltage, now, old, least))
+        wishes.append(cvl.target(pack.reading, own, limit, u_min, volts, before, now, old, least))
     wished, why = min(wishes)
-    voltage, ovp = cvl.apply(wished, volts, memory.voltage, settings.charge_voltage, now, _fewest(packs), min(bottoms))
-    voltage = cvl.noting(voltage, memory.voltage, high, now)
+    voltage, ovp = cvl.apply(wished, volts, before, settings.charge_voltage, now, _fewest(packs), min(bottoms))
+    voltage = cvl.noting(voltage, before, high, now)
     return voltage, ovp, why if why and ovp == "limiting" else f"{ovp} after a cell was too high"
 
 
 def _fewest(packs: Sequence[Pack]) -> int:
     """Cells in series of the pack that has fewest; 0 while none is known."""
-    return min((pack.cells for pack in packs if pack.cells), default=0)
+    return min([pack.cells for pack in packs if pack.cells], default=0)
 
 
 def _floating(
@@ -223,7 +225,7 @@ def _floating(
     caps = [Cap(round(volts, 3), memory.phase, f"{what} {facts.u_float:.2f} V", "limits.cell_voltage.float")]
     if volts <= point.u_max:
         caps.insert(0, point.cap)
-    voltage, ovp, why = _held_back(packs, memory, volts, settings, now)
+    voltage, ovp, why = _held_back(packs, memory, memory.voltage, volts, settings, now)
     if voltage.volts is not None and voltage.volts < volts - 1e-9:
         caps.append(Cap(round(voltage.volts, 3), "cell_voltage", why, "limits.charge_voltage.controller"))
     memory = replace(memory, voltage=voltage)
@@ -250,4 +252,4 @@ def _no_more_than_float(packs: Sequence[Pack], missing: Sequence[str], point: Se
         return volts
     why = f"{', '.join(silent)} silent: no more than float"
     cap = Cap(point.u_float, "silent", why, "limits.cell_voltage.float")
-    return replace(volts, volts=min(volts.volts, point.u_float), caps=(*volts.caps, cap))
+    return volts._replace(volts=min(volts.volts, point.u_float), caps=(*volts.caps, cap))

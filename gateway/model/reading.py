@@ -114,9 +114,9 @@ class Reading:
     @cached_property
     def coldest(self) -> float | None:
         """Lowest cell temperature [°C]."""
-        return min((t for t in self.temperatures if t is not None), default=None)
+        return min([t for t in self.temperatures if t is not None], default=None)
 
     @cached_property
     def hottest(self) -> float | None:
         """Highest cell temperature [°C]."""
-        return max((t for t in self.temperatures if t is not None), default=None)
+        return max([t for t in self.temperatures if t is not None], default=None)

@@ -47,7 +47,7 @@ class BatteryState:
     @property
     def contributes(self) -> bool:
         """Counts for the bank: controlled, joined, and has a reading."""
-        return self.joined and self.contributes_if_joined
+        return self.joined and self.control and self.reading is not None
 
     @property
     def contributes_if_joined(self) -> bool:

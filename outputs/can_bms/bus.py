@@ -82,6 +82,7 @@ class Bus:
         self._delay = 0.0
         self._full = self._hung = 0
         self._said = self._unopened = self._stopped = False
+        self._messages: dict[Frame, can.Message] = {}  # those of the last beat: most frames are the same again
 
     @property
     def connected(self) -> bool:
@@ -122,7 +123,9 @@ class Bus:
             self.counters.send_errors += 1
             self._say("the adapter does not take frames")
             return False
-        trip = Trip(self._bus, () if self._off else frames, direct=self.direct)
+        before = self._messages
+        self._messages = {frame: before[frame] if frame in before else message_of(frame) for frame in frames}
+        trip = Trip(self._bus, () if self._off else [self._messages[frame] for frame in frames], direct=self.direct)
         if self.direct:
             return self._over(trip, *attempt(trip.go, self._supervisor)) and not self._off
         self._trip = trip
@@ -289,6 +292,11 @@ class Bus:
             if self.interface is not None:
                 self.interface.look()
         self.problem, self._said = "", False
+
+
+def message_of(frame: Frame) -> can.Message:
+    """A frame as python-can sends it."""
+    return can.Message(arbitration_id=frame.id, is_extended_id=frame.extended, data=frame.data)
 
 
 def opener(interface: str, channel: str, bitrate: int, listen_to: Sequence[tuple[int, bool]]) -> Opener:

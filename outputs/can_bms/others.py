@@ -37,6 +37,8 @@ class Others:
             if key in self.ids and not message.is_remote_frame:
                 self.frames += 1
                 self._seen[key] = now
+        if not self._seen:
+            return
         self._seen = {key: at for key, at in self._seen.items() if now - at < GONE_AFTER}
         if bool(self._seen) is not self._there:
             self._there = bool(self._seen)

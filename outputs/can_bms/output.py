@@ -5,7 +5,9 @@
 
 Which of them it is, and what is told, is the same for every bus: see `outputs.inverter.teller`.
 For an inverter that is not heard the safe state lasts: some answer only what they hear.
-Beats are absolute deadlines, so the period does not drift; a beat that was missed is not made up for.
+Beats are absolute deadlines, so the period does not drift; a beat that was missed is not made up for.  A decision that
+comes within a twentieth of a period of a beat is told at once: it is fresh then, and one wake-up does for both.  Where
+decisions come in between, beats move towards them, a fiftieth of a period earlier each.
 Sheet: can-inverter-protocols.md sections 10 and 11.
 """
 
@@ -36,6 +38,8 @@ from outputs.output import Clock
 log = logging.getLogger("bms_gateway.can_bms")
 
 RATE_OVER: Final = 10  # beats over which the frame rate is taken
+LEAD: Final = 0.05  # of the period: so long a beat waits for a decision, or comes before its time
+MOVE: Final = 0.02  # of the period: so much earlier comes a beat that none was near to
 
 
 class CanOutput:
@@ -62,9 +66,11 @@ class CanOutput:
         )
         bus.heard, bus.sent, bus.freed = self._heard, self._went, self._restart_beats
         self._encode = Encoded(dialect).encode
-        self._supervisor = Supervisor(bus.name)
+        self._trying = Supervisor(bus.name).trying(self._defect)
         self._beat = 0
         self._due = 0.0
+        self._lead = LEAD * dialect.period  # s
+        self._told = float("-inf")  # s, loop time, of the newest Snapshot
         self._timer: asyncio.TimerHandle | None = None
         self._silent = WAITING  # why nothing is sent; "" = frames go out
         self._clamped: tuple[str, ...] = ()
@@ -84,11 +90,19 @@ class CanOutput:
         self._restart_beats()
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Keep the newest Snapshot; the first complete one is sent at once."""
+        """Keep the newest Snapshot; the first complete one is sent at once, and one that comes when a beat is due."""
         self._teller.take(snapshot)
-        if self._silent == WAITING and snapshot.bank.complete and self._timer is not None:
+        if self._timer is None:
+            return
+        if self._silent == WAITING and snapshot.bank.complete:
             self._silent = ""
             self._restart_beats()
+            return
+        self._told = now = asyncio.get_running_loop().time()
+        if now >= self._due - self._lead:
+            self._due = now + self._dialect.period
+            self._set_timer(self._due + self._lead)
+            self._beat_now()
 
     async def stop(self) -> None:
         """Fall silent: a gateway that comes back soon goes on within the inverter's own time-out."""
@@ -143,20 +157,27 @@ class CanOutput:
 
     def _restart_beats(self) -> None:
         """Beat now, and from now on."""
-        loop = asyncio.get_running_loop()
+        self._due = asyncio.get_running_loop().time()
+        self._set_timer(self._due)
+
+    def _set_timer(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._due = loop.time()
-        self._timer = loop.call_at(self._due, self._tick)
+        self._timer = asyncio.get_running_loop().call_at(at, self._tick)
 
     def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        period = self._dialect.period
+        """No decision came when the beat was due."""
+        now, period = asyncio.get_running_loop().time(), self._dialect.period
         self._due += period
-        if self._due <= loop.time():  # the loop hung: go on from here, in step
-            self._due += (loop.time() - self._due) // period * period + period
-        self._timer = loop.call_at(self._due, self._tick)  # first, so that no fault below can stop the beat
-        with self._supervisor.trying(self._defect):
+        if self._due <= now:  # the loop hung: go on from here, in step
+            self._due += (now - self._due) // period * period + period
+        if now - self._told < period:
+            self._due -= min(MOVE * period, now - self._told)
+        self._set_timer(self._due)  # first, so that no fault below can stop the beat
+        self._beat_now()
+
+    def _beat_now(self) -> None:
+        with self._trying:
             self._beat_once(self._clock())
 
     def _defect(self, fault: Exception) -> None:

@@ -22,8 +22,6 @@ from typing import Final
 
 import can
 
-from outputs.can_bms.dialect import Frame
-
 FRESH: Final = 1.0  # s after its beat until which a frame may go out
 READ_MOST: Final = 500  # frames taken from the bus at a time
 MEMINFO: Final = struct.Struct("9I")  # getsockopt SO_MEMINFO, linux/sock_diag.h; the third: queued for sending, bytes
@@ -34,7 +32,7 @@ SO_MEMINFO: Final = 55  # asm-generic/socket.h, since Linux 4.12
 class Trip:
     """May be made in a thread; its fields tell how far it came."""
 
-    def __init__(self, bus: can.BusABC, frames: Sequence[Frame], *, direct: bool) -> None:
+    def __init__(self, bus: can.BusABC, frames: Sequence[can.Message], *, direct: bool) -> None:
         """`direct`: the bus's send() returns at once; nothing is ever late there."""
         self.frames = frames
         self.doing = "read"
@@ -95,9 +93,7 @@ class Trip:
             left = 0.0 if self._direct else self._deadline - time.monotonic()
             if self.abandoned or (left <= 0.0 and not self._direct):
                 return
-            self._bus.send(
-                can.Message(arbitration_id=frame.id, is_extended_id=frame.extended, data=frame.data), timeout=left
-            )
+            self._bus.send(frame, timeout=left)
             self.sent += 1
 
 

@@ -104,7 +104,7 @@ class Teller:
     def _values(self, snapshot: Snapshot) -> Told:
         """The Snapshot's values; what must be told and is not known any more stays as it was last known."""
         values = self._source(snapshot, self._keys)
-        self._known.update((key, (snapshot.at, values[key])) for key in REQUIRED if key in values)
+        self._known.update({key: (snapshot.at, values[key]) for key in REQUIRED if key in values})
         return self._complete({key: value for key, (_, value) in self._known.items()} | values)
 
     def _outdated(self, snapshot: Snapshot) -> tuple[float | None, str]:

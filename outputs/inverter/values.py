@@ -10,10 +10,10 @@ Sheet: can-inverter-protocols.md sections 10, 11 and 14; limits.md sections 4.4 
 """
 
 import math
-from collections.abc import Container, Mapping
-from typing import Final, TypeGuard
+from collections.abc import Callable, Container, Mapping
+from typing import Final
 
-from gateway.model import BankState, BatteryState, Decision, Extreme, Health, Life, Snapshot
+from gateway.model import BankState, BatteryState, Decision, Extreme, Health, Snapshot
 from outputs.inverter.keys import CELLS, Value
 
 FULL: Final = 99.95  # %, what counts as 100 %
@@ -68,10 +68,15 @@ def values_of(snapshot: Snapshot, keys: Container[str]) -> dict[str, Value]:
     """What `snapshot` says, for a dialect that has `keys`; what is not known is left out."""
     bank, decision = snapshot.bank, snapshot.decision
     found = {
-        **_limits(decision), **_measurements(bank, decision), **_cells(bank), **_places(bank), **_counts(bank),
-        **_state(bank, decision), **_of_one(bank), **_energy(snapshot.life),
+        **_limits(decision), **_measurements(bank, decision), **_cells(bank), **_counts(bank), **_state(bank, decision),
     }  # fmt: skip
-    known: dict[str, Value] = {key: value for key, value in found.items() if key in keys and _is_known(value)}
+    for names, part in RARE:
+        if True in [name in keys for name in names]:
+            found |= part(snapshot)
+    known: dict[str, Value] = {
+        key: value for key, value in found.items()
+        if value is not None and key in keys and not (isinstance(value, float) and not math.isfinite(value))
+    }  # fmt: skip
     return {**known, **raised(decision.alarms, keys)}
 
 
@@ -93,11 +98,6 @@ def raised(alarms: Mapping[str, int], keys: Container[str]) -> dict[str, Value]:
             candidates = ALARM_FLAGS[name][0 if level >= 2 else 1]
             flags.update(dict.fromkeys([key for key in candidates if key in keys][:1], 1))
     return flags
-
-
-def _is_known(value: Value | None) -> TypeGuard[Value]:
-    """A number that is none is no knowledge either."""
-    return value is not None and not (isinstance(value, float) and not math.isfinite(value))
 
 
 def _limits(decision: Decision) -> Found:
@@ -170,7 +170,7 @@ def _where(extreme: Extreme | None) -> str | None:
 
 
 def _counts(bank: BankState) -> Found:
-    online = sum(state.contributes and state.health is Health.ONLINE for state in bank.batteries)
+    online = sum([state.contributes and state.health is Health.ONLINE for state in bank.batteries])
     return {
         "modules": max(1, online),
         "modules_online": bank.online,
@@ -180,8 +180,9 @@ def _counts(bank: BankState) -> Found:
     }
 
 
-def _places(bank: BankState) -> Found:
+def _places(snapshot: Snapshot) -> Found:
     """Where extremes are, in numbers: the cell or sensor in its battery, and the battery in the configuration."""
+    bank = snapshot.bank
     order = {state.name: number for number, state in enumerate(bank.batteries, 1)}
     found: Found = {}
     for name, extreme in (
@@ -202,9 +203,9 @@ def _state(bank: BankState, decision: Decision) -> Found:
     return {
         "operating_state": state,
         "system_state": state,
-        "protections_valid": int(any(decision.alarms.get(name, 0) >= 2 for name in ALARM_FLAGS)),
+        "protections_valid": int(max([decision.alarms.get(name, 0) for name in ALARM_FLAGS]) >= 2),
         "balancing": None if bank.balancing is None else int(bank.balancing),
-        "faulty_pack_number": next((n for n, state in enumerate(bank.batteries, 1) if _is_faulty(state)), None),
+        "faulty_pack_number": next(iter([n for n, state in enumerate(bank.batteries, 1) if _is_faulty(state)]), None),
     }
 
 
@@ -214,12 +215,13 @@ def _is_faulty(state: BatteryState) -> bool:
     return state.control and (state.health in (Health.STALE, Health.LOST) or 2 in alarms.values())
 
 
-def _of_one(bank: BankState) -> Found:
+def _of_one(snapshot: Snapshot) -> Found:
     """What only a single battery has: each of its cells, none of which may be unknown, and its serial number."""
+    bank = snapshot.bank
     there = [state for state in bank.batteries if state.contributes and state.health is not Health.LOST]
     readings = [state.reading for state in there if state.reading is not None]
     counts = [reading.cells for reading in readings]
-    found: Found = {"cell_count": None if None in counts else sum(count or 0 for count in counts) or None}
+    found: Found = {"cell_count": None if None in counts else sum([count or 0 for count in counts]) or None}
     if len(readings) == 1 == len(bank.batteries):
         cells, serial = readings[0].cell_voltages, readings[0].serial_number or ""
         if len(cells) <= len(CELLS) and None not in cells:
@@ -228,7 +230,17 @@ def _of_one(bank: BankState) -> Found:
     return found
 
 
-def _energy(life: Life | None) -> Found:
+def _energy(snapshot: Snapshot) -> Found:
+    life = snapshot.life
     if life is None:
         return {}
     return {"charged_energy_kWh": life.charged_energy, "discharged_energy_kWh": life.discharged_energy}
+
+
+RARE: Final[tuple[tuple[tuple[str, ...], Callable[[Snapshot], Found]], ...]] = (
+    (tuple([f"{which}_{what}" for which in ("min_voltage", "max_voltage", "min_temperature", "max_temperature")
+           for what in ("cell_number", "pack_number")]), _places),
+    ((*CELLS, "cell_count", "serial_part1", "serial_part2"), _of_one),
+    (("charged_energy_kWh", "discharged_energy_kWh"), _energy),
+)  # fmt: skip
+"""What few dialects carry: worked out for those alone."""

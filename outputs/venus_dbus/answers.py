@@ -63,7 +63,7 @@ class Answers:
 
 def items(tree: Tree, paths: Iterable[str]) -> dict[str, dict[str, object]]:
     """These paths as GetItems and ItemsChanged carry them."""
-    return {path: {"Value": to_wire(tree[path].value), "Text": tree[path].shown} for path in paths}
+    return {path: {"Value": to_wire((item := tree[path]).value), "Text": item.shown} for path in paths}
 
 
 def _reply(message: Any, signature: str, value: object) -> Any:

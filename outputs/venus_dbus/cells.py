@@ -30,7 +30,8 @@ class Seen(NamedTuple):
 def cell_entries(seen: Seen, layout: str, *, midpoint: bool) -> tuple[Entry, ...]:
     """Rows for a single battery that has shown so much."""
     entries = [
-        Entry(f"/System/Temperature{n + 1}", "d", CELSIUS, SENSED, _at(n, 1)) for n in range(min(seen.sensors, SENSORS))
+        Entry(f"/System/Temperature{n + 1}", "d", CELSIUS, SENSED, _at(n, 1), at=n)
+        for n in range(min(seen.sensors, SENSORS))
     ]
     if seen.cells or seen.balancing:
         for name in LAYOUTS[layout]:
@@ -42,17 +43,17 @@ def cell_entries(seen: Seen, layout: str, *, midpoint: bool) -> tuple[Entry, ...
 
 def _voltages(seen: Seen) -> list[Entry]:
     return [
-        *(Entry(f"/Voltages/Cell{n + 1}", "d", CELL_VOLTS, CELLS, _at(n, 3)) for n in range(seen.cells)),
+        *(Entry(f"/Voltages/Cell{n + 1}", "d", CELL_VOLTS, CELLS, _at(n, 3), at=n) for n in range(seen.cells)),
         *_together("/Voltages"),
-        *(Entry(f"/Balances/Cell{n + 1}", "i", plain, BALANCING, _balance(n)) for n in range(seen.balancing)),
+        *(Entry(f"/Balances/Cell{n + 1}", "i", plain, BALANCING, _balance(n), at=n) for n in range(seen.balancing)),
     ]
 
 
 def _cells(seen: Seen) -> list[Entry]:
     return [
-        *(Entry(f"/Cell/{n + 1}/Volts", "d", CELL_VOLTS, CELLS, _at(n, 3)) for n in range(seen.cells)),
+        *(Entry(f"/Cell/{n + 1}/Volts", "d", CELL_VOLTS, CELLS, _at(n, 3), at=n) for n in range(seen.cells)),
         *_together("/Cell"),
-        *(Entry(f"/Cell/{n + 1}/Balance", "i", plain, BALANCING, _balance(n)) for n in range(seen.balancing)),
+        *(Entry(f"/Cell/{n + 1}/Balance", "i", plain, BALANCING, _balance(n), at=n) for n in range(seen.balancing)),
     ]
 
 

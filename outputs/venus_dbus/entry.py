@@ -23,7 +23,7 @@ class Entry:
     """A row of the table: what `how` makes of the fields of a View that `of` names, and of nothing else.
 
     So it need not be worked out again while those are what they were.  `slow`: sent only now and then, because nobody
-    needs it each second.
+    needs it each second.  `at`: of a list it needs this element alone.
     """
 
     path: str
@@ -32,6 +32,7 @@ class Entry:
     of: str  # fields, dotted where they lie deeper, with spaces between
     how: Callable[..., Value]
     slow: bool = False
+    at: int | None = None
 
     def value(self, fields: Any) -> Value:
         """Of what `of` names: one field, or a tuple of several."""

@@ -1,6 +1,6 @@
 """Which rows a service publishes: the table, and whatever else there was ever something to say about.  Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -38,10 +38,18 @@ class Rows:
         news: list[tuple[str, Value]] = []
         for rows, fields, before in zip(self._groups.values(), now, self._last, strict=True):
             if fields != before:
-                news += [(entry.path, entry.value(fields)) for entry in rows]
+                same = _same(fields, before) if rows[0].at is not None else ()
+                news += [(entry.path, entry.value(fields)) for entry in rows if entry.at not in same]
         changed = self._tree.update(news)
         self._last = now
         return changed
+
+
+def _same(now: Sequence[Any], before: Any) -> set[int]:
+    """Indices of the elements that two lists have in common."""
+    if before is NEVER:
+        return set()
+    return {at for at, (new, old) in enumerate(zip(now, before, strict=False)) if new == old}
 
 
 class Published:
@@ -73,7 +81,7 @@ class Published:
             self._extend(entries)
 
     def _extend(self, entries: tuple[Entry, ...]) -> None:
-        new = tuple(entry for entry in entries if entry.path not in self._tree)
+        new = tuple([entry for entry in entries if entry.path not in self._tree])
         for entry in new:
             self._tree.add(entry.path, Item(entry.kind, entry.text))
             (self._slow if entry.slow else self._quick).add(entry)

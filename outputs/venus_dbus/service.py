@@ -50,6 +50,7 @@ class BatteryService:
         self._answers = Answers(self.tree, self._write)
         self._published = Published(self.tree, plan.cells, bms=plan.bms, midpoint=plan.midpoint)
         self._address, self._clock, self._supervisor = address, clock, supervisor
+        self.trying = supervisor.trying(lambda fault: self.give_up())  # with values that cannot be made it leaves
         self._claim = Claim(
             plan.identity, plan.instance, plan.custom_name, self._settled, self._assigned, self._named, self._after
         )  # fmt: skip
@@ -129,7 +130,7 @@ class BatteryService:
         return bool(GLib.SOURCE_REMOVE)
 
     def _publish_or_leave(self) -> None:
-        with self._supervisor.trying(lambda fault: self.give_up()):
+        with self.trying:
             self._publish()
 
     def _publish(self) -> None:

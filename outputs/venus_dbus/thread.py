@@ -105,9 +105,9 @@ class DbusThread:
             "service": self._bank.plan.name,
             "device_instance": self._bank.tree["/DeviceInstance"].value,
             "services": [service.plan.name for service in services if service.claimed],
-            "items_changed": sum(service.signals for service in services),
-            "changes_per_second": round(sum(service.rate for service in services), 2),
-            "reconnects": sum(service.reconnects for service in services),
+            "items_changed": sum([service.signals for service in services]),
+            "changes_per_second": round(sum([service.rate for service in services]), 2),
+            "reconnects": sum([service.reconnects for service in services]),
         }
 
     def _services(self) -> list[BatteryService]:
@@ -150,7 +150,10 @@ class DbusThread:
         """The watch: has the gateway been silent past the deadline of its last Snapshot?"""
         self._watch = None
         with self._supervisor.trying():
-            self._refresh()
+            if self._newest is not None and self._clock() <= self._newest.valid_until:
+                self._arm(self._newest.valid_until)  # another one has come since, and its knock is answered
+            else:
+                self._refresh()
         return bool(GLib.SOURCE_REMOVE)
 
     def _refresh(self) -> None:
@@ -165,7 +168,7 @@ class DbusThread:
             self._hung = hung
             log.log(*((logging.ERROR, HUNG) if hung else (logging.WARNING, "the gateway is back: limits as decided")))
         readings = [state.reading for state in snapshot.bank.batteries]
-        fresh = [id(reading) for reading in readings] != [id(reading) for reading in self._readings]
+        fresh = list(map(id, readings)) != list(map(id, self._readings))
         self._readings = readings  # kept, so that no other reading can have the id of one of them
         self._become(self._loss.stand(snapshot, self._clock()))
         self._show(self._bank, lambda: self._view(snapshot), fresh=fresh)
@@ -174,7 +177,7 @@ class DbusThread:
 
     def _show(self, service: BatteryService, view: Callable[[], View], *, fresh: bool) -> None:
         """Offer a view; if a defect keeps it from being made, the service must not stay with the last one."""
-        with self._supervisor.trying(lambda fault: service.give_up()):
+        with service.trying:
             service.offer(view(), fresh=fresh)
 
     def _view(self, snapshot: Snapshot) -> View:
