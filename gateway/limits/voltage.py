@@ -19,7 +19,7 @@ from gateway.model.records import replace
 MOST_DROP: Final = 0.05  # V per cell that a cable may lose; more would only charge a small pack too high
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Volts:
     """What became of the charge voltage."""
 
