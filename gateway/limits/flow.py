@@ -34,9 +34,9 @@ def average(window: Window, current: float | None, now: float) -> float | None:
     """The current [A], weighted by time over WINDOW; the present one at the beginning, None without a current."""
     if current is None:
         return None
-    charge, seconds = window.charge, window.seconds
+    charge, seconds, begin = window.charge, window.seconds, now - WINDOW
     for end, slice_charge, length in window.slices:
-        share = min(1.0, max(0.0, (end - (now - WINDOW)) / length))  # the oldest slice leaves bit by bit
+        share = 1.0 if end - begin >= length else max(0.0, (end - begin) / length)  # the oldest one leaves bit by bit
         charge += share * slice_charge
         seconds += share * length
     return charge / seconds if seconds > 0 else current

@@ -429,7 +429,7 @@ def test_how_often_is_evaluated_changes_no_limit_by_more_than_one_step(one: Read
     slow = Play(LimitSettings(), {"a": one})
     slow.look()
     quick = slow.twin()
-    for play, dt in ((slow, 2.0), (quick, 0.5)):
+    for play, dt in ((slow, 4.0), (quick, 1.0)):
         play.batteries["a"] = two
         play.look()
         play.run(wait, dt=dt)
