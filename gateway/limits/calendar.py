@@ -18,7 +18,7 @@ EARLIEST: Final = 1_735_689_600.0  # s since the epoch, 2025-01-01: before that 
 LATEST: Final = 4_102_444_800.0  # s since the epoch, 2100-01-01
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calendar:
     """The date at one moment, and what the clocks said then; Calendar() has not begun."""
 

@@ -42,7 +42,7 @@ class Facts:
     cells: int  # in series
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Moment:
     """Everything a guard may ask."""
 

@@ -13,15 +13,17 @@ else:
         Raises TypeError for a field that it has not.  Not for records with __post_init__ or fields without init.
         """
         try:
-            held = vars(record)
+            whole = {**vars(record), **changes}
         except TypeError:  # it has slots
             return dataclasses.replace(record, **changes)
         kind = type(record)
         fields = kind.__dataclass_fields__
-        if not changes.keys() <= fields.keys():
-            raise TypeError(f"{kind.__name__} has no {', '.join(sorted(changes.keys() - fields.keys()))}")
+        if len(whole) != len(fields):  # it has worked something out, or is to get what is no field of it
+            if unknown := sorted(changes.keys() - fields.keys()):
+                raise TypeError(f"{kind.__name__} has no {', '.join(unknown)}")
+            whole = {name: whole[name] for name in fields}
         new = object.__new__(kind)
-        vars(new).update(held if len(held) == len(fields) else {name: held[name] for name in fields}, **changes)
+        object.__setattr__(new, "__dict__", whole)
         return new
 
 

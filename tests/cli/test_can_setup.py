@@ -1,12 +1,12 @@
 """`bms-gateway can setup`: what it writes, what it leaves alone, and that nothing is written unless asked."""
 
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-PROGRAM = Path(sys.executable).parent / "bms-gateway"
+from tests.cli.program import called
+
 NETWORK = "etc/systemd/network/80-bms-gateway-can0.network"
 LINK = "etc/systemd/network/80-bms-gateway-can0.link"
 INTERFACES = "etc/network/interfaces.d/bms-gateway-can0"
@@ -20,11 +20,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def setup(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PROGRAM, "can", "setup", "can0", "--root", str(root), *words],
-        capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
+def setup(root: Path, *words: str) -> "CompletedProcess[str]":
+    return called("can", "setup", "can0", "--root", root, *words)
 
 
 def tree(root: Path) -> dict[str, str]:
@@ -119,7 +116,5 @@ def test_an_overlay_that_somebody_wrote_by_hand_is_refused(root: Path) -> None:
 
 @pytest.mark.parametrize("channel", ["", "a/b", "../x", "a_name_too_long_for_linux", "can0\nx"])
 def test_what_is_no_interface_is_refused(tmp_path: Path, channel: str) -> None:
-    done = subprocess.run(
-        [PROGRAM, "can", "setup", "--root", str(tmp_path), "--", channel], capture_output=True, text=True, check=False
-    )
+    done = called("can", "setup", "--root", tmp_path, "--", channel)
     assert done.returncode == 1 and "no network interface" in done.stderr

@@ -1,11 +1,9 @@
 """command: what may be said, and what is refused before anybody is asked."""
 
-import subprocess
-
 import pytest
 
 from gateway.cli.command import _understood
-from tests.e2e.house import PROGRAM
+from tests.cli.program import called
 
 
 @pytest.mark.parametrize(
@@ -34,7 +32,7 @@ def test_both_forms_are_understood(words: tuple[str, ...], battery: str, wanted:
     ],
 )
 def test_nonsense_is_refused_in_one_line_before_anybody_is_asked(words: tuple[str, ...], said: str) -> None:
-    done = subprocess.run([PROGRAM, "command", *words], capture_output=True, text=True, timeout=30, check=False)
+    done = called("command", *words)
     assert done.returncode != 0
     assert said in done.stderr
     assert "Traceback" not in done.stderr

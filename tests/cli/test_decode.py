@@ -1,26 +1,19 @@
 """`bms-gateway decode` as a user calls it: in a process of its own."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from bms_drivers.kit import registry
+from tests.cli.program import called
 from tests.vectors import Case, cases, is_write
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [Path(sys.executable).parent / "bms-gateway", *words], capture_output=True, text=True, timeout=30, check=False
-    )
-
-
 def test_prints_one_json_object() -> None:
-    done = run("decode", "--driver", "jbd", str(VECTORS / "jbd/4s-sp04s034.json"), "--json")
+    done = called("decode", "--driver", "jbd", str(VECTORS / "jbd/4s-sp04s034.json"), "--json")
     answer = json.loads(done.stdout)
     assert (done.returncode, answer["driver"], answer["errors"]) == (0, "jbd", [])
     assert answer["reading"]["voltage"] == 15.6
@@ -28,7 +21,7 @@ def test_prints_one_json_object() -> None:
 
 
 def test_for_people_it_prints_a_value_a_line() -> None:
-    done = run("decode", str(VECTORS / "jbd/4s-sp04s034.json"))
+    done = called("decode", str(VECTORS / "jbd/4s-sp04s034.json"))
     assert "voltage                      15.6" in done.stdout
 
 
@@ -36,14 +29,14 @@ WRITES = [case for name in registry.names() for case in cases(name) if is_write(
 
 
 def test_a_recorded_soc_write_is_recognised() -> None:
-    done = run("decode", str(VECTORS / "daly/set-soc-request.json"), "--json")
+    done = called("decode", str(VECTORS / "daly/set-soc-request.json"), "--json")
     assert json.loads(done.stdout)["writes"] == {"soc 30 %": True}
 
 
 @pytest.mark.parametrize("case", [c for c in WRITES if "soc_write" not in c.data["expected"]], ids=str)
 def test_recorded_switch_writes_are_recognised(case: Case) -> None:
     driver = case.data["driver"]
-    done = run("decode", str(VECTORS / driver / f"{case.name}.json"), "--json")
+    done = called("decode", str(VECTORS / driver / f"{case.name}.json"), "--json")
     writes = json.loads(done.stdout)["writes"]
     assert writes
     steps = [step for step in case.data["expected"].get("steps", ()) if isinstance(step, dict)]
@@ -65,26 +58,26 @@ def test_what_is_wrong_is_one_line_and_exit_1(words: list[str], message: str, tm
     if "README.txt" in words[-1]:
         words = [*words[:-1], str(tmp_path / "README.txt")]
         (tmp_path / "README.txt").write_text("not json")
-    done = run("decode", *words)
+    done = called("decode", *words)
     assert done.returncode == 1
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 def test_an_unknown_setting_is_wrong_usage() -> None:
-    done = run("decode", "--set", "speed=3", str(VECTORS / "jbd/4s-sp04s034.json"))
+    done = called("decode", "--set", "speed=3", str(VECTORS / "jbd/4s-sp04s034.json"))
     assert done.returncode == 2
     assert "--set speed=3" in done.stderr
 
 
 def test_a_setting_may_be_a_word_among_numbers() -> None:
-    done = run("decode", "--set", "address=all", str(VECTORS / "pace/two_packs_p9_discharging.json"), "--json")
+    done = called("decode", "--set", "address=all", str(VECTORS / "pace/two_packs_p9_discharging.json"), "--json")
     assert list(json.loads(done.stdout)["packs"]) == ["1", "2"]
 
 
 @pytest.mark.parametrize("value", ["every", "16"])
 def test_a_setting_outside_its_choices_is_wrong_usage(value: str) -> None:
-    done = run("decode", "--set", f"address={value}", str(VECTORS / "pace/two_packs_p9_discharging.json"))
+    done = called("decode", "--set", f"address={value}", str(VECTORS / "pace/two_packs_p9_discharging.json"))
     assert done.returncode == 2
     assert f"--set address={value}: address" in done.stderr
 
@@ -92,7 +85,7 @@ def test_a_setting_outside_its_choices_is_wrong_usage(value: str) -> None:
 def test_hex_that_is_none_names_the_exchange(tmp_path: Path) -> None:
     file = tmp_path / "case.json"
     file.write_text(json.dumps({"driver": "jbd", "exchanges": [{"tx": "", "rx": []}, {"tx": "zz", "rx": []}]}))
-    done = run("decode", str(file))
+    done = called("decode", str(file))
     assert (done.returncode, done.stderr.count("exchange 2")) == (1, 1)
 
 
@@ -136,7 +129,7 @@ def test_a_recording_that_cannot_be_played_is_one_line(
     recording: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     file = write(tmp_path, **recording)
-    done = run("decode", file)
+    done = called("decode", file)
     assert done.returncode == 1
     assert done.stderr.startswith(f"{file}: ") and message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -146,7 +139,7 @@ TORN = Path(__file__).parent / "cases" / "daly_18s_torn_reply.json"
 
 
 def test_a_torn_answer_is_told_apart_from_none() -> None:
-    done = run("decode", str(TORN), "--json")
+    done = called("decode", str(TORN), "--json")
     answer = json.loads(done.stdout)
     assert done.returncode == 0
     assert {name: answer["reading"][name] for name in ("voltage", "current", "soc")} == {
@@ -163,7 +156,7 @@ def test_a_torn_answer_is_told_apart_from_none() -> None:
 
 
 def test_for_people_a_torn_answer_has_a_line_of_its_own() -> None:
-    done = run("decode", str(TORN))
+    done = called("decode", str(TORN))
     lines = [line for line in done.stdout.splitlines() if "a5409508000000000000000082" in line]
     assert lines == [
         "answered, torn               a5409508000000000000000082: 87 bytes came, 5 good frames of it, 1 checksum,"
@@ -173,14 +166,14 @@ def test_for_people_a_torn_answer_has_a_line_of_its_own() -> None:
 
 def test_alarms_that_were_not_answered_are_not_said_to_be_none(tmp_path: Path) -> None:
     exchanges = [{"tx": "a540900800000000000000007d", "rx": ["a5019008021c000076560286b0"]}]
-    done = run("decode", write(tmp_path, driver="daly", exchanges=exchanges))
+    done = called("decode", write(tmp_path, driver="daly", exchanges=exchanges))
     assert done.returncode == 0 and "voltage" in done.stdout
     assert "none raised" not in done.stdout
 
 
 def test_an_empty_expectation_is_said(tmp_path: Path) -> None:
     recording = json.loads((VECTORS / "jbd/4s-sp04s034.json").read_text())
-    done = run("decode", write(tmp_path, **{**recording, "expected": {}}))
+    done = called("decode", write(tmp_path, **{**recording, "expected": {}}))
     assert done.returncode == 0
     assert done.stderr.endswith('case.json: "expected" is empty: as a test this recording checks nothing\n')
-    assert run("decode", str(VECTORS / "jbd/4s-sp04s034.json")).stderr == ""
+    assert called("decode", str(VECTORS / "jbd/4s-sp04s034.json")).stderr == ""

@@ -13,13 +13,14 @@ from bms_drivers.kit import registry
 from gateway.cli.main import COMMANDS
 from gateway.config.load import parse
 from gateway.control import SERVICE_DIRECTORY
+from tests.cli.program import called
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = Path(sys.executable).parent / "bms-gateway"
 
 
-def run(*words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=seconds, check=False, cwd=ROOT)
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return called(*words, folder=ROOT)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_every_command_explains_itself(name: str) -> None:
 
 
 def test_the_demo_ends_by_itself_and_both_outputs_carried_the_values() -> None:
-    done = run("demo", "--for", "6s")
+    done = subprocess.run([PROGRAM, "demo", "--for", "6s"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 packs" in done.stdout
     assert re.search(r"CAN: SoC \d+", done.stdout)

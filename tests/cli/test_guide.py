@@ -27,6 +27,7 @@ from bms_drivers.links.recording import load
 from gateway.cli.skeleton import skeleton
 from gateway.model import ConfigError, DeviceRefused
 from gateway.model.section import key_of, of_the_file
+from tests.cli.program import called
 from tests.vectors import differences
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,10 +35,6 @@ TOOLS = Path(sys.executable).parent
 PAGE = (ROOT / "docs" / "add-a-bms.md").read_text()
 ((EXAMPLE,), (RECORDING,)) = (re.findall(rf"```{kind}\n(.*?)```", PAGE, re.S) for kind in ("python", "json"))
 QUESTIONS = {bytes.fromhex(e["tx"]): bytes.fromhex(e["rx"][0]) for e in json.loads(RECORDING)["exchanges"]}
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([TOOLS / "bms-gateway", *words], capture_output=True, text=True, timeout=60, check=False)
 
 
 def loaded(file: Path) -> Driver:
@@ -101,7 +98,7 @@ def test_example_decodes_its_recording_to_what_is_expected(tmp_path: Path) -> No
 
 
 def test_skeleton_reads_the_examples_first_answer(tmp_path: Path) -> None:
-    (tmp_path / "acme.py").write_text(run("drivers", "--skeleton", "new_bms").stdout)
+    (tmp_path / "acme.py").write_text(called("drivers", "--skeleton", "new_bms").stdout)
     found = decode(loaded(tmp_path / "acme.py"), json.loads(RECORDING))
     assert (found.readings[""].voltage, found.readings[""].soc) == (13.28, 78)
 
@@ -124,7 +121,7 @@ def test_file_without_its_driver_is_one_line(text: str, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("name", ["jbd", "My-BMS", "9volt", ""])
 def test_skeleton_wants_a_name_that_is_free(name: str) -> None:
-    done = run("drivers", "--skeleton", name)
+    done = called("drivers", "--skeleton", name)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
 
@@ -133,7 +130,7 @@ def test_raw_recording_holds_what_the_page_shows(tmp_path: Path) -> None:
     file = tmp_path / "first.json"
     with device(QUESTIONS) as port:
         words = [word for question in QUESTIONS for word in ("--raw", question.hex())]
-        done = run("record", "--driver", "acme", "--port", port, *words, "--wait", "0.3", "--out", str(file))
+        done = called("record", "--driver", "acme", "--port", port, *words, "--wait", "0.3", "--out", str(file))
     assert done.returncode == 0, done.stderr
     recording: dict[str, Any] = load(file)
     assert recording["exchanges"] == json.loads(RECORDING)["exchanges"]
@@ -143,7 +140,7 @@ def test_raw_recording_holds_what_the_page_shows(tmp_path: Path) -> None:
 def test_listening_asks_nothing_and_records_what_is_said(tmp_path: Path) -> None:
     file, said = tmp_path / "heard.json", next(iter(QUESTIONS.values()))
     with device({}, unasked=said) as port:
-        done = run("record", "--port", port, "--listen", "0.5", "--baud", "19200", "--out", str(file))
+        done = called("record", "--port", port, "--listen", "0.5", "--baud", "19200", "--out", str(file))
     assert done.returncode == 0, done.stderr
     ((exchange),) = load(file)["exchanges"]
     assert exchange["tx"] == ""
@@ -154,7 +151,7 @@ def test_listening_asks_nothing_and_records_what_is_said(tmp_path: Path) -> None
 def test_silence_is_recorded_and_said(tmp_path: Path) -> None:
     file = tmp_path / "nothing.json"
     with device({}) as port:
-        done = run("record", "--port", port, "--raw", "5b01005c", "--wait", "0.1", "--out", str(file))
+        done = called("record", "--port", port, "--raw", "5b01005c", "--wait", "0.1", "--out", str(file))
     assert done.returncode == 1
     assert "nothing answered" in done.stderr
     assert load(file)["exchanges"] == [{"tx": "5b01005c", "rx": []}]
@@ -164,14 +161,14 @@ def test_silence_is_recorded_and_said(tmp_path: Path) -> None:
     "words", [[], ["--raw", "5b0"], ["--driver", "jbd", "--baud", "9600"], ["--raw", "5b", "--set", "a=1"]]
 )
 def test_recording_needs_to_know_what_to_ask(words: list[str], tmp_path: Path) -> None:
-    done = run("record", "--port", "/dev/null", "--out", str(tmp_path / "x.json"), *words)
+    done = called("record", "--port", "/dev/null", "--out", str(tmp_path / "x.json"), *words)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
 
 def test_page_shows_commands_that_there_are() -> None:
     for words in re.findall(r"bms-gateway ([a-z]+)[^\n]*? (--[a-z]+)", PAGE):
-        assert words[1] in run(words[0], "--help").stdout, words
+        assert words[1] in called(words[0], "--help").stdout, words
 
 
 def test_the_dbc_of_the_page_gives_its_reading_from_a_log(tmp_path: Path) -> None:
@@ -180,7 +177,7 @@ def test_the_dbc_of_the_page_gives_its_reading_from_a_log(tmp_path: Path) -> Non
     file, log = tmp_path / "acme.dbc", tmp_path / "first.log"
     file.write_text(shown)
     log.write_text("(1700000000.1) can0 300#30057B004E034007\n(1700000000.2) can0 301#00F90CF70C000000\n")
-    done = run("decode", "--driver", "dbc", "--set", f"dbc={file}", "--json", str(log))
+    done = called("decode", "--driver", "dbc", "--set", f"dbc={file}", "--json", str(log))
     reading = json.loads(done.stdout)["reading"]
     assert (reading["voltage"], reading["current"], reading["soc"]) == (13.28, -12.3, 78)
     assert reading["cell_voltages"] == [3.321, 3.319, None, None], "a part that did not come is not known"
@@ -193,10 +190,10 @@ def test_the_register_map_of_the_page_gives_its_reading(tmp_path: Path) -> None:
     assert shown == (vectors / "acme.yaml").read_text(), "the recording of tests/vectors/modbus_map is its test"
     (tmp_path / "acme.yaml").write_text(shown)
     (tmp_path / "gateway.yaml").write_text(house)
-    done = run("check", str(tmp_path / "gateway.yaml"))
+    done = called("check", str(tmp_path / "gateway.yaml"))
     assert (done.returncode, done.stderr) == (0, ""), "a relative path is beside gateway.yaml, wherever one is"
     words = ("--driver", "modbus_map", "--set", f"map={tmp_path}/acme.yaml", "--json")
-    done = run("decode", *words, str(vectors / "acme.json"))
+    done = called("decode", *words, str(vectors / "acme.json"))
     answer, expected = json.loads(done.stdout), json.loads((vectors / "acme.json").read_text())["expected"]
     assert (answer["unanswered"], answer["errors"]) == ([], [])
     assert {name: value for name, value in answer["reading"].items() if name in expected and name != "alarms"} == {
@@ -218,7 +215,7 @@ def test_a_register_maps_own_questions_are_recorded(tmp_path: Path) -> None:
     exchanges = json.loads((vectors / "acme.json").read_text())["exchanges"]
     with device({bytes.fromhex(e["tx"]): bytes.fromhex(e["rx"][0]) for e in exchanges}) as port:
         words = ("--driver", "modbus_map", "--set", f"map={vectors}/acme.yaml", "--port", port)
-        done = run("record", *words, "--out", str(file))
+        done = called("record", *words, "--out", str(file))
     assert done.returncode == 0, done.stderr
     found = decode(registry.load("modbus_map"), load(file))
     assert (found.unanswered, found.readings[""].voltage, found.readings[""].model) == ([], 13.28, "A4S-100")
@@ -259,6 +256,6 @@ def test_a_recording_may_stand_in_for_the_bms_of_a_register_map() -> None:
     ],
 )
 def test_an_image_that_cannot_be_held_is_one_line(words: tuple[str, ...], said: str) -> None:
-    done = run("simulate", *words)
+    done = called("simulate", *words)
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr and done.stderr.count("\n") == 1

@@ -13,6 +13,7 @@ from gateway.cli.main import main
 from gateway.config.first import GX, NONE, Answers, first_yaml
 from gateway.config.load import parse
 from outputs.can_bms import brand
+from tests.cli.program import called
 from tests.e2e.house import PROGRAM, House, house
 
 Quiet = Callable[..., tuple[int, str, str]]
@@ -27,8 +28,7 @@ def home(tmp_path: Path) -> Iterator[House]:
 
 def init(folder: Path, *words: str, said: str | None = None) -> "subprocess.CompletedProcess[str]":
     """The command as a program, whose questions nobody or `said` answers."""
-    return subprocess.run([PROGRAM, "init", "-o", str(folder / "gateway.yaml"), *words], input=said or "", text=True,
-                          capture_output=True, timeout=60, check=False, cwd=folder)  # fmt: skip
+    return called("init", "-o", folder / "gateway.yaml", *words, given=said or "", folder=folder)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """An installation without optional libraries: a sentence with the command that installs them, never a traceback."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,11 +11,12 @@ import pytest
 
 from gateway.cli.main import COMMANDS
 from gateway.extras import LIBRARIES
+from tests.cli.program import called, environment
 from tests.e2e.house import PROGRAM, until
 
 ROOT = Path(__file__).parent.parent.parent
 VECTORS = ROOT / "tests" / "vectors"
-OPTIONAL = [name for name, (_, extra) in LIBRARIES.items() if extra]
+OPTIONAL = tuple(name for name, (_, extra) in LIBRARIES.items() if extra)
 CONFIG = """
 batteries:
   - {name: here, driver: jbd, port: simulated}
@@ -56,16 +56,15 @@ WORDS: Mapping[str, list[str]] = {
 }
 
 
-def without(*hidden: str) -> dict[str, str]:
-    """The environment of a process in which `hidden` are not installed."""
-    path = [str(Path(__file__).parent / "hiding"), str(ROOT)]
-    return {**os.environ, "HIDDEN": ",".join(hidden), "PYTHONPATH": os.pathsep.join(path)}
-
-
 def run(words: list[str], *hidden: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [PROGRAM, *words], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, env=without(*hidden)
+        [PROGRAM, *words], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, env=environment(*hidden)
     )
+
+
+def bare(*words: object) -> "subprocess.CompletedProcess[str]":
+    """Where none of the optional libraries is installed."""
+    return called(*words, folder=ROOT, hidden=OPTIONAL)
 
 
 def test_every_command_is_tried() -> None:
@@ -74,7 +73,7 @@ def test_every_command_is_tried() -> None:
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_no_command_ends_in_a_traceback(name: str) -> None:
-    done = run([name, *WORDS[name]], *OPTIONAL)
+    done = bare(name, *WORDS[name])
     assert "Traceback" not in done.stderr
     assert done.returncode in (0, 1)
     assert len(done.stderr.splitlines()) <= 4
@@ -143,7 +142,7 @@ def test_a_port_whose_library_is_missing_is_away_and_says_why(
     where: str, transport: str, library: str, names: str
 ) -> None:
     words = [sys.executable, "-c", TURN, where, transport]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True, env=without(library))
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True, env=environment(library))
     assert done.stdout.startswith(f"{where} needs ")
     assert done.stdout.endswith(f" -m pip install {names}\n")
 
@@ -151,7 +150,7 @@ def test_a_port_whose_library_is_missing_is_away_and_says_why(
 def test_check_says_which_parts_are_missing(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text(CONFIG)
-    done = run(["check", "--json", str(file)], *OPTIONAL)
+    done = bare("check", "--json", file)
     found = [doubt.split()[0] for doubt in json.loads(done.stdout)["doubts"] if "not installed" in doubt]
     assert found == ["outputs.can_bms", "outputs.venus_dbus", "bank.external_sensor"]
     assert done.returncode == 0, "the batteries are read all the same"
@@ -162,12 +161,12 @@ def test_a_gateway_without_any_of_them_runs_and_says_so_in_its_status(tmp_path: 
     file, socket = tmp_path / "gateway.yaml", tmp_path / "socket"
     file.write_text(CONFIG + f"state_dir: {tmp_path}\ncontrol_socket: {socket}\n")
     with (tmp_path / "log").open("w") as log:
-        service = subprocess.Popen([PROGRAM, "run", "-c", str(file)], stderr=log, env=without(*OPTIONAL))
+        service = subprocess.Popen([PROGRAM, "run", "-c", str(file)], stderr=log, env=environment(*OPTIONAL))
     try:
         until(socket.exists, 20, "the gateway's socket", tmp_path / "log")
 
         def complete() -> str:
-            shown = run(["status", "--socket", str(socket)], *OPTIONAL).stdout
+            shown = bare("status", "--socket", socket).stdout
             return shown if "2 online" in shown else ""
 
         shown = until(complete, 20, "both batteries", tmp_path / "log")

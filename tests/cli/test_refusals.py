@@ -1,12 +1,11 @@
 """`check` and `run` refuse the same configurations with the same words, and `limits` the same settings."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(sys.executable).parent / "bms-gateway"
+from tests.cli.program import called
+
 TESTS = Path(__file__).parent.parent
 
 BATTERY = "batteries: [{name: a, driver: jbd, port: simulated}]\n"
@@ -21,15 +20,11 @@ REFUSED = {
 }
 
 
-def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=30, check=False)
-
-
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_check_refuses_run_refuses_alike(name: str, tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text(REFUSED[name])
-    checked, ran = run("check", file), run("run", "-c", file)
+    checked, ran = called("check", file), called("run", "-c", file)
     assert checked.returncode == ran.returncode == 1
     assert checked.stderr == ran.stderr != ""
     assert all(line.startswith(f"{file}:") for line in checked.stderr.splitlines())
@@ -37,14 +32,14 @@ def test_what_check_refuses_run_refuses_alike(name: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("case", sorted((TESTS / "config" / "cases").glob("*.yaml")), ids=lambda case: case.stem)
 def test_recorded_configurations_are_refused_by_both(case: Path) -> None:
-    checked, ran = run("check", case), run("run", "-c", case)
+    checked, ran = called("check", case), called("run", "-c", case)
     assert checked.returncode == ran.returncode == 1
     assert checked.stderr == ran.stderr != ""
 
 
 def test_a_recorded_scenario_is_refused_in_one_line() -> None:
     file = TESTS / "limits" / "cases" / "rebulk_below_absorption.json"
-    done = run("limits", file)
+    done = called("limits", file)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith(f"{file}: SWITCH_TO_BULK_CELL_VOLTAGE_DIFF, SWITCH_TO_FLOAT_CELL_VOLTAGE_DIFF")
 
@@ -52,7 +47,7 @@ def test_a_recorded_scenario_is_refused_in_one_line() -> None:
 def test_names_that_nobody_knows_are_told_beside_the_yaml(tmp_path: Path) -> None:
     file = tmp_path / "config.ini"
     file.write_text("MAX_BATTERY_DISHARGE_CURRENT = 90\nBLUETOOTH_BMS = Jkbms_Ble C8:47:8C:00:00:01\n")
-    done = run("import-config", file)
+    done = called("import-config", file)
     near = "MAX_BATTERY_DISCHARGE_CURRENT"
     assert done.returncode == 0 and "# Unknown, left out:" in done.stdout
     assert done.stderr.splitlines() == [

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -13,15 +12,11 @@ from click.testing import CliRunner
 
 from gateway.cli.rs485 import command
 from gateway.model import GatewayError
-from tests.e2e.house import PROGRAM
+from tests.cli.program import called
 from tests.rs485_bms.inverter import Line, pylon
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "rs485_inverter"
 CASES = sorted(VECTORS.glob("*.json"))
-
-
-def run(*words: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([PROGRAM, *map(str, words)], capture_output=True, text=True, timeout=30, check=False)
 
 
 def here(*words: object) -> Any:
@@ -67,7 +62,7 @@ def test_what_is_no_case_is_told_in_a_line(case: str, expected: str, tmp_path: P
 
 
 def test_a_file_that_is_not_there_ends_in_a_line(tmp_path: Path) -> None:
-    done = run("rs485", "decode", tmp_path / "nowhere.json")
+    done = called("rs485", "decode", tmp_path / "nowhere.json")
     assert (done.returncode, done.stderr) == (1, f"{tmp_path}/nowhere.json: No such file or directory\n")
 
 
@@ -84,7 +79,7 @@ def test_a_line_is_watched() -> None:
     talking = threading.Thread(target=talk)
     talking.start()
     try:
-        lines = run("rs485", "watch", line.path, "--for", "1s").stdout.splitlines()
+        lines = called("rs485", "watch", line.path, "--for", "1s").stdout.splitlines()
         told = here("watch", line.path, "--for", "1s", "--json").output.splitlines()
     finally:
         stop.set()

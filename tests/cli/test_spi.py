@@ -1,11 +1,10 @@
 """What the commands say of a BMS that is a chip on the SPI bus."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.house import PROGRAM
+from tests.cli.program import called
 
 
 @pytest.mark.parametrize(
@@ -16,7 +15,7 @@ from tests.e2e.house import PROGRAM
     ],
 )
 def test_what_cannot_be_done_with_it_is_said_in_one_line(words: list[str], said: str, tmp_path: Path) -> None:
-    done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path)
+    done = called(*words, folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(said)
     assert len(done.stderr.splitlines()) == 1

@@ -1,35 +1,32 @@
 """What the commands say and take: suggestions, units, words instead of numbers, standard input."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from gateway.model import Command
-from tests.e2e.house import PROGRAM
+from tests.cli.program import called
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 CONFIG = "batteries: [{name: a, driver: jbd, port: simulated}]\noutputs: {can_bms: {}}\n"
 
 
-def run(*words: str, given: str = "") -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([PROGRAM, *words], input=given, capture_output=True, text=True, timeout=30, check=False)
-
-
 @pytest.mark.parametrize(("wrong", "right"), [("stauts", "status"), ("driver", "drivers"), ("chek", "check")])
 def test_a_mistyped_command_gets_a_suggestion(wrong: str, right: str) -> None:
-    done = run(wrong)
+    done = called(wrong)
     assert done.returncode == 2
     assert done.stderr.endswith(f"no command is called {wrong!r}, did you mean {right}?\n")
 
 
 def test_a_command_that_is_like_none_is_sent_to_the_help() -> None:
-    assert run("xyzzy").stderr.endswith("no command is called 'xyzzy', see --help\n")
+    assert called("xyzzy").stderr.endswith("no command is called 'xyzzy', see --help\n")
 
 
 def test_decoded_can_values_bear_their_units() -> None:
-    lines = run("can", "decode", str(VECTORS / "can_inverter/constructed_pylon_overvoltage.json")).stdout.splitlines()
+    lines = called(
+        "can", "decode", str(VECTORS / "can_inverter/constructed_pylon_overvoltage.json")
+    ).stdout.splitlines()
     shown = {line.split()[0]: line.split()[2:] for line in lines}
     assert shown["charge_voltage_limit"] == ["V"]
     assert shown["charge_current_limit"] == ["A"]
@@ -53,16 +50,16 @@ def test_a_command_is_told_in_words(command: Command, words: str) -> None:
 
 
 def test_check_reads_standard_input() -> None:
-    assert run("check", "-", given=CONFIG).stdout == "-: ok, 1 battery (a), outputs can_bms\n"
-    done = run("check", "-", given=CONFIG.replace("jbd", "jdb"))
+    assert called("check", "-", given=CONFIG).stdout == "-: ok, 1 battery (a), outputs can_bms\n"
+    done = called("check", "-", given=CONFIG.replace("jbd", "jdb"))
     assert done.returncode == 1
     assert done.stderr.startswith("-:1: batteries[0].driver: ")
 
 
 def test_run_takes_its_file_as_check_does(tmp_path: Path) -> None:
     for words in (["nowhere.yaml"], ["-c", "nowhere.yaml"], ["nowhere.yaml", "--config", "nowhere.yaml"]):
-        assert run("run", *words).stderr == "nowhere.yaml: no such file, expected a gateway.yaml\n"
-    done = run("run", "one.yaml", "-c", "other.yaml")
+        assert called("run", *words).stderr == "nowhere.yaml: no such file, expected a gateway.yaml\n"
+    done = called("run", "one.yaml", "-c", "other.yaml")
     assert done.returncode == 2
     assert "expected one configuration" in done.stderr
 
@@ -72,5 +69,5 @@ def test_alarms_that_are_never_read_are_not_called_none(tmp_path: Path) -> None:
     case["exchanges"] = [exchange for exchange in case["exchanges"] if exchange["tx"].lower().startswith("dda504")]
     file = tmp_path / "cells.json"
     file.write_text(json.dumps(case))
-    assert "alarms                       none are read here" in run("decode", str(file)).stdout
-    assert "alarms                       none raised" in run("decode", str(VECTORS / "jbd/4s-sp04s034.json")).stdout
+    assert "alarms                       none are read here" in called("decode", str(file)).stdout
+    assert "alarms                       none raised" in called("decode", str(VECTORS / "jbd/4s-sp04s034.json")).stdout

@@ -1,8 +1,9 @@
 """A bank on stage: readings change, seconds pass, decisions are made.  For the tests of the rules."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from gateway import guard
 from gateway.bank import Standings, aggregate, join
@@ -15,6 +16,8 @@ from gateway.plausible import plausible
 from tests.make import reading
 
 WALL = 1_750_000_000.0
+AFTER, BEFORE = 12.0, 3.0  # s that are looked at one by one: after what was done last, and before what is asserted
+CALM: Final = 8.0  # s between evaluations in the middle; every rule counts by the clock, and none more than 10 s
 
 
 def settings(**sections: Any) -> LimitSettings:
@@ -154,22 +157,37 @@ class Play:
             cable_alarm=frozenset(name for name, limits in own.items() if limits.on_loss.alarm),
         )
 
-    def run(self, seconds: float, dt: float = 1.0) -> Decision:
-        """Let `seconds` pass, evaluating every `dt`, and once at the end."""
-        end = self.now + seconds
-        while self.now < end - 1e-9:
-            step = min(dt, end - self.now)
+    def run(self, seconds: float, dt: float | None = None) -> Decision:
+        """Let `seconds` pass, evaluating every `dt`, and once at the end; each second at both ends where none is given.
+
+        What happens by itself on the way is then seen up to CALM seconds late.
+        """
+        start, end = self.now, self.now + seconds
+        while (left := end - self.now) > 1e-9:
+            calm = dt is None and self.now - start >= AFTER and left > BEFORE + 1
+            step = min(left - BEFORE, CALM) if calm else min(dt or 1.0, left)
             self.now += step
             self.wall += step
             found = self.look()
         return found
 
     def until(self, holds: Callable[[Decision], bool], most: float = 20000.0) -> float:
-        """Seconds until a decision holds."""
-        start = self.now
+        """Seconds until a decision holds: after AFTER found in steps of CALM, the last one taken anew by the second."""
+        start, before = self.now, self.twin()
+        while not holds(self.run(step := CALM if self.now - start >= AFTER else 1.0, dt=step)):
+            assert self.now - start < most, self.decision
+            before = self.twin()
+        vars(self).update(vars(before))
         while not holds(self.run(1)):
             assert self.now - start < most, self.decision
         return self.now - start
+
+    def twin(self) -> "Play":
+        """The same once more, to go another way."""
+        other = copy(self)
+        other.batteries, other.standings, other.guarded = {**self.batteries}, {**self.standings}, {**self.guarded}
+        other.links = {name: copy(link) for name, link in self.links.items()}
+        return other
 
     def restart(self, down: float = 0.0) -> "Play":
         """The process ends; after `down` seconds another one starts with what was stored."""

@@ -1,6 +1,5 @@
 """Laws of the whole way from readings to the guard, while voltages, membership, lists, capacities and links move."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -140,7 +139,7 @@ def test_losing_a_battery_never_raises_any_limit(
     """
     through(play, before)
     name = list(play.batteries)[number % len(play.batteries)]
-    rest, had = copy.deepcopy(play).silence(name), play.decision
+    rest, had = play.twin().silence(name), play.decision
     for event in [(12.0, 0, "answer", 0.0), *after]:
         if list(play.batteries)[event[1] % len(play.batteries)] != name:
             happens(play, event)
@@ -180,7 +179,7 @@ def test_forgetting_a_value_never_raises_any_limit(play: Play, story: list[Event
         play.answer(name)
     play.batteries["a"] = replace(play.batteries["a"], max_battery_voltage=27.3)
     play.run(5)
-    blind = copy.deepcopy(play)
+    blind = play.twin()
     blind.batteries["a"] = without(blind.batteries["a"], what)
     for seconds in (1, 9, 30, 21, 3, 60, 300):
         known, unknown = play.run(seconds, dt=15), blind.run(seconds, dt=15)
@@ -234,7 +233,7 @@ def test_the_guard_never_objects_to_the_rules(play: Play, story: list[Event]) ->
 @given(banks(least=2), STORY, st.randoms(use_true_random=False))
 @examples(max_examples=25, deadline=None)
 def test_the_order_of_batteries_is_irrelevant_to_membership(play: Play, story: list[Event], random: object) -> None:
-    other, names = copy.deepcopy(play), list(play.batteries)
+    other, names = play.twin(), list(play.batteries)
     mixed = random.sample(names, len(names))  # type: ignore[attr-defined]
     other.batteries = {name: other.batteries[name] for name in mixed}
     moved = [(seconds, mixed.index(names[n % len(names)]), what, amount) for seconds, n, what, amount in story]

@@ -3,7 +3,6 @@
 A board without a clock battery starts in 1970 or where it stopped, and is set right later.  Sheet: limits.md 3.7, 12.
 """
 
-import copy
 from typing import Any
 
 import pytest
@@ -192,7 +191,7 @@ STORY = st.lists(st.tuples(st.sampled_from([3.20, 3.38, 3.452, 3.47]), st.sample
 def test_no_jump_of_the_wall_clock_changes_any_decision(limits: Any, days: float, jumps: Any, story: Any) -> None:
     straight = reached(days, limits, last_full=WALL - days / 2 * DAY)
     straight.run(2 * SETTLE, dt=600)
-    jumping = copy.deepcopy(straight)
+    jumping = straight.twin()
     for number, (seconds, jump) in enumerate(jumps):
         volts, soc = story[number % len(story)] if story else (3.33, 60.0)
         jumping.wall += jump
@@ -226,7 +225,7 @@ def test_no_clock_raises_the_charge_voltage_before_it_has_run_steadily(
 def test_a_restart_never_loosens_what_going_on_would_have_decided(play: Play, story: Any, down: float) -> None:
     for volts, soc in story:
         play.set(cell_voltages=cells(volts, count=CELLS), soc=soc).run(45, dt=5)
-    again = copy.deepcopy(play).restart(down)
+    again = play.twin().restart(down)
     for volts, soc in ((None, None), *reversed(story)):
         for one in (play, again):
             if volts is not None:

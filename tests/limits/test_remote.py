@@ -1,6 +1,5 @@
 """A limit from outside is one more cap: whatever is asked for, by whomever, it never loosens anything."""
 
-import copy
 from dataclasses import fields
 
 import pytest
@@ -36,7 +35,7 @@ ASKED = st.lists(
 def test_it_never_loosens_and_touches_nothing_else(
     play: Play, story: list[Event], asked: list[list[RemoteLimit]]
 ) -> None:
-    free = copy.deepcopy(play)
+    free = play.twin()
     for number, event in enumerate([*story, *story[:2]]):
         play.asked = tuple(asked[number % len(asked)])
         for one in (play, free):
@@ -52,7 +51,7 @@ def test_it_never_loosens_and_touches_nothing_else(
 @given(banks(), STORY, ASKED)
 @examples(max_examples=40, deadline=None)
 def test_more_that_is_asked_for_never_loosens_either(play: Play, story: list[Event], asked: list[RemoteLimit]) -> None:
-    more = copy.deepcopy(play)
+    more = play.twin()
     play.asked, more.asked = tuple(asked[1:]), tuple(asked)
     for event in story:
         for one in (play, more):

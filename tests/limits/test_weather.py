@@ -10,7 +10,7 @@ from tests.limits.play import WIDE, settings
 from tests.limits.weather import FULL, Day, House, live
 
 MARGIN = 0.020  # V
-NOON = {"begins": 10.0, "start": 0.955}
+NOON = {"begins": 10.0, "start": 0.97}
 
 DAYS = [
     Day("sunny", **NOON),

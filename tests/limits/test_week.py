@@ -15,7 +15,7 @@ NAMES = ("a", "b", "c", "d")
 
 
 def live(play: Play, dice: random.Random) -> None:
-    """A day: charge and discharge, silences, broken sensors, switches, full charges."""
+    """A day: charge and discharge, silences, broken sensors, switches, full charges; half of each hour nobody looks."""
     for hour in range(24):
         volts = dice.choice([3.05, 3.20, 3.29, 3.33, 3.40, 3.451, 3.46])
         play.set(cell_voltages=cells(volts, volts + dice.choice([0.0, 0.004, 0.03])), current=dice.uniform(-60, 50))
@@ -23,8 +23,9 @@ def live(play: Play, dice: random.Random) -> None:
         name = dice.choice(NAMES)
         play.set(name, temperatures=(None, 25.0), mosfet_temperature=dice.choice([None, 40.0, 85.0]))
         play.set(dice.choice(NAMES), charge_allowed=hour % 3 > 0)
-        play.silence(name).run(900, dt=STEP)
-        play.answer(name).run(2700, dt=STEP)
+        play.silence(name).run(300, dt=STEP)
+        play.answer(name).run(1500, dt=STEP)
+        play.run(1800, dt=1800)
 
 
 def size(play: Play) -> tuple[int, int, int]:
