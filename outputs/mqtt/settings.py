@@ -65,6 +65,10 @@ class Settings(BaseModel):
     remote_limits: bool = Field(
         default=False, description="true = <topic>/<id>/limits/set may tighten CCL, DCL and the SoC window for a while"
     )
+    commands: bool = Field(
+        default=False,
+        description="true = <topic>/<id>/command/<action> may switch the BMSs: charge, discharge, balance, soc",
+    )
     remote_limits_last: float = Field(
         default=900.0, ge=10, le=86400, json_schema_extra={"unit": "s"},
         description="how long one lasts that is set by hand in Home Assistant; other senders say so themselves",

@@ -23,6 +23,9 @@ DIES: Final[Mapping[Lives, frozenset[Health]]] = {
     "lost": frozenset({Health.LOST}),
     "always": frozenset(),
 }
+PLAIN: Final = (float, int, str)  # as tuples: this is asked a hundred times at a time
+NUMBERS: Final = (float, int)
+LISTS: Final = (tuple, list)
 SAFELY: Final = 1e-6  # of a digit: what binary fractions are off, which must not cost a whole digit
 
 
@@ -141,23 +144,26 @@ class Value:
 
     def of(self, subject: Subject) -> Told:
         """The value now, rounded; None = not known, or its BMS is silent for too long."""
-        if subject.health in DIES[self.lives]:
-            return None
-        found = self.source(subject)
-        if isinstance(found, tuple | list):
+        return None if subject.health in DIES[self.lives] else self.shown(self.source(subject))
+
+    def shown(self, found: object) -> Told:
+        """What the source found, as it is told."""
+        if found is None or isinstance(found, PLAIN):
+            return self._plain(found)
+        if isinstance(found, LISTS):
             return [each if isinstance(each, dict) else self._plain(each) for each in found]
         if isinstance(found, Mapping):
             return {str(key): self._plain(each) for key, each in found.items()}
-        return self._plain(found)
+        return None
 
     def _plain(self, value: object) -> Plain:
+        if value is None or value is True or value is False:
+            return value
         if isinstance(value, str):
             return self._text(value)
-        if isinstance(value, bool) or value is None:
-            return value
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        if not isinstance(value, NUMBERS) or not math.isfinite(value):
             return None
-        return rounded(float(value), self.digits, self.rounding) if self.kind != "int" else int(value)
+        return int(value) if self.kind == "int" else rounded(float(value), self.digits, self.rounding)
 
     def _text(self, text: str) -> str | None:
         """Text that may travel anywhere; of an enum only the words that everybody was told beforehand."""
@@ -168,7 +174,7 @@ class Value:
 
 def rounded(value: float, digits: int, rounding: Rounding = "nearest") -> float | int:
     """To so many decimals, an int for none; never towards the dangerous side where `rounding` is down or up."""
-    near = ROUND[rounding](value, digits)
+    near = nearest(value, digits) if rounding == "nearest" else ROUND[rounding](value, digits)
     return near if digits else int(near)
 
 
