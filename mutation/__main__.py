@@ -25,7 +25,7 @@ SOURCES = (
     "outputs/inverter/values.py", "outputs/inverter/teller.py", "outputs/rs485_bms/sayings.py",
     "outputs/rs485_bms/values.py",
 )  # fmt: skip
-PATIENCE = 120.0  # s for the tests of one fault; a fault that hangs them was noticed
+PATIENCE = 60.0  # s beyond three times what the tests of one fault took; a fault that hangs them was noticed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def main() -> int:
             trees.put(_copied(scratch / f"tree{number}"))
         root = trees.get()
         print("running the tests once, as they are ...", file=sys.stderr)
-        covering = measure(root, SOURCES, scratch)
+        covering = measure(root, SOURCES, scratch, chosen.jobs)
         trees.put(root)
         faults = _sample(root, chosen.count, chosen.seed, chosen.only)
         with ThreadPoolExecutor(chosen.jobs) as pool:
@@ -96,18 +96,19 @@ def _tried(mutant: Mutant, covering: Covering, trees: "SimpleQueue[Path]") -> Ve
     source = file.read_text()
     try:
         file.write_text(mutant.applied(source))
-        return Verdict(mutant, _noticed(tree, tests), len(tests))
+        patience = PATIENCE + 3 * sum(map(covering.lasts, tests))
+        return Verdict(mutant, _noticed(tree, tests, patience), len(tests))
     finally:
         file.write_text(source)
         trees.put(tree)
 
 
-def _noticed(tree: Path, tests: Sequence[str]) -> bool:
-    """Does any of the tests fail?"""
+def _noticed(tree: Path, tests: Sequence[str], patience: float) -> bool:
+    """Does any of the tests fail, or do they hang for `patience` s?"""
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     try:
-        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, timeout=PATIENCE)
+        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, timeout=patience)
     except subprocess.TimeoutExpired:
         return True
     return done.returncode != 0

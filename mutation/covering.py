@@ -6,13 +6,16 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 ROOMS = ("tests/limits", "tests/gateway", "tests/can_bms", "tests/rs485_bms", "tests/store", "tests/config")
 """Tests that run in this process; those that start processes would hide what they run from coverage."""
 
 QUICK = 1.0  # s
+ENOUGH = 60.0  # s of tests, the quickest first, that a fault must be noticed by; who is slower finds it too late
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,29 +26,48 @@ class Covering:
     seconds: Mapping[str, float]
 
     def tests(self, path: str, line: int) -> tuple[str, ...]:
-        """The tests that run this line; for one that runs while its file is imported, all that are quick."""
+        """ENOUGH tests that run this line; for one that runs while its file is imported, those that are quick."""
         lines = self.by_line.get(path, {})
-        return lines.get(line) or (self.quick() if line in lines else ())
+        return self._enough(lines.get(line) or (self.quick() if line in lines else ()))
+
+    def _enough(self, tests: tuple[str, ...]) -> tuple[str, ...]:
+        """The first of them, until they take long; one at least."""
+        spent = accumulate(map(self.lasts, tests))
+        return tuple(test for test, seconds in zip(tests, spent, strict=True) if test == tests[0] or seconds < ENOUGH)
+
+    def lasts(self, test: str) -> float:
+        """s that a test took, all its parameters together."""
+        return self.seconds.get(_name(test), 0.0)
 
     def quick(self) -> tuple[str, ...]:
         """Every test that takes less than a second."""
         return tuple(_node(name) for name, seconds in self.seconds.items() if seconds < QUICK)
 
 
-def measure(root: Path, sources: Iterable[str], scratch: Path) -> Covering:
-    """Run the tests of `root` once.  Raises RuntimeError when they fail without any fault put in."""
-    data, report, rc = scratch / "coverage", scratch / "tests.xml", scratch / "coveragerc"
-    rc.write_text(f"[run]\ndynamic_context = test_function\ndata_file = {data}\ninclude = {','.join(sources)}\n")
-    command = [sys.executable, "-m", "coverage", "run", f"--rcfile={rc}", "-m", "pytest", "-q", "-x"]
-    done = subprocess.run([*command, f"--junitxml={report}", *ROOMS], cwd=root, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"the tests fail as they are:\n{done.stdout[-2000:]}")
-    shown = scratch / "coverage.json"
-    asked = [sys.executable, "-m", "coverage", "json", f"--rcfile={rc}", "--show-contexts", "-q", "-o", str(shown)]
-    subprocess.run(asked, cwd=root, check=True)
-    seconds = _seconds(report)
+def measure(root: Path, sources: Iterable[str], scratch: Path, jobs: int = 1) -> Covering:
+    """Run the tests of `root` once, so many rooms at a time.  Raises RuntimeError when they fail as they are."""
+    rc, shown = scratch / "coveragerc", scratch / "coverage.json"
+    rc.write_text(f"[run]\ndynamic_context = test_function\ninclude = {','.join(sources)}\n")
+    with ThreadPoolExecutor(jobs) as pool:
+        told = list(pool.map(lambda room: _run(root, room, rc, scratch / room.replace("/", "-")), ROOMS))
+    cover = [sys.executable, "-m", "coverage"]
+    subprocess.run([*cover, "combine", "-q", f"--data-file={scratch / 'all'}", *(data for data, _ in told)], cwd=root,
+                   check=True)  # fmt: skip
+    asked = ["json", f"--rcfile={rc}", f"--data-file={scratch / 'all'}", "--show-contexts", "-q", "-o", str(shown)]
+    subprocess.run([*cover, *asked], cwd=root, check=True)
+    seconds = {name: taken for _, report in told for name, taken in _seconds(report).items()}
     files = json.loads(shown.read_text())["files"]
     return Covering({path: _by_line(found["contexts"], seconds) for path, found in files.items()}, seconds)
+
+
+def _run(root: Path, room: str, rc: Path, name: Path) -> tuple[str, Path]:
+    """One room's tests under coverage: its data, and the report on the tests.  Raises RuntimeError."""
+    data, report = f"{name}.coverage", name.with_suffix(".xml")
+    command = [sys.executable, "-m", "coverage", "run", f"--rcfile={rc}", f"--data-file={data}", "-m", "pytest", "-q"]
+    done = subprocess.run([*command, "-x", f"--junitxml={report}", room], cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"the tests fail as they are:\n{done.stdout[-2000:]}")
+    return data, report
 
 
 def _seconds(report: Path) -> dict[str, float]:
@@ -69,3 +91,8 @@ def _by_line(contexts: Mapping[str, list[str]], seconds: Mapping[str, float]) ->
 def _node(name: str) -> str:
     module, _, function = name.rpartition(".")
     return f"{module.replace('.', '/')}.py::{function}"
+
+
+def _name(node: str) -> str:
+    """The opposite of `_node`."""
+    return node.replace(".py::", ".").replace("/", ".")
