@@ -3,6 +3,7 @@
 Sheet: daly_can.md; frames: dbc/daly_can.dbc, of board 1.  Current: + = charging, by the rule of `daly`.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -27,16 +28,17 @@ def moved(setup: kit.Setup) -> int:
     return int(setup["address"]) - 1
 
 
-def asked(message: can.Message, setup: kit.Setup) -> tuple[kit.CanId, bytes]:
-    """The request that the message answers."""
-    return kit.CanId(message.kind & 0x1FFF0000 | setup["address"] << 8 | HOST, extended=True), bytes(8)
+@functools.cache
+def asked(kind: int, address: int) -> tuple[kit.CanId, bytes]:
+    """The request that messages of this kind answer."""
+    return kit.CanId(kind & 0x1FFF0000 | address << 8 | HOST, extended=True), bytes(8)
 
 
 def question(
     message: can.Message, setup: kit.Setup, complete: Callable[[Sequence[kit.Frame]], bool] | None = None
 ) -> kit.CanAsk:
     """One request, and the frames that answer it."""
-    sends = (asked(message, setup),)
+    sends = (asked(message.kind, setup["address"]),)
     return kit.CanAsk((message.at(moved(setup)),), settle=REPLY, complete=complete, sends=sends, tries=2)
 
 

@@ -6,6 +6,7 @@ The capacity cannot be read over RS485, the switches not over Bluetooth.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -108,6 +109,8 @@ def serial(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> 
 
 # ---- Bluetooth
 
+BRACE: Final = re.compile(rb"[{}]")
+
 
 def split_text(buffer: bytearray) -> Iterator[kit.Frame | kit.Dropped]:
     """Take JSON objects off the front: whole when their braces are even and they can be read (sheet section 3)."""
@@ -133,10 +136,10 @@ def split_text(buffer: bytearray) -> Iterator[kit.Frame | kit.Dropped]:
 def closing(buffer: bytearray) -> int:
     """Where the object that begins at the front ends; 0 = not yet."""
     depth = 0
-    for at, byte in enumerate(buffer, 1):
-        depth += (byte == ord("{")) - (byte == ord("}"))
+    for brace in BRACE.finditer(buffer):
+        depth += 1 if brace[0] == b"{" else -1
         if not depth:
-            return at
+            return brace.end()
     return 0
 
 

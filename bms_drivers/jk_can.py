@@ -28,26 +28,27 @@ def address(setup: kit.Setup) -> int:
     return int(setup["address"])
 
 
+def alarm_of(signal: str) -> str:
+    """The alarm that a signal of the vendor's levels, or of the fault bits, is about."""
+    return named.alarm(signal.replace("_vendor_", "level_"))[1]
+
+
+ALARM_FRAMES: Final = tuple(FRAMES.messages[name] for name in ("ALM_INFO", "BMSERR_INFO"))
+VENDOR: Final = {signal: alarm_of(signal) for signal in ALARM_FRAMES[0].signals if "_vendor_" in signal}
+SUPPORTED: Final = tuple(filter(None, (alarm_of(signal) for frame in ALARM_FRAMES for signal in frame.signals)))
+
+
 def alarms(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """Both frames of alarms, of which one is there on V2 only and the other only while something is wrong."""
-    told = (FRAMES.messages["ALM_INFO"], FRAMES.messages["BMSERR_INFO"])
-    ids = tuple(message.at(address(setup)) for message in told)
+    ids = tuple(message.at(address(setup)) for message in ALARM_FRAMES)
     state = FRAMES.messages["BATT_ST1"].at(address(setup))  # proves that it would be heard
     frames = yield kit.CanAsk((*ids, state), ALARM_LIFE, settle=0.3, complete=lambda got: False, partial=True)
     if not any(state.fits(frame.kind) for frame in frames):
         raise LinkTimeout("no BATT_ST1, so no alarms are known either")
-    values = can.values_of(FRAMES, told, ids, frames)
-    levels = {name: 0 for message in told for name in map(alarm_of, message.signals) if name}
-    said = [
-        {alarm_of(key): LEVELS[int(value)]} for key, value in values.items() if "_vendor_" in key and value is not None
-    ]
-    return {"alarms": worst((levels, *said)), **{key: value for key, value in values.items() if "_vendor_" not in key}}
-
-
-def alarm_of(signal: str) -> str:
-    """The alarm that a signal of the vendor's levels, or of the fault bits, is about."""
-    found = named.ALARM.fullmatch(signal.replace("_vendor_", "level_"))
-    return found[2] if found else ""
+    values = can.values_of(FRAMES, ALARM_FRAMES, ids, frames)
+    said = [{VENDOR[key]: LEVELS[int(value)]} for key, value in values.items() if key in VENDOR and value is not None]
+    levels = worst((dict.fromkeys(SUPPORTED, 0), *said))
+    return {"alarms": levels, **{key: value for key, value in values.items() if key not in VENDOR}}
 
 
 def cells(setup: kit.Setup, known: kit.Values) -> kit.Talk:
@@ -69,14 +70,11 @@ def cells(setup: kit.Setup, known: kit.Values) -> kit.Talk:
 
 def listed(frames: Sequence[kit.Frame], ids: Sequence[kit.CanId]) -> tuple[float, ...]:
     """The cells of frames that follow one another; none where one is missing below the highest."""
-    parts = [next((frame for frame in frames if wanted.fits(frame.kind)), None) for wanted in ids]
-    while parts and parts[-1] is None:
-        parts.pop()
-    volts = [
-        0.0 if frame is None else FRAMES.values(message.name, frame.payload).get(signal) or 0.0
-        for message, frame in zip(CELL_FRAMES, parts, strict=False)
-        for signal in message.signals
-    ]
+    said = {frame.kind: frame.payload for frame in frames}
+    volts: list[float] = []
+    for message, wanted in zip(CELL_FRAMES, ids, strict=True):
+        told = FRAMES.values(message.name, said[wanted.kind]) if wanted.kind in said else {}
+        volts += [told.get(signal) or 0.0 for signal in message.signals]
     while volts and not volts[-1]:
         volts.pop()
     return () if 0.0 in volts else tuple(volts)

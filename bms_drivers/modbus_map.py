@@ -40,7 +40,7 @@ def described(setup: kit.Setup) -> kit.Driver:
     found = map_read.told_apart(map_read.places(file))
     plan = [map_read.poll(block, file) for block in map_read.blocks(found, file.at_once, file.gap)]
     always = {name: value for name in ("manufacturer", "model") if (value := getattr(file, name))}
-    names = [place.name for place in found]
+    names = tuple(place.name for place in found)
     secret = [range(place.first, place.first + place.count) for place in found if place.name == "serial_number"]
     return kit.Driver(
         name=DRIVER.name,

@@ -30,13 +30,10 @@ def cells(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     count: int = setup["cells_per_module"]
     told = [FRAMES.messages[f"Module_{n}_{part}"] for n in range(1, modules(setup) + 1) for part in "ab"]
     frames = yield kit.CanAsk(tuple(message.at() for message in told), life=told[0].life, settle=2.5)
+    said = {frame.kind: frame.payload for frame in frames}
     volts: list[float | None] = []
-    for n in range(1, modules(setup) + 1):
-        values: kit.Values = {}
-        for part in "ab":
-            message = FRAMES.messages[f"Module_{n}_{part}"]
-            frame = next(frame for frame in frames if message.at().fits(frame.kind))
-            values |= FRAMES.values(message.name, frame.payload)
+    for a, b in zip(told[::2], told[1::2], strict=True):
+        values = FRAMES.values(a.name, said[a.kind]) | FRAMES.values(b.name, said[b.kind])
         volts += [values.get(f"_cell_{cell}") for cell in range(1, count + 1)]
     return {"cell_voltages": tuple(volts)}
 

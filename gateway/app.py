@@ -297,6 +297,9 @@ class Gateway:
 
     def _saved(self, saving: "asyncio.Future[bool]") -> None:
         self._saving = None
+        with self._supervisor.trying():
+            if not saving.cancelled():
+                saving.result()
 
     def _bank(self, now: float) -> BankState:
         states = [state for battery in self.plan.batteries for state in battery.states()]

@@ -319,7 +319,7 @@ class Battery:
         if self._former:
             self._packs, self._former = {}, False
         for key, told in readings.items():
-            reading = held(told, self._alarms.get(key, {}))
+            reading = held(self._with_cells(told), self._alarms.get(key, {}))
             self._alarms[key] = reading.alarms
             self._tell_rejected(key, reading)
             self._packs[key] = _Pack(reading, min(dated, now))
@@ -330,6 +330,12 @@ class Battery:
             self._tries.good(now)
         self.counters["good"] += 1
         self._changed()
+
+    def _with_cells(self, reading: Reading) -> Reading:
+        """Every battery has cells: where the step that tells them is asked in vain they are untold, not lacking."""
+        if reading.cells or reading.max_cell is not None or not self.session.in_vain("cell_voltages"):
+            return reading
+        return replace(reading, untold=(*reading.untold, "cell_voltages"))
 
     def _tell_rejected(self, key: str, reading: Reading) -> None:
         """Count readings of which a value cannot be; one log line when it is another value than before."""

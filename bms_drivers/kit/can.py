@@ -4,6 +4,7 @@ Signals are named as in `kit.named`.  A value outside the range that the file gi
 that a short frame does not hold, or of another than the multiplexed part.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -58,8 +59,12 @@ class Message:
 
     def at(self, plus: int = 0, *, mask: int | None = None) -> CanId:
         """The identifier, moved by so much."""
-        extended = bool(self.kind & EXTENDED)
-        return CanId((self.kind & ~EXTENDED) + plus, extended, mask, self.selects)
+        return _identifier(self.kind, plus, mask, self.selects)
+
+
+@functools.cache
+def _identifier(kind: int, plus: int, mask: int | None, selects: int) -> CanId:
+    return CanId((kind & ~EXTENDED) + plus, bool(kind & EXTENDED), mask, selects)
 
 
 class Dbc:
@@ -82,23 +87,36 @@ class Dbc:
         return cantools.database.load_string(self.text, database_format="dbc", strict=False)
 
     def values(self, message: str, data: bytes) -> Values:
-        """Signals of a frame by their names; None = not known.  Raises BadLength, Implausible."""
-        declared = self.database.get_message_by_name(message)
-        with needed("a BMS on a CAN bus"):
-            from cantools.database.errors import DecodeError
+        """Signals of a frame by their names, as what they are; None = not known.  Raises BadLength, Implausible."""
+        declared, ways, unknown = self._readers[message]
         try:
             found = declared.decode(data, decode_choices=False, allow_truncated=True)
-        except DecodeError as problem:
+        except self._undecodable as problem:
             raise Implausible(message, data.hex(" "), " ".join(str(problem).split())) from None
         if not found:
             raise BadLength(f"{message}: {len(data)} bytes hold none of its signals")
-        told = {name: self._ways[message, name](value) for name, value in found.items()}
-        return told if self.messages[message].selects else {**dict.fromkeys(self.messages[message].signals), **told}
+        told = {name: ways[name](value) for name, value in found.items()}
+        return told if len(told) >= len(unknown) else {**unknown, **told}
 
     @cached_property
-    def _ways(self) -> dict[tuple[str, str], Callable[[Any], Any]]:
-        """How what cantools tells of each signal becomes what is told on."""
-        return {(m.name, s.name): _way(s) for m in self.database.messages for s in m.signals}
+    def _readers(self) -> dict[str, tuple[Any, dict[str, Callable[[Any], Any]], Values]]:
+        """By message: cantools' own, how what it tells becomes what is told on, and what a short frame lacks."""
+        return {
+            m.name: (
+                m,
+                {s.name: _way(s) for s in m.signals},
+                {} if self.messages[m.name].selects else dict.fromkeys(self.messages[m.name].signals),
+            )
+            for m in self.database.messages
+            if m.name in self.messages
+        }
+
+    @cached_property
+    def _undecodable(self) -> type[Exception]:
+        """What cantools raises for a frame that fits nothing it knows."""
+        with needed("a BMS on a CAN bus"):
+            from cantools.database.errors import DecodeError
+        return DecodeError
 
 
 def heard(
@@ -119,11 +137,11 @@ def heard(
     told = [dbc.messages[message] for message in messages or (name,)]
     lives = max(message.life for message in told) if life is None else life
     cycle = max(message.cycle or 0.0 for message in told)
+    wait = max(SHORTEST, 1.5 * cycle) if settle is None else settle
+    every = any(message.selects for message in told)
 
     def talk(setup: Setup, known: Values) -> Talk:
         ids = tuple(message.at(shift(setup)) for message in told)
-        wait = max(SHORTEST, 1.5 * cycle) if settle is None else settle
-        every = any(message.selects for message in told)
         frames = yield CanAsk(ids, lives, wait, complete=_never if every else None, partial=every)
         return values_of(dbc, told, ids, frames)
 
@@ -141,7 +159,7 @@ def values_of(dbc: Dbc, told: Sequence[Message], ids: Sequence[CanId], frames: I
         for message, wanted in zip(told, ids, strict=True):
             if wanted.fits(frame.kind):
                 signals = dbc.values(message.name, frame.payload)
-                values |= {key(name): typed(name, value) for name, value in signals.items()}
+                values |= {key(name): value for name, value in signals.items()}
     return values
 
 
@@ -149,7 +167,7 @@ def assemble(
     dbc: Dbc, finish: Callable[[Values, Setup], Values] = lambda values, setup: values, **always: Any
 ) -> Callable[[Values, Setup], Mapping[str, Reading]]:
     """A battery by itself; `finish` is given lists and alarms already put together."""
-    signals = [signal for message in dbc.messages.values() for signal in message.signals]
+    signals = tuple(signal for message in dbc.messages.values() for signal in message.signals)
     return alone(lambda values, setup: finish(gathered(values, signals), setup), **always)
 
 
@@ -173,19 +191,29 @@ def _asked(driver: Driver, setup: Setup) -> Iterator[CanAsk]:
 
 def _way(signal: Any) -> Callable[[Any], Any]:
     """From cantools' number to the value; numbers outside the range are None."""
-    if KINDS.get(signal.name) == "str" and signal.length >= TEXT:
+    name: str = signal.name
+    if KINDS.get(name) == "str" and signal.length >= TEXT:
         order: Literal["little", "big"] = "little" if signal.byte_order == "little_endian" else "big"
         return lambda value: text(int(value).to_bytes(signal.length // 8, order))
+    checked = _checked(signal)
+    return checked if KINDS.get(name, "float") == "float" else lambda value: typed(name, checked(value))
+
+
+def _checked(signal: Any) -> Callable[[float], float | None]:
+    """To the digits that the file gives, without a negative zero; None outside the range."""
     low, high, digits = signal.minimum, signal.maximum, decimals(signal.scale, signal.offset)
     if low is None or high is None or low >= high:
         low, high = -float("inf"), float("inf")
     slot = signal.name.startswith("cell_voltage_")  # one without a cell shows 0
 
+    def whole(value: float) -> float | None:
+        return value if low <= value <= high or (slot and value == 0) else None
+
     def checked(value: float) -> float | None:
-        shown = round(value, digits) + 0  # + 0: no negative zero
+        shown = round(value, digits) + 0
         return shown if low <= shown <= high or (slot and shown == 0) else None
 
-    return checked
+    return whole if isinstance(signal.scale, int) and isinstance(signal.offset, int) else checked
 
 
 def _never(frames: Sequence[Frame]) -> bool:

@@ -90,6 +90,11 @@ class CanId:
     selects: int = 0  # bits of the data, byte 0 lowest, that tell frames of this identifier apart: the multiplexor
 
     @property
+    def kind(self) -> int:
+        """The identifier as in `Frame.kind`."""
+        return self.id | EXTENDED if self.extended else self.id
+
+    @property
     def bits(self) -> int:
         """The bits of the identifier that matter."""
         every = 0x1FFFFFFF if self.extended else 0x7FF

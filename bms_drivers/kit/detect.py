@@ -72,14 +72,14 @@ async def detect(
     ]  # fmt: skip
     progress("listening", 0, len(drivers))
     heard = await _listened(where) if kind == "serial" else b""
-    talking = talkers.too_much(heard)
+    talking, said = talkers.too_much(heard), talkers.Said()
     bus = await _traffic(where) if kind == "can" else Traffic()
     drivers = [driver for driver in drivers if names or bus.harmless or not driver.detection.wary]
     for number, driver in enumerate(drivers, 1):
         progress(driver.name, number, len(drivers))
         there = False
         async with _opened(where, driver) as link:
-            async for found in recognised(link, driver, talking=talking, thorough=thorough or bool(names)):
+            async for found in recognised(link, driver, said if talking else None, thorough=thorough or bool(names)):
                 there = True
                 yield found
         if there and not thorough:
@@ -124,15 +124,15 @@ async def _traffic(where: str) -> Traffic:
 
 
 async def recognised(
-    link: Link, driver: Driver, *, talking: bool = False, thorough: bool = False
+    link: Link, driver: Driver, said: talkers.Said | None = None, *, thorough: bool = False
 ) -> AsyncIterator[Found]:
     """Every device on an open link that `driver` recognises, once; where one is there, others on the bus are tried.
 
-    Where somebody is `talking` by itself nothing is asked: only settings with which it listens are tried.
+    Where somebody talks by itself (`said`) nothing is asked: only settings with which it listens are tried.
     """
     detection, census = driver.detection, Census(driver)
-    if talking:
-        for setup, what in await _overheard(link, driver, detection.overheard):
+    if said is not None:
+        for setup, what in await _overheard(link, driver, detection.overheard, said):
             yield Found(driver, setup, what)
         return
     setups = detection.setups
@@ -291,12 +291,13 @@ class Search:
         Raises TalksByItself where it is nobody's.
         """
         questions = self._questions(given, talking=True)
-        able = {driver.name: driver for driver, _ in questions}
+        able, said = {driver.name: driver for driver, _ in questions}, talkers.Said()
         for driver in able.values() if self._listener is None else [self._listener]:
             if self._listener is None:
                 await port.adopt(only_heard(open_link(self.where, driver)))
             async with port.turn(name) as link:
-                found = await _overheard(link, driver, [setup for other, setup in questions if other is driver])
+                setups = [setup for other, setup in questions if other is driver]
+                found = await _overheard(link, driver, setups, said)
             if found:
                 self._listener = driver
                 self._taken.add(_identity(driver, found[0][0]))
@@ -437,14 +438,14 @@ class Heard:
 
 
 async def _overheard(
-    link: Link, driver: Driver, setups: Sequence[Mapping[str, Any]]
+    link: Link, driver: Driver, setups: Sequence[Mapping[str, Any]], said: talkers.Said
 ) -> list[tuple[Mapping[str, Any], str]]:
     """Those settings whose device is heard twice on a bus where somebody else asks, and what each is."""
     found = [(setup, "") for setup in setups]
-    for _ in range(PROOFS):
-        heard = await talkers.listen(link, driver.detection.cycle) if found else b""
-        said = [(setup, await _asked(Heard(heard), Session(driver, setup), driver.detection)) for setup, _ in found]
-        found = [(setup, what) for setup, what in said if what]
+    for once in [said, *(talkers.Said() for _ in range(PROOFS - 1))]:
+        heard = await once.heard(link, driver) if found else b""
+        told = [(setup, await _asked(Heard(heard), Session(driver, setup), driver.detection)) for setup, _ in found]
+        found = [(setup, what) for setup, what in told if what]
     return found
 
 

@@ -82,6 +82,11 @@ class Answer:
         return self.ask.complete(self.frames)
 
     @property
+    def rest(self) -> bytes:
+        """What there is of a frame that has begun but not ended."""
+        return bytes(self._buffer)
+
+    @property
     def torn(self) -> int:
-        """Bytes of a frame that has begun but not ended."""
+        """Bytes of it."""
         return len(self._buffer)

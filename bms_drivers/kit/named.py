@@ -11,13 +11,14 @@ A name is that of a value of a Reading (`voltage`, `soc`, `charge_allowed`), or
 A cell that shows exactly 0 does not exist.
 """
 
+import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
 from bms_drivers.kit.declare import Values
-from gateway.model import ALARMS, Reading, worst
+from gateway.model import ALARMS, Reading
 
 NUMBERED: Final = re.compile(r"(cell_voltage|cell_balancing|temperature)_([1-9]\d?)")
 ALARM: Final = re.compile(rf"(alarm|warning|level)_({'|'.join(ALARMS)})(_\d+)?")
@@ -44,12 +45,30 @@ def canonical(name: str) -> str:
     return "alarms" if ALARM.fullmatch(name) else name if name in KINDS else ""
 
 
+@functools.cache
+def numbered(name: str) -> tuple[str, int]:
+    """The list that a cell or sensor of that name belongs to, and its number; ("", 0) for what is none."""
+    found = NUMBERED.fullmatch(name)
+    return (found[1], int(found[2])) if found else ("", 0)
+
+
+@functools.cache
+def alarm(name: str) -> tuple[str, str]:
+    """How what is called so tells an alarm (alarm, warning, level), and which; ("", "") for what is none.
+
+    `name` is a signal's, or its `key`.
+    """
+    found = ALARM.fullmatch(name.removeprefix("_"))
+    return (found[1], found[2]) if found else ("", "")
+
+
 def lacking(names: Iterable[str]) -> list[str]:
     """What must be told and is not, as "soc or current"."""
     told = set(names)
     return [" or ".join(group) for group in ESSENTIAL if not told.intersection(group)]
 
 
+@functools.cache
 def key(name: str) -> str:
     """What a value is called until lists and alarms are put together: plain ones as they are, others behind "_"."""
     return name if name in KINDS or name[0] == "_" else f"_{name}"
@@ -68,16 +87,27 @@ def decimals(*numbers: float) -> int:
     return min(9, max(0, *(-int(Decimal(str(number)).normalize().as_tuple().exponent) for number in numbers)))
 
 
-def gathered(values: Values, names: Sequence[str]) -> Values:
+def gathered(values: Values, names: tuple[str, ...]) -> Values:
     """Lists and alarms put together of their parts; of `names`, a cell or sensor that is not told now is None."""
-    for part, name in LISTS.items():
-        count = max((int(found[2]) for n in names if (found := NUMBERED.fullmatch(n)) and found[1] == part), default=0)
-        if count:
-            values[name] = _listed([values.get(f"_{part}_{n}") for n in range(1, count + 1)], part)
-    raised = [_raised(name[1:], value) for name, value in values.items() if name[0] == "_" and value is not None]
-    if alarms := worst(filter(None, raised)):
-        values["alarms"] = worst((values.get("alarms", {}), alarms))
+    for part, count in _counts(names).items():
+        values[LISTS[part]] = _listed([values.get(f"_{part}_{n}") for n in range(1, count + 1)], part)
+    alarms = dict(values.get("alarms", {}))
+    for name, value in values.items():
+        how, which = alarm(name)
+        if which and value is not None:
+            alarms[which] = max(_level(how, value), alarms.get(which, 0))
+    if alarms:
+        values["alarms"] = alarms
     return values
+
+
+@functools.lru_cache
+def _counts(names: tuple[str, ...]) -> dict[str, int]:
+    """How many parts each list has, of those that have any."""
+    counts: dict[str, int] = {}
+    for part, number in map(numbered, names):
+        counts[part] = max(number, counts.get(part, 0))
+    return {part: counts[part] for part in LISTS if part in counts}
 
 
 def _listed(parts: list[Any], name: str) -> tuple[Any, ...]:
@@ -88,10 +118,8 @@ def _listed(parts: list[Any], name: str) -> tuple[Any, ...]:
     return tuple(part or None for part in parts) if name == "cell_voltage" else tuple(parts)
 
 
-def _raised(name: str, value: float) -> dict[str, int]:
-    """The alarm that it is about, with its level."""
-    found = ALARM.fullmatch(name)
-    if not found:
-        return {}
-    level = {"alarm": 2, "warning": 1}.get(found[1], min(2, int(value)))
-    return {found[2]: level if value else 0}
+def _level(how: str, value: float) -> int:
+    """0, 1 or 2."""
+    if not value:
+        return 0
+    return 2 if how == "alarm" else 1 if how == "warning" else min(2, int(value))

@@ -93,6 +93,11 @@ class Session:
         """
         return [name for name, step in self._steps.items() if step.tells and not step.tried]
 
+    def in_vain(self, name: str) -> bool:
+        """Is the value called `name` told by a step that is asked again and again, and not answered now?"""
+        asked = (step for step in self._steps.values() if step.poll.every != math.inf)
+        return any(name in step.poll.gives and not step.values for step in asked)
+
     def awaits(self, name: str) -> bool:
         """May a step tell the value called `name` that was not tried yet since the link stands?"""
         return any(name in step.poll.gives and not step.tried for step in self._steps.values())

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from bms_drivers.kit.declare import Ask, Dropped, Frame
+from bms_drivers.kit.declare import Ask, Driver, Dropped, Frame, SerialLine
 from bms_drivers.links.link import Link
 from gateway.model import LinkTimeout, TalksByItself
 
@@ -37,6 +37,21 @@ async def listen(link: Link, seconds: float, request: bytes = b"") -> bytes:
     except LinkTimeout:
         return b""
     return b"".join(frame.payload for frame in frames)
+
+
+class Said:
+    """What somebody says on a port by itself: drivers that listen alike need not each wait for it."""
+
+    def __init__(self) -> None:
+        self._heard: dict[tuple[SerialLine | None, float], bytes] = {}
+
+    async def heard(self, link: Link, driver: Driver) -> bytes:
+        """All that is said within the driver's cycle."""
+        line = driver.line and SerialLine(driver.line.baud, parity=driver.line.parity)
+        alike = line, driver.detection.cycle
+        if alike not in self._heard:
+            self._heard[alike] = await listen(link, driver.detection.cycle)
+        return self._heard[alike]
 
 
 def too_much(heard: bytes) -> bool:

@@ -12,14 +12,22 @@ from bms_drivers.links.link import Counters
 from gateway.model import LinkTimeout
 
 
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """What came to one request, and what had come to the request before."""
+
+    parts: list[bytes]
+    before: list[bytes]
+
+
 @dataclass(slots=True)
 class _Recorded:
     """All answers that were recorded to one request, played in order; the last one repeats."""
 
-    answers: list[list[bytes]] = field(default_factory=list)
+    answers: list[_Exchange] = field(default_factory=list)
     played: int = 0
 
-    def next(self) -> list[bytes]:
+    def next(self) -> _Exchange:
         answer = self.answers[min(self.played, len(self.answers) - 1)]
         self.played += 1
         return answer
@@ -53,9 +61,12 @@ class ReplayLink:
         self.unanswered: list[str] = []
         self.torn: dict[str, Torn] = {}  # by request
         self._byte_answers: dict[bytes, _Recorded] = {}
+        before: list[bytes] = []
         for exchange in recording.get("exchanges", ()):
             recorded = self._byte_answers.setdefault(bytes.fromhex(exchange["tx"]), _Recorded())
-            recorded.answers.append([bytes.fromhex(part) for part in exchange["rx"]])
+            parts = [bytes.fromhex(part) for part in exchange["rx"]]
+            recorded.answers.append(_Exchange(parts, before))
+            before = parts
         self._image = _image(recording, self._byte_answers)
         self._frames = [can_frame(frame) for frame in recording.get("frames", ())]
 
@@ -86,21 +97,25 @@ class ReplayLink:
         return frames
 
     def _play(self, ask: Ask, what: str) -> Sequence[Frame] | None:
-        """The answer to these very bytes; a question that was repeated when it was recorded is repeated here."""
+        """The answer to these very bytes; a question that was repeated when it was recorded is repeated here.
+
+        Where two questions were asked at once, what came last to the first may begin the answer to the second.
+        """
         recorded = self._byte_answers.get(ask.request)
         if recorded is None:
             return None
         for _ in range(max(1, ask.tries)):
-            answer, whole, parts = Answer(ask), False, recorded.next()
-            for part in parts:
-                whole = answer.feed(part) or whole
+            exchange = recorded.next()
+            answer, whole = _fed(ask, exchange.parts)
+            if not whole and (begun := _fed(ask, exchange.before)[0].rest):
+                answer, whole = _fed(ask, [begun, *exchange.parts])
             dropped = Counter(item.reason for item in answer.dropped)
             self.counters.update(dropped)
             self.counters["foreign"] += answer.foreign
             if whole or (ask.partial and answer.frames):
                 self.torn.pop(what, None)
                 return answer.frames
-            if came := sum(map(len, parts)):
+            if came := sum(map(len, exchange.parts)):
                 self.torn[what] = Torn(what, came, len(answer.frames), dict(dropped), answer.foreign, answer.torn)
         return None
 
@@ -134,6 +149,14 @@ class ReplayLink:
         return LinkTimeout(f"the recording has no answer to {what or 'listening'}")
 
 
+def _fed(ask: Ask, parts: Sequence[bytes]) -> tuple[Answer, bool]:
+    """What came, and was it whole?"""
+    answer, whole = Answer(ask), False
+    for part in parts:
+        whole = answer.feed(part) or whole
+    return answer, whole
+
+
 def _words(question: Question) -> str:
     """A request as it is reported: its bytes, or for Modbus the registers."""
     if isinstance(question, CanAsk):
@@ -157,9 +180,9 @@ def _image(recording: Mapping[str, Any], exchanges: Mapping[bytes, _Recorded]) -
         read = rtu.parsed(request)
         if read is None:
             continue
-        for parts in recorded.answers:
+        for exchange in recorded.answers:
             answer = Answer(rtu.question(read))
-            if answer.feed(b"".join(parts)) and not answer.frames[0].status:
+            if answer.feed(b"".join(exchange.parts)) and not answer.frames[0].status:
                 items = rtu.items(read, answer.frames[0].payload)
                 image |= {(read.unit, read.function, read.address + n): item for n, item in enumerate(items)}
     for unit, registers in recording.get("registers", {}).items():

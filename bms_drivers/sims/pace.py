@@ -76,7 +76,7 @@ class Pace(HexText):
         packs = [self.pack, *self.slaves]
         if info == b"\xff":
             return 0, bytes((0, len(packs))) + b"".join(record(pack) for pack in packs)
-        number = info[0] - self.address if info else -1
+        number = info[0] - (self.address or 1) if info else -1  # packs count from 1, at address 0 as well
         if not 0 <= number < len(packs):
             return REFUSED, b""
         return 0, b"\0" + info + record(packs[number])

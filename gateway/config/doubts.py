@@ -108,7 +108,8 @@ def _soc(battery: BatterySettings, settings: Settings, catalogue: Catalogue) -> 
 
 
 def absent(settings: Settings) -> Iterator[str]:
-    """Ports and buses that are not there at the moment; they may be plugged in later, so `run` only waits for them."""
+    """What is not there at the moment; ports and buses may be plugged in later, so `run` only waits for them."""
+    yield from _state_dir(settings.state_dir)
     for battery in settings.batteries:
         if not _is_there(battery.port, port_kind(battery.port)):
             yield f"{battery.name}: port {battery.port} is not there now{_instead(battery.port)}"
@@ -118,6 +119,13 @@ def absent(settings: Settings) -> Iterator[str]:
     for name, inverter in of_kind("can_bms", settings.outputs).items():
         if not _is_there(inverter.channel, _kind_of_channel(inverter.interface)):
             yield f"outputs.{name}.channel: {inverter.channel} is not there now{_instead(inverter.channel)}"
+
+
+def _state_dir(directory: Path | None) -> Iterator[str]:
+    """A directory is made when it is needed; what is no directory, or below one that is none, cannot be."""
+    there = next((path for path in (directory, *directory.parents) if path.exists()), None) if directory else None
+    if there is not None and not there.is_dir():
+        yield f"state_dir: {there} is no directory, so nothing would survive a restart"
 
 
 def _kind_of_channel(interface: str) -> str:

@@ -53,11 +53,10 @@ def low_soc(soc: float, setting: Soc) -> int:
 
 def cable(packs: Sequence[Pack], bank: BankState, settings: LimitSettings) -> int:
     """Of the bank: 1 while some member is lost or never answered; more only when none is left."""
+    never = bank.complete and any(state.control and state.reading is None for state in bank.batteries)
     highest = max((pack.loss.cable for pack in packs), default=0)
-    if any(pack.counts for pack in packs):
-        never = bank.complete and any(state.control and state.reading is None for state in bank.batteries)
-        return min(1, max(highest, int(never and settings.on_loss.alarm)))
-    return highest
+    highest = max(highest, int(never and settings.on_loss.alarm))
+    return min(1, highest) if any(pack.counts for pack in packs) else highest
 
 
 def strangers(bank: BankState) -> list[BatteryState]:

@@ -14,6 +14,7 @@ from gateway.limits.pack import NOTHING, Pack, Whole, answering, bank_current, b
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
 from gateway.limits.soc import high_since, starved, wants_full_charge
+from gateway.limits.unheard import WHY, Unheard, as_members, unheard
 from gateway.model import BankState, Decision, RemoteLimit
 from gateway.model.records import replace
 
@@ -27,13 +28,14 @@ def evaluate(
     packs = _look(bank, site, memory, now)
     outside = _look_outside(bank, site, memory, now)
     absent = [state.name for state in bank.batteries if state.control and not state.contributes]
+    missing = unheard(bank, memory)
     soc, current = bank_soc(packs), bank_current(packs, bank.external)
-    memory, volts = voltage.decide(packs, Whole(soc, current), site, memory, now)
+    memory, volts = voltage.decide(packs, Whole(soc, current), site, memory, now, tuple(missing))
     if volts.full:
         packs = [filled(pack) for pack in packs]
         soc = bank_soc(packs)
-    packs, (ccl, charge_caps, charge) = _limit("charge", packs, absent, site, memory, soc, asked, now)
-    packs, (dcl, discharge_caps, discharge) = _limit("discharge", packs, absent, site, memory, soc, asked, now)
+    packs, (ccl, charge_caps, charge) = _limit("charge", packs, absent, missing, site, memory, soc, asked, now)
+    packs, (dcl, discharge_caps, discharge) = _limit("discharge", packs, absent, missing, site, memory, soc, asked, now)
     memory = replace(
         memory,
         batteries={**memory.batteries, **{pack.state.name: pack.memory for pack in (*packs, *outside)}},
@@ -67,7 +69,7 @@ def evaluate(
         cvl_caps=volts.caps,
         ccl_caps=charge_caps,
         dcl_caps=discharge_caps,
-        waiting=(*_silences(packs), *_strangers(bank), *volts.waiting),
+        waiting=(*_silences(packs), *(f"{name}: {WHY}" for name in missing), *_strangers(bank), *volts.waiting),
         alarms=raised,
         notes=tuple(pack.note for pack in (*packs, *outside) if pack.note),
         blocked_since=memory.blocked_since,
@@ -76,8 +78,8 @@ def evaluate(
 
 
 def _limit(
-    way: Way, packs: Sequence[Pack], absent: Sequence[str], site: Site, memory: Memory, soc: float | None,
-    asked: Sequence[RemoteLimit], now: float,
+    way: Way, packs: Sequence[Pack], absent: Sequence[str], missing: Unheard, site: Site, memory: Memory,
+    soc: float | None, asked: Sequence[RemoteLimit], now: float,
 ) -> tuple[list[Pack], remote.Limited]:  # fmt: skip
     """What the batteries together may have in this direction, and what is asked for from outside on top."""
     before, setting = (
@@ -85,7 +87,7 @@ def _limit(
         if way == "charge"
         else (memory.remote_discharge, site.limits.discharge_current)
     )
-    packs, _, caps = members.limit(way, packs, absent, site, now)
+    packs, _, caps = members.limit(way, packs, absent, site, now, as_members(way, missing))
     return packs, remote.tightened(way, caps, asked, soc, before, setting, now)
 
 

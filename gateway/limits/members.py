@@ -14,12 +14,15 @@ from gateway.model.records import replace
 
 
 def limit(
-    way: Way, packs: Sequence[Pack], absent: Sequence[str], site: Site, now: float
+    way: Way, packs: Sequence[Pack], absent: Sequence[str], site: Site, now: float, missing: Sequence[Member] = ()
 ) -> tuple[list[Pack], float, tuple[Cap, ...]]:
-    """One current limit of the bank [A] with all its caps, and the packs with what they remember of it."""
+    """One current limit of the bank [A] with all its caps, and the packs with what they remember of it.
+
+    `missing` have not answered since the start, and bound the others.
+    """
     both = [_member(way, pack, now) for pack in packs]
     user_cap = site.charge_current_limit if way == "charge" else site.discharge_current_limit
-    caps = bank_caps(way, [member for member, _ in both], user_cap, site.any_blocks, absent)
+    caps = bank_caps(way, [*(member for member, _ in both), *missing], user_cap, site.any_blocks, absent)
     return [pack for _, pack in both], max(0.0, tightest(caps).value), tuple(caps)
 
 

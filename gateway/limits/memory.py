@@ -64,9 +64,16 @@ class BatteryMemory:
         """%, of the counter; a counter that has not begun keeps what was stored."""
         return self.stored_soc if self.counted_soc is None else self.counted_soc
 
-    def persisted(self) -> dict[str, float]:
-        """What a restart may know: the counter, and the limits that hold and ramp start from."""
-        kept = {"soc_calc": self.soc_to_store, "charge": self.charge.amps, "discharge": self.discharge.amps}
+    def persisted(self) -> dict[str, Any]:
+        """What a restart may know: the counter, the limits that hold and ramp start from, what a silent one bounds."""
+        kept: dict[str, Any] = {
+            "soc_calc": self.soc_to_store, "charge": self.charge.amps, "discharge": self.discharge.amps,
+        }  # fmt: skip
+        if self.lost:
+            kept |= {
+                "lost": True, "blocked": self.blocked, "capacity": self.capacity, "company": sorted(self.company),
+                "charge_before": self.charge_before, "discharge_before": self.discharge_before,
+            }  # fmt: skip
         return {name: value for name, value in kept.items() if value is not None}
 
 
@@ -233,8 +240,22 @@ def _number(value: Any) -> float | None:
     return float(value) if 0 <= value <= MOST else None  # NaN fails this, too
 
 
+def _lost(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a battery that was silent when the run ended: it is so until it has proven itself, and may be another one."""
+    company = values.get("company")
+    return {
+        "lost": True,
+        "gone": True,
+        "blocked": values.get("blocked") is not False,
+        "charge_before": _number(values.get("charge_before")),
+        "discharge_before": _number(values.get("discharge_before")),
+        "capacity": _number(values.get("capacity")) or None,
+        "company": frozenset(map(str, company)) if isinstance(company, list) else frozenset(),
+    }
+
+
 def _batteries(data: Any, now: float) -> dict[str, BatteryMemory]:
-    """The SoC counters and last limits of an earlier run, those that can be."""
+    """The SoC counters and last limits of an earlier run, those that can be, and who was silent."""
     found = {}
     for name, kept in data.items() if isinstance(data, Mapping) else ():
         values = kept if isinstance(kept, Mapping) else {}
@@ -243,6 +264,7 @@ def _batteries(data: Any, now: float) -> dict[str, BatteryMemory]:
             stored_soc=soc if soc is not None and soc <= 100 else None,
             charge=Recovery(_number(values.get("charge"))),
             discharge=Recovery(_number(values.get("discharge"))),
+            **(_lost(values) if values.get("lost") is True else {}),
         )
         if battery != BatteryMemory():
             found[str(name)] = battery

@@ -112,15 +112,15 @@ def _learnt(reading: Reading, inputs: Inputs, memory: BatteryMemory, now: float)
 
 
 def _renewed(before: BatteryMemory, after: BatteryMemory) -> str:
-    """What is another battery, or another half of it, than was lost."""
+    """What is another battery, or another half of it, than was lost, as far as that one is remembered."""
     changes = [
-        f"{now if now is not None else 'unknown'} {what} instead of {then if then is not None else 'unknown'}"
+        f"{now if now is not None else 'unknown'} {what} instead of {then}"
         for what, then, now in (
             ("cells", before.cells, after.cells),
             ("cell sensors", before.sensors, after.sensors),
             ("Ah", before.capacity, after.capacity),
         )
-        if then != now
+        if then and then != now
     ]
     return f"it was lost and is taken as it is now: {', '.join(changes)}" if changes else ""
 

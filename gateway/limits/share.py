@@ -48,7 +48,7 @@ def bank_caps(
     else:
         caps = [replace(cap, battery=member.name) for member in members for cap in member.caps]
         caps = caps or [Cap(0.0, "no_battery", f"no battery is left that may {way}")]
-    blocking = [*absent, *(member.name for member in members if not member.carries)]
+    blocking = dict.fromkeys((*absent, *(member.name for member in members if not member.carries)))
     if any_blocks and blocking:
         caps.append(Cap(0.0, "any_blocks", f"{', '.join(blocking)} blocks, and one blocks all", "bank.any_blocks"))
     if user_cap is not None:

@@ -41,23 +41,25 @@ class SetPoint:
     cells: int  # in series
 
 
-def decide(packs: Sequence[Pack], whole: Whole, site: Site, memory: Memory, now: float) -> tuple[Memory, Volts]:
-    """The control voltage for `packs`, which together are `whole`."""
+def decide(
+    packs: Sequence[Pack], whole: Whole, site: Site, memory: Memory, now: float, missing: Sequence[str] = ()
+) -> tuple[Memory, Volts]:
+    """The control voltage for `packs`, which together are `whole`; `missing` have not answered since the start."""
     point = set_point(packs, memory.reset_requested)
     if point is None:
         return charge_state.blind(memory, now - memory.now), Volts(None, (), ERROR)
     fresh = [pack for pack in packs if pack.counts]
     if not fresh:
         memory = charge_state.blind(memory, now - memory.now)
-        return memory, _no_more_than_float(packs, point, _last(memory, point))
+        return memory, _no_more_than_float(packs, missing, point, _last(memory, point))
     if not site.limits.charge_voltage.enabled:
         volts = Volts(point.u_max, (point.cap,), FIXED)
-        return replace(memory, phase=FIXED), _no_more_than_float(packs, point, volts)
+        return replace(memory, phase=FIXED), _no_more_than_float(packs, missing, point, volts)
     facts = facts_of(fresh, whole, point)
     if isinstance(facts, str):
         return charge_state.blind(memory, now - memory.now), _blind(facts, point, memory)
     memory, volts = _run(packs, facts, point, site.limits, charge_state.unwatched(memory, now), now)
-    return memory, _no_more_than_float(packs, point, volts)
+    return memory, _no_more_than_float(packs, missing, point, volts)
 
 
 def _run(
@@ -241,9 +243,9 @@ def _blind(why: str, point: SetPoint, memory: Memory) -> Volts:
     return Volts(volts, (point.cap, cap), ERROR, waiting=(f"missing data: {why}",))
 
 
-def _no_more_than_float(packs: Sequence[Pack], point: SetPoint, volts: Volts) -> Volts:
+def _no_more_than_float(packs: Sequence[Pack], missing: Sequence[str], point: SetPoint, volts: Volts) -> Volts:
     """While a battery that answered before is silent, no more than float (8.2): nobody sees its cells."""
-    silent = [pack.state.name for pack in packs if pack.loss.offline]
+    silent = [*(pack.state.name for pack in packs if pack.loss.offline), *missing]
     if not silent or volts.volts is None:
         return volts
     why = f"{', '.join(silent)} silent: no more than float"

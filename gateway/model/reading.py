@@ -58,7 +58,7 @@ class Reading:
     custom_name: str | None = None
     rejected: Mapping[str, str] = field(default_factory=dict)  # value that cannot be -> why; see gateway.plausible
     held: tuple[str, ...] = ()  # alarms as they were told last: nothing is said of them now; see gateway.held
-    untold: tuple[str, ...] = ()  # values that its BMS has, but nobody tells: it is only listened to
+    untold: tuple[str, ...] = ()  # values that its BMS has, but does not tell: nobody asks it, or asks in vain
 
     @cached_property
     def power(self) -> float | None:
@@ -75,7 +75,7 @@ class Reading:
     @cached_property
     def remarks(self) -> str:
         """What of it is not known now although its BMS has it, in a line; "" when nothing."""
-        untold = f"only listened to, not told: {', '.join(self.untold)}" if self.untold else ""
+        untold = f"not told, though its BMS has it: {', '.join(self.untold)}" if self.untold else ""
         held = f"alarms as last told, not answered now: {', '.join(self.held)}" if self.held else ""
         return "; ".join(filter(None, (self.rejections, held, untold)))
 

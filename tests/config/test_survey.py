@@ -189,6 +189,15 @@ def test_a_port_that_is_not_there_is_a_doubt(tmp_path: Path) -> None:
     assert said[1].startswith("outputs.can_bms.channel: can77 is not there now")
 
 
+@pytest.mark.parametrize(("where", "doubted"), [("", False), ("new/deeper", False), ("file", True), ("file/new", True)])
+def test_a_state_dir_that_cannot_be_one_is_a_doubt(where: str, doubted: bool, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    battery = "batteries: [{name: a, driver: jbd, port: simulated}]"
+    found = parse(f"{battery}\nstate_dir: {tmp_path / where}\noutputs: {{venus_dbus: {{}}}}\n")
+    said = f"state_dir: {tmp_path}/file is no directory, so nothing would survive a restart"
+    assert [line for line in absent(found) if line.startswith("state_dir")] == ([said] if doubted else [])
+
+
 @pytest.mark.parametrize(
     ("port", "radios", "expected"),
     [

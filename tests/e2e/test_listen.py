@@ -48,7 +48,7 @@ def test_a_seplos_whose_master_asks_for_measurements_alone(tmp_path: Path) -> No
         assert len(reading["cell_voltages"]) == 16 and reading["current"] == pytest.approx(10.0, abs=0.5)
         assert reading["charge_allowed"] is None and reading["alarms"] == {}
         assert set(pack(state)["untold"]) == STATE
-        assert "only listened to, not told: charge_allowed" in pack(state)["remark"]
+        assert "not told, though its BMS has it: charge_allowed" in pack(state)["remark"]
         assert pack(state)["controls"] == []
         decision = state["decision"]
         assert (decision["ccl"], decision["dcl"]) == (0.0, 0.0)

@@ -323,6 +323,33 @@ def test_a_disk_that_hangs_at_the_end_keeps_no_output_from_its_stop(
     assert "the last state is not saved yet" in caplog.text
 
 
+def test_a_save_that_a_defect_ends_is_said_once_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Faulty(Disk):
+        def looks(self, now: float) -> bool:
+            return True
+
+        def due(self, data: Mapping[str, Any], now: float) -> bool:
+            return True
+
+        def save(self, data: Mapping[str, Any], *, last: bool = False) -> bool:
+            self.order.append("tried")
+            raise RuntimeError("can't start new thread")
+
+    order: list[str] = []
+    store = Faulty(tmp_path, order)
+
+    async def decide_twice(gateway: Gateway) -> None:
+        for _ in range(2):
+            gateway.decide()
+            await asyncio.sleep(0.05)
+
+    lived(plan(on(Device()), store=store), look=decide_twice)
+    assert order.count("tried") >= 3
+    assert ["can't start new thread" in line for line in caplog.messages if "a defect" in line] == [True]
+
+
 def test_once_it_leaves_nothing_more_is_decided() -> None:
     gateways: list[Gateway] = []
     output = Witness("a", [])

@@ -57,6 +57,7 @@ def test_our_driver_reads_every_pack_of_a_set() -> None:
 def test_address_0_is_answered_with_the_boards_own() -> None:
     assert said(build(Pack.of(1), {"address": 5}), "~25004642E002FFFD06")[1:5] == "2505"
     assert build(Pack.of(1), {"address": 5}).answer(bytearray(b"~25014642E00201FD30\r")) == []
+    assert said(build(Pack.of(1), {"address": 0}), "~25004644E00201FD2F")[1:9] == "25004600", "its own pack is number 1"
 
 
 def test_switches_as_recorded() -> None:

@@ -55,6 +55,7 @@ class House:
         self.asked: dict[tuple[str, str], tuple[float, float]] = {}  # limits from outside: value, until [s]
         self.memo = Memo()
         self.took_part: set[str] = set()  # what the laws remember of each pack: was in the bank,
+        self.before: set[str] = set()  # was in the bank before a restart,
         self.most_cells: dict[str, int] = {}  # most cells it ever told,
         self.whole_at: dict[str, float] = {}  # when it last told all of them [s]
         self._build()
@@ -143,6 +144,7 @@ class House:
         """The process ends and another one starts: what was stored is all it knows."""
         self.memo.save(self.gateway._memory.persisted())
         self.asked.clear()
+        self.before |= self.took_part
         self.took_part.clear()
         self.most_cells.clear()
         self.whole_at.clear()

@@ -18,6 +18,7 @@ from tests.storm.pack import Pack
 
 WITHDRAWN_AFTER: Final = 10.0 + 1.0 + 4.0  # s of silence: offline, one heartbeat, and a round with time-outs under way
 KEPT: Final = 10.0 + 60.0 + 5.0  # s: told so long ago it is missing, then it may stand in, and a round
+PROVEN: Final = 3  # good reads in a row
 COMMAND_LIVES: Final = 30.0 + 5.0  # s from the asking to the last write
 DIALECT: Final = load("pylontech")
 
@@ -28,6 +29,7 @@ def broken(house: House, snapshot: Snapshot) -> list[str]:
     return [
         *_sane(snapshot),
         *_silence(house, snapshot),
+        *_unheard(house, snapshot),
         *_told(house, snapshot),
         *_outside(snapshot),
         *_writes(house),
@@ -82,11 +84,24 @@ def _silence(house: House, snapshot: Snapshot) -> Iterator[str]:
         if snapshot.bank.complete and decision.cvl is not None and decision.cvl > most + 0.02:
             yield f"{state.name} is silent and CVL is {decision.cvl} V, above its float voltage of {most:.2f} V"
     alive = [state for state in states.values() if state.health is Health.ONLINE]
-    if alive and silent:
+    youngest = min((state.age or 0.0 for state in silent), default=0.0)
+    if any(state.good_in_a_row >= PROVEN and (state.age or 0.0) < youngest / 2 for state in alive):  # else all may be
         if decision.ccl > limits.charge_current.max * len(alive) + 1e-6:
             yield f"CCL {decision.ccl} A is more than {len(alive)} living batteries allow"
         if decision.dcl > limits.discharge_current.max * len(alive) + 1e-6:
             yield f"DCL {decision.dcl} A is more than {len(alive)} living batteries allow"
+
+
+def _unheard(house: House, snapshot: Snapshot) -> Iterator[str]:
+    """One that took part before a restart and has not answered since is silent like any other."""
+    decision = snapshot.decision
+    for state in snapshot.bank.batteries if snapshot.bank.complete else ():
+        if state.reading is None and state.name in house.before:
+            most = house.settings.limits.cell_voltage.float_ * len(house.packs[state.name].cells)
+            if decision.cvl is not None and decision.cvl > most + 0.02:
+                yield f"{state.name} was not heard since the restart and CVL is {decision.cvl} V, above {most:.2f} V"
+            if not decision.alarms.get("bms_cable"):
+                yield f"{state.name} was not heard since the restart, and nobody is told"
 
 
 # ---- what a pack told
@@ -95,6 +110,8 @@ def _silence(house: House, snapshot: Snapshot) -> Iterator[str]:
 def _told(house: House, snapshot: Snapshot) -> Iterator[str]:
     for state in snapshot.bank.batteries:
         pack = house.packs[state.name]
+        if state.health is Health.LOST:  # what comes back may be another one
+            house.most_cells.pop(state.name, None)
         if state.health is Health.ONLINE and _matters(state, pack):
             yield from _hot_or_full(house, snapshot, state.name, pack)
             yield from _vanished(house, snapshot, state)

@@ -1,0 +1,35 @@
+"""Batteries that took part in an earlier run and have not answered since the start.  Sheet: limits.md 8.2, chapter 12.
+
+They may still be connected: a restart in the middle of an outage must not loosen what the outage had tightened.  So
+CVL is at most float, as for any that is silent, and what one that was silent already had last allowed bounds its share.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.limits.currents import Way
+from gateway.limits.memory import BatteryMemory, Memory
+from gateway.limits.share import Member
+from gateway.model import BankState, Cap
+
+WHY: Final = "not heard since the start"
+
+Unheard = Mapping[str, BatteryMemory]
+
+
+def unheard(bank: BankState, memory: Memory) -> Unheard:
+    """What is remembered of them, by name; of packs behind one device each, as long as the device is silent."""
+    silent = {state.name for state in bank.batteries if state.control and state.reading is None}
+    return {name: kept for name, kept in memory.batteries.items() if silent and name.partition("/")[0] in silent}
+
+
+def as_members(way: Way, missing: Unheard) -> list[Member]:
+    """Their part of the bank: nothing but a bound, where one is known."""
+    return [_member(way, name, kept) for name, kept in missing.items() if kept.lost]
+
+
+def _member(way: Way, name: str, kept: BatteryMemory) -> Member:
+    before = kept.charge_before if way == "charge" else kept.discharge_before
+    why = f"{WHY}; it last allowed {before:g} A for its share" if before is not None else ""
+    bound = (Cap(before, "silent", why, "limits.on_loss"),) if before is not None else ()
+    return Member(name, kept.capacity, 0.0, carries=False, bound=bound, company=kept.company)
