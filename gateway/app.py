@@ -284,6 +284,7 @@ class Gateway:
             self.events.look(self.snapshot)
         with self._trying:
             self.evidence.look(self.snapshot, self.plan.ports)
+            self.evidence.watch(self.plan.ports)
             self.evidence.remember(self._memory.persisted)
         with self._trying:
             self._full(bank, events)

@@ -30,8 +30,10 @@ gateway.yaml    the configuration, with its comments
 state.json      the whole state when the report was made, as `bms-gateway status --json`
 events.json     what changed lately: health, alarms, limits that became 0
 audit.json      orders and commands from outside, refused ones too
+history.json    the curves of the last hour, where a page is configured: lowest, mean and highest of every 10 s
 log.txt         the last lines of the log; the second column is the monotonic clock, in s, as in all the other files
-frames/         what went over each port, in the format of recordings: `bms-gateway decode` reads each file
+frames/         what went over each port, in the format of recordings: `bms-gateway decode` reads each file; under "bad"
+                what was said around the last 20 bad frames
 error.txt       only there where no gateway answered: why, and then there is little else
 files/          DBC files and register maps of your own that batteries name
 aside/          the same around the last alarms and losses
@@ -56,14 +58,16 @@ def bundle(evidence: Mapping[str, Any], config: str) -> bytes:
         "log.txt": redactor.text("".join(map(_line, evidence.get("log", [])))),
     }
     files |= {f"files/{path.name}": redactor.text(text) for path, text in _own_files(evidence.get("batteries", ()))}
+    if evidence.get("history"):
+        files["history.json"] = _json(redactor.data(evidence["history"]))
     if "error" in evidence:
         files["error.txt"] = redactor.text(f"{evidence['error']}\n")
     for ring in evidence.get("rings", ()):
         drivers = _drivers(evidence["batteries"], ring["name"])
-        first, newest = (_recording(ring["name"], drivers, unpacked(ring[part])) for part in ("first", "newest"))
-        files[f"frames/{_file(ring['name'])}.json"] = _dense(
-            {**newest, "port": redactor.text(ring["port"]), "counters": ring["counters"], "first": _said(first)}
-        )
+        said = {part: _recording(ring["name"], drivers, unpacked(ring[part])) for part in ("first", "newest", "bad")}
+        bad = list({one["at"]: one for one in _said(said["bad"])}.values())  # each once, where they were close together
+        told = {**said["newest"], "port": redactor.text(ring["port"]), "counters": ring["counters"]}
+        files[f"frames/{_file(ring['name'])}.json"] = _dense({**told, "first": _said(said["first"]), "bad": bad})
     for number, aside in enumerate(evidence.get("aside", ()), 1):
         for name, raw in aside["rings"].items():
             recording = _recording(name, _drivers(evidence["batteries"], name), unpacked(raw))

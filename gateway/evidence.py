@@ -21,6 +21,8 @@ ALL: Final = 16 * 1024 * 1024  # bytes of all rings in one report
 BEFORE, AFTER = 120.0, 60.0  # s around an alarm
 SET_ASIDE: Final = 5  # times
 REMEMBER_EVERY, REMEMBERED = 600.0, 8  # s, and how many; a ring's hour and a little more
+BAD: Final = ("checksum", "length", "torn", "noise")  # counters of a link that count what was no good frame
+BAD_KEPT, BAD_AROUND = 20, 2.0  # times for each port, and s before each
 ASIDE_MOST: Final = 256 * 1024  # bytes of one link, each time
 
 
@@ -35,6 +37,8 @@ class Evidence:
         self._before: Snapshot | None = None
         self._memories: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
         self._due: tuple[float, str] | None = None  # when to set aside [s], and why
+        self._counted: dict[str, int] = {}  # what was bad so far, by port
+        self._bad: dict[str, deque[bytes]] = {}
 
     def look(self, snapshot: Snapshot, ports: Mapping[str, Port]) -> None:
         """Once the minute after an alarm is over, set its bytes aside."""
@@ -46,6 +50,14 @@ class Evidence:
             rings = {name: port.ring.newest(BEFORE + AFTER, ASIDE_MOST) for name, port in _once(ports)}
             self._aside.append({"when": round(snapshot.wall - AFTER, 3), "why": self._due[1], "rings": rings})
             self._due = None
+
+    def watch(self, ports: Mapping[str, Port]) -> None:
+        """Keep what was said around bad frames: a ring forgets them within the hour."""
+        for name, port in _once(ports):
+            count, before = sum(port.counters.get(kind, 0) for kind in BAD), self._counted.get(name, 0)
+            self._counted[name] = count
+            if count > before:
+                self._bad.setdefault(name, deque(maxlen=BAD_KEPT)).append(port.ring.last(BAD_AROUND))
 
     def remember(self, memory: Callable[[], Mapping[str, Any]]) -> None:
         """Keep what the limits remember, now and then: a replay begins with what was known when its bytes begin."""
@@ -64,7 +76,8 @@ class Evidence:
                           for battery in batteries if battery.watch.name in ports],
             "memories": list(self._memories),
             "rings": [{"name": name, "port": port.name, "counters": dict(port.counters), "first": port.ring.first(),
-                       "newest": port.ring.newest(most=share)} for name, port in _once(ports)],
+                       "newest": port.ring.newest(most=share), "bad": b"".join(self._bad.get(name, ()))}
+                      for name, port in _once(ports)],
             "aside": list(self._aside),
         }  # fmt: skip
 
@@ -103,7 +116,7 @@ def pack(taken: dict[str, Any]) -> dict[str, Any]:
     return {
         **taken,
         "rings": [
-            {**ring, "first": packed(ring["first"]), "newest": packed(ring["newest"])} for ring in taken["rings"]
+            {**ring, **{part: packed(ring[part]) for part in ("first", "newest", "bad")}} for ring in taken["rings"]
         ],
         "aside": [
             {**one, "rings": {name: packed(raw) for name, raw in one["rings"].items()}} for one in taken["aside"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.evidence import pack
 from gateway.model import Command, CommandError, Outcome
+from outputs.output import Historian
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -60,6 +61,9 @@ async def _evidence(gateway: "Gateway", request: Json) -> Json:
     taken = gateway.evidence.take(gateway.plan.batteries, gateway.plan.ports)
     events = [asdict(event) for event in gateway.events]
     told = {**taken, "state": gateway.state(), "audit": list(gateway.remote.audit), "events": events}
+    for output in gateway.plan.outputs.values():
+        if isinstance(output, Historian):
+            told["history"] = await output.last_hour()
     return await asyncio.to_thread(pack, told)
 
 

@@ -80,7 +80,7 @@ class Remote:
         if (last.get("source"), last.get("what"), last.get("note")) == (source, "refused", why):
             last["times"] = last.get("times", 1) + 1  # a flood of them must fill neither log nor audit
         else:
-            log.warning("%s: an order for limits is refused: %s", source, why)
+            log.warning("%s: an order is refused: %s", source, why)
             self._note(source, "refused", self._of(source), self._of(source), asked=_short(asked), note=why)
         return Restricted(False, why, tuple(self._limits.values()), self._number)
 

@@ -59,6 +59,14 @@ class Reporter(Protocol):
         """A, + = charging the battery; None = the inverter does not say, or has not said it lately."""
 
 
+@runtime_checkable
+class Historian(Protocol):
+    """An output that keeps curves."""
+
+    async def last_hour(self) -> Mapping[str, Any]:
+        """Those of the last hour, as plain data: {"start", "step", "values": {name: {"value": [...]}}}."""
+
+
 class House(Protocol):
     """What the gateway tells of itself beyond a Snapshot; called on the event loop."""
 

@@ -278,12 +278,12 @@ def _about(state: BatteryState, reading: Reading) -> About:
     return About(
         connection=state.connection or state.driver or state.name,
         insecure=_wireless(state),
-        serial=reading.serial_number,
-        model=reading.model,
-        manufacturer=reading.manufacturer,
-        family=state.driver,
-        firmware=reading.firmware_version,
-        hardware=reading.hardware_version,
+        serial=reading.serial_number or None,
+        model=reading.model or None,
+        manufacturer=reading.manufacturer or None,
+        family=state.driver or None,
+        firmware=reading.firmware_version or None,
+        hardware=reading.hardware_version or None,
     )
 
 
@@ -292,8 +292,8 @@ def _about_bank(batteries: Sequence[BatteryState], identity: str) -> About:
     return About(
         connection=f"{len(batteries)} batteries: {ways}"[:SAID_AT_MOST],
         insecure=any(_wireless(state) for state in batteries),
-        serial=identity,
-        family=", ".join(dict.fromkeys(state.driver for state in batteries if state.driver)),
+        serial=identity or None,
+        family=", ".join(dict.fromkeys(state.driver for state in batteries if state.driver)) or None,
     )
 
 

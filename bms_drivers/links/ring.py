@@ -78,6 +78,16 @@ class Ring:
         """The first records of all."""
         return bytes(self._first)
 
+    def last(self, seconds: float) -> bytes:
+        """The records of the last `seconds`, as far as they are in the newest chunk."""
+        since, at = self._clock() - seconds, 0
+        while at < len(self._newest):
+            when, _, size = HEAD.unpack_from(self._newest, at)
+            if when >= since:
+                break
+            at += HEAD.size + size
+        return bytes(self._newest[at:])
+
     def newest(self, seconds: float = OLDEST, most: int = MOST) -> bytes:
         """The records of the last `seconds`, `most` bytes of them; the first ones of all are not among them."""
         since, size = self._clock() - seconds, 0

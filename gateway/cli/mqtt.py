@@ -38,6 +38,8 @@ def topics(config: Path) -> None:
     click.echo(f"{found.explain}  every cap of every rule")
     if output.remote_limits:
         click.echo(f"{found.set_limits}  orders for limits; answers on {found.result}")
+    if output.commands:
+        click.echo(f"{found.command('<action>')}  charge, discharge, balance, soc; answers on {found.outcome}")
     if output.home_assistant.enabled:
         for part in ("", *names.values()):
             click.echo(f"{found.config(output.home_assistant.prefix, part)}  for Home Assistant, retained")

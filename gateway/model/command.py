@@ -60,6 +60,11 @@ class Command:
         object.__setattr__(self, "value", float(self.value))  # plain, whatever kind of number the door had
 
     @property
+    def withdraws(self) -> bool:
+        """Does it stop a current?  That is never too fast."""
+        return self.action in ("charge", "discharge") and not self.value
+
+    @property
     def words(self) -> str:
         """For people: "charge on", "soc 80 %"."""
         if self.action in ("charge", "discharge", "balance"):

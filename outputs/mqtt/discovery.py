@@ -4,39 +4,45 @@ A component, once it was in a message, must stay in it: left out, it freezes and
 these messages remembers which values were ever known.  Sheet: face.md chapter 1.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from gateway import VERSION
 from outputs.mqtt.settings import Settings
 from outputs.mqtt.topics import Topics
-from outputs.values import BANK, BATTERY, BY_NAME
+from outputs.values import BANK, BATTERY
 from outputs.values.value import Value
 
 Component = dict[str, Any]
-Known = frozenset[tuple[str, str]]
-"""Names of values that were ever known, each with the key of a list or map, "" = it is none."""
 
 FLAGS: Final = ("flag", "level")
 NUMBERS: Final = ("float", "int")
+SWITCHES: Final = ("charge", "discharge", "balance")
 REASONS: Final = {"cvl_sentence": "cvl", "ccl_sentence": "ccl", "dcl_sentence": "dcl"}  # whose caps are attributes
 
 
-def known_in(state: Mapping[str, Any]) -> Known:
-    """Which values of a state are known."""
-    return frozenset((name, key) for name, value in state.items() for key in _keys(name, value))
+class Known:
+    """Which values were ever known: their names, each with the key of a list or map, "" = it is none."""
+
+    def __init__(self, rows: Iterable[Value]) -> None:
+        self.keys: set[tuple[str, str]] = set()
+        self._open = [row.name for row in rows if row.ha is not None]  # what there may be news of
+
+    def look(self, state: Mapping[str, Any]) -> None:
+        """Take in what is known now; a plain value that was known once is not looked at again."""
+        before = len(self.keys)
+        self.keys.update((name, key) for name in self._open for key in _keys(state[name]))
+        if len(self.keys) != before:
+            self._open = [name for name in self._open if (name, "") not in self.keys]
 
 
-def _keys(name: str, value: Any) -> Iterator[str]:
-    row = BY_NAME.get(name)
-    if row is None or row.ha is None or value is None:
-        return
+def _keys(value: Any) -> Iterable[str]:
+    if value is None:
+        return ()
     if isinstance(value, list):
-        yield from (str(n) for n, one in enumerate(value, 1) if one is not None)
-    elif isinstance(value, dict):
-        yield from (key for key, one in value.items() if one is not None)
-    else:
-        yield ""
+        return [str(n) for n, one in enumerate(value, 1) if one is not None]
+    return [key for key, one in value.items() if one is not None] if isinstance(value, dict) else ("",)
 
 
 def bank_message(settings: Settings, topics: Topics, known: Known) -> dict[str, Any]:
@@ -67,6 +73,8 @@ def battery_message(
     topic = topics.battery(part)
     health = "{{ 'offline' if value_json.health == 'lost' else 'online' }}"
     components = dict(_components(topics, part, topic, BATTERY, known, settings))
+    if settings.commands:
+        components |= dict(_switches(topics, part, name, about.get("controls") or ()))
     return _message(topics, topic, device, components, [{"topic": topic, "value_template": health}])
 
 
@@ -90,7 +98,7 @@ def _components(
 ) -> Iterator[tuple[str, Component]]:
     """Those of the values that were ever known, in the order of the list."""
     for row in rows:
-        for key in sorted((key for name, key in known if name == row.name), key=_order):
+        for key in sorted((key for name, key in known.keys if name == row.name), key=_order):
             name = f"{row.name}_{_plain(key)}" if key else row.name
             identity = {"unique_id": f"{topics.device(part)}-{name}", "expire_after": settings.expires}
             yield name, {**_component(row, key), **identity}
@@ -168,3 +176,18 @@ def _numbers(topics: Topics, settings: Settings) -> Iterator[tuple[str, Componen
         "platform": "button", "name": "End the limits asked for", "unique_id": f"{topics.device()}-ask_nothing",
         "command_topic": topics.set_limits, "payload_press": '{"ttl_seconds": 0}', "retain": False,
     }  # fmt: skip
+
+
+def _switches(topics: Topics, part: str, battery: str, controls: Iterable[str]) -> Iterator[tuple[str, Component]]:
+    """Switches of a BMS that can be commanded; what it says itself is shown, not what was wished."""
+    for action in SWITCHES:
+        if action in controls:
+            state = f"(value_json.switches['{action}'] | default(none))"
+            yield f"switch_{action}", {
+                "platform": "switch", "name": f"{action.capitalize()} switch of the BMS",
+                "unique_id": f"{topics.device(part)}-switch_{action}", "command_topic": topics.command(action),
+                **{f"payload_{word}": json.dumps({"value": value, "battery": battery})
+                   for word, value in (("on", 1), ("off", 0))},
+                "state_on": "ON", "state_off": "OFF", "optimistic": False, "retain": False,
+                "value_template": f"{{{{ 'None' if {state} is none else ('ON' if {state} else 'OFF') }}}}",
+            }  # fmt: skip

@@ -13,5 +13,7 @@ def doubts(settings: Settings) -> Iterator[str]:
         yield "tls: not set, so the password crosses the network in plain text"
     if settings.remote_limits and settings.username is None:
         yield "remote_limits: whoever reaches the broker may tighten the limits; expected a broker with a password"
+    if settings.commands and settings.username is None:
+        yield "commands: whoever reaches the broker may switch the BMSs; expected a broker with a password"
     if settings.heartbeat < settings.interval:
         yield f"heartbeat: {settings.heartbeat:g} s is less than interval, so each state is sent, changed or not"

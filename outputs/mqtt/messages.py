@@ -13,9 +13,10 @@ from outputs.mqtt.discovery import Known
 from outputs.mqtt.settings import Settings
 from outputs.mqtt.topics import Topics, parts
 from outputs.output import Clock
-from outputs.values import of_all
+from outputs.values import BANK, BATTERY, BY_NAME, of_all
 from outputs.values.value import Subject
 
+CCL, DCL = BY_NAME["ccl"], BY_NAME["dcl"]
 EXPLAIN_EVERY: Final = 300.0  # s, at most, while nothing else binds: attributes fill Home Assistant's database
 CONFIG_EVERY: Final = 10.0  # s between two messages about the same device
 
@@ -59,8 +60,9 @@ class Messages:
         """Does it hold what must not wait: a limit that fell, another alarm, a battery that came or went?"""
         decision = snapshot.decision
         now = (decision.alarms, snapshot.guard, tuple(state.health for state in snapshot.bank.batteries))
-        before, self._urgent = self._urgent, (now, decision.ccl, decision.dcl)
-        return before is None or before[0] != now or decision.ccl < before[1] or decision.dcl < before[2]
+        ccl, dcl = CCL.shown(decision.ccl), DCL.shown(decision.dcl)  # as told: noise below a digit is no fall
+        before, self._urgent = self._urgent, (now, ccl, dcl)
+        return before is None or before[0] != now or ccl < before[1] or dcl < before[2]
 
     def due(self, snapshot: Snapshot) -> Iterator[tuple[Message, Any]]:
         """Each message that is due, with what `sent` wants to be told of it."""
@@ -71,7 +73,9 @@ class Messages:
         told: dict[str, states.State] = {"": states.bank_state(bank)}
         told |= {subject.state.name: states.battery_state(subject) for subject in batteries if subject.state}
         for name, state in told.items():
-            self._known[name] = self._known.get(name, frozenset()) | discovery.known_in(state)
+            if name not in self._known:
+                self._known[name] = Known(BATTERY if name else BANK)
+            self._known[name].look(state)
         if self._settings.home_assistant.enabled:
             yield from self._configs(told, names)
         for name, state in told.items():
@@ -83,16 +87,14 @@ class Messages:
         prefix = self._settings.home_assistant.prefix
         for name, state in told.items():
             topic = self._topics.config(prefix, names.get(name, ""))
-            before = self._sent.get(topic)
-            if before is not None and (before.what == self._known[name] or self._clock() - before.at < CONFIG_EVERY):
+            before, known = self._sent.get(topic), self._known[name]
+            if before is not None and (before.what == len(known.keys) or self._clock() - before.at < CONFIG_EVERY):
                 continue
             if name:
-                message = discovery.battery_message(
-                    self._settings, self._topics, name, names[name], state, self._known[name]
-                )
+                message = discovery.battery_message(self._settings, self._topics, name, names[name], state, known)
             else:
-                message = discovery.bank_message(self._settings, self._topics, self._known[name])
-            yield Message(topic, states.payload(message), qos=1, retain=True), self._known[name]
+                message = discovery.bank_message(self._settings, self._topics, known)
+            yield Message(topic, states.payload(message), qos=1, retain=True), len(known.keys)
 
     def _state(self, topic: str, state: states.State) -> Iterator[tuple[Message, Any]]:
         """When it changed, or as a sign of life.  Never retained: what was true once would look fresh to a newcomer."""

@@ -8,7 +8,6 @@ would grow without a bound; then the newest states are sent to whoever is there 
 
 import asyncio
 import contextlib
-import json
 import logging
 import random
 from collections import Counter
@@ -17,10 +16,11 @@ from typing import Any, Final
 
 import aiomqtt
 
-from gateway.model import GatewayError, Restricted, Snapshot
+from gateway.model import GatewayError, Snapshot
 from gateway.supervise import Supervisor
 from outputs.mqtt.credentials import password, tls
 from outputs.mqtt.messages import Message, Messages
+from outputs.mqtt.orders import Orders
 from outputs.mqtt.settings import Settings
 from outputs.mqtt.states import payload
 from outputs.mqtt.topics import Topics
@@ -31,22 +31,31 @@ log = logging.getLogger("bms_gateway.mqtt")
 PATIENCE: Final = 5.0  # s for one message
 LEAVE_WITHIN: Final = 2.0  # s for the last one
 RETRY_FIRST, RETRY_MOST = 1.0, 30.0  # s between connections
-LONGEST_ORDER: Final = 1024  # bytes
 LOOKS: Final = 4  # at the connection, each keepalive
 WAITING_MOST: Final = 20  # messages from the broker that wait for us
 AFTER_BIRTH: Final = (1.0, 4.0)  # s; not all devices of a house at once
-SOURCE: Final = "mqtt"
 
 
 class Client(aiomqtt.Client):
-    """Looks after its connection some times each keepalive, not each second: a wake-up costs more than what it does."""
+    """Wakes nobody needlessly: a wake-up costs more than what is done.
+
+    It looks after its connection some times each keepalive, not each second, and writes at once what is to be written.
+    """
 
     pause = 1.0  # s
+    connected = False
 
     async def _misc_loop(self) -> None:
         """Send pings, and find out that the broker does not answer them."""
         while self._client.loop_misc() == 0:
             await asyncio.sleep(self.pause)
+
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
+        """There is something to write: mostly the system takes all of it now; else wait until it can take more."""
+        if self.connected:
+            client.loop_write()
+        if not self.connected or client.want_write():
+            super()._on_socket_register_write(client, userdata, sock)
 
 
 class Mqtt:
@@ -55,7 +64,9 @@ class Mqtt:
     name = "mqtt"
 
     def __init__(self, settings: Settings, topics: Topics, clock: Clock, commander: Commander) -> None:
-        self._settings, self._topics, self._clock, self._commander = settings, topics, clock, commander
+        self._settings, self._topics = settings, topics
+        self._orders = Orders(commander, clock)
+        self._obeying: set[asyncio.Task[None]] = set()
         self._messages = Messages(settings, topics, clock)
         self._supervisor = Supervisor(self.name)
         self._snapshot: Snapshot | None = None
@@ -117,6 +128,7 @@ class Mqtt:
         client = await self._new_client()
         try:
             async with client:
+                client.connected = True
                 self._counters["connections"] += 1
                 await self._greet(client)
                 self._client = client
@@ -125,7 +137,7 @@ class Mqtt:
         finally:
             self._client = None
 
-    async def _new_client(self) -> aiomqtt.Client:
+    async def _new_client(self) -> Client:
         """Files are read in a thread.  Raises GatewayError."""
         settings = self._settings
         secret = await asyncio.to_thread(password, settings)
@@ -145,6 +157,8 @@ class Mqtt:
             await client.subscribe(self._settings.home_assistant.birth_topic)
         if self._settings.remote_limits:
             await client.subscribe(self._topics.set_limits, qos=1)
+        if self._settings.commands:
+            await client.subscribe(self._topics.command("+"), qos=1)
         self._messages.anew()
         await self._send(client, Message(self._topics.availability, b"online", qos=1, retain=True))
 
@@ -192,32 +206,34 @@ class Mqtt:
 
     async def _heard(self, client: aiomqtt.Client, message: aiomqtt.Message) -> None:
         raw = message.payload if isinstance(message.payload, bytes) else str(message.payload).encode()
-        if message.topic.matches(self._topics.set_limits):
-            answer = self._ordered(raw, retained=message.retain)
+        topic = message.topic.value
+        if topic == self._topics.set_limits:
+            answer = self._orders.limits(raw, retained=message.retain)
             self._counters["orders" if answer.accepted else "refused"] += 1
             self._news.set()
             await self._send(client, Message(self._topics.result, payload(answer.json()), qos=1))
+        elif topic.startswith(self._topics.command("")):
+            self._obey(client, topic.rpartition("/")[2], raw, retained=message.retain)
         elif raw.decode(errors="replace") == self._settings.home_assistant.birth_payload:
             asyncio.get_running_loop().call_later(random.uniform(*AFTER_BIRTH), self._tell_anew)
+
+    def _obey(self, client: aiomqtt.Client, action: str, raw: bytes, *, retained: bool) -> None:
+        """Have a command performed, and tell what became of it; other messages are heard meanwhile."""
+
+        async def work() -> None:
+            with self._supervisor.trying(passing=(aiomqtt.MqttError,)), contextlib.suppress(aiomqtt.MqttError):
+                answer = await self._orders.command(action, raw, retained=retained)
+                self._counters["orders" if answer["accepted"] else "refused"] += 1
+                await self._send(client, Message(self._topics.outcome, payload(answer), qos=1))
+
+        task = asyncio.create_task(work())
+        self._obeying.add(task)
+        task.add_done_callback(self._obeying.discard)
 
     def _tell_anew(self) -> None:
         """Home Assistant began anew."""
         self._messages.anew()
         self._news.set()
-
-    def _ordered(self, raw: bytes, *, retained: bool) -> Restricted:
-        """An order for limits, followed or refused."""
-        if retained:
-            why = "it is retained, so the broker would repeat it for ever; expected retain: false"
-            return self._commander.refuse(SOURCE, why, None)
-        if len(raw) > LONGEST_ORDER:
-            return self._commander.refuse(SOURCE, f"{len(raw)} bytes, expected {LONGEST_ORDER} at most", None)
-        try:
-            data: Any = json.loads(raw)
-        except (ValueError, RecursionError):
-            shown = raw[:60].decode(errors="replace")
-            return self._commander.refuse(SOURCE, f'{shown!r} is no JSON, expected such as {{"ccl": 20}}', shown)
-        return self._commander.restrict(SOURCE, data)
 
     def _tell(self, problem: str) -> None:
         """Log a change, once."""

@@ -71,6 +71,10 @@ class Settings(Section):
     remote_limits: bool = declared(
         False, description="true = <topic>/<id>/limits/set may tighten CCL, DCL and the SoC window for a while"
     )
+    commands: bool = declared(
+        False,
+        description="true = <topic>/<id>/command/<action> may switch the BMSs: charge, discharge, balance, soc",
+    )
     remote_limits_last: float = declared(
         900.0, ge=10, le=86400, unit="s",
         description="how long one lasts that is set by hand in Home Assistant; other senders say so themselves",

@@ -16,6 +16,8 @@ RESTLESS: Final = frozenset({"age", "time", "sequence", "remote_left", "remote_s
 """Values that change all the time; they alone are no reason to send."""
 _BANK: Final = tuple(row for row in BANK if row.name not in ELSEWHERE)
 
+ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 State = dict[str, Any]
 
 
@@ -38,7 +40,7 @@ def explain_state(bank: Subject) -> State:
 
 def payload(state: Mapping[str, Any]) -> bytes:
     """As it travels."""
-    return json.dumps(state, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return ENCODER.encode(state).encode()
 
 
 def lasting(state: Mapping[str, Any]) -> State:

@@ -62,6 +62,15 @@ class Topics:
         """What became of the last one."""
         return f"{self.base}/limits/result"
 
+    def command(self, action: str) -> str:
+        """Where such commands come; + = all of them."""
+        return f"{self.base}/command/{action}"
+
+    @property
+    def outcome(self) -> str:
+        """What became of a command."""
+        return f"{self.base}/outcome"
+
     def battery(self, name: str) -> str:
         """One battery's values; `name` as `part` makes it."""
         return f"{self.base}/battery/{name}"

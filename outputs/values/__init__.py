@@ -13,7 +13,7 @@ from outputs.values.battery import CELLS, IDENTITY, LINKS
 from outputs.values.history import HISTORY
 from outputs.values.limits import ALARM_ROWS, LIMITS
 from outputs.values.live import LIFE, LIVE
-from outputs.values.value import Subject, Told, Value, of_bank, of_battery
+from outputs.values.value import DIES, Subject, Told, Value, of_bank, of_battery
 from outputs.view import vouched
 
 VALUES: Final[tuple[Value, ...]] = (
@@ -32,7 +32,9 @@ BATTERY: Final = tuple(value for value in VALUES if "B" in value.where)
 
 def told(subject: Subject, rows: Iterable[Value]) -> dict[str, Told]:
     """The values of these rows by canonical name; every name is there, None where a value is not known."""
-    return {row.name: row.of(subject) for row in rows}
+    health = subject.health
+    gone = [lives for lives, dead in DIES.items() if health in dead]
+    return {row.name: None if row.lives in gone else row.shown(row.source(subject)) for row in rows}
 
 
 def of_all(snapshot: Snapshot, now: float) -> tuple[Subject, tuple[Subject, ...]]:

@@ -75,7 +75,7 @@ LINKS: Final = (
 IDENTITY: Final = (
     Value(name="name", where="B", source=link("name"), kind="text", status=("batteries.name",),
           modbus=Register(200, "text", count=16)),
-    Value(name="driver", where="B", source=link("driver"), kind="text", dbus=("/Family",),
+    Value(name="driver", where="B", source=link("driver"), kind="text", slow=True, dbus=("/Family",),
           status=("batteries.driver",)),
     Value(name="identity", where="B", source=link("identity"), kind="text", slow=True, title="Who it is for good",
           status=("batteries.identity",)),

@@ -4,18 +4,18 @@ import math
 from collections.abc import Mapping, Sequence
 
 from gateway.model import Cap, Extreme, Reading
-from outputs.values.value import Source, Subject
+from outputs.values.value import Field, Keyed, Source, Subject
 from outputs.view import SAID_AT_MOST
 
 
-def seen(name: str) -> Source:
+def seen(name: str) -> Field:
     """A value that bank and battery have alike."""
-    return lambda subject: getattr(subject.view, name)
+    return Field(name)
 
 
-def limit(name: str) -> Source:
+def limit(name: str) -> Field:
     """A limit, fit to be obeyed."""
-    return lambda subject: getattr(subject.view.limits, name)
+    return Field(f"limits.{name}")
 
 
 def snapshot_has(name: str) -> Source:
@@ -43,9 +43,9 @@ def reading_has(name: str) -> Source:
     return lambda subject: getattr(_reading(subject), name)
 
 
-def identity(name: str) -> Source:
+def identity(name: str) -> Field:
     """What it is, and how it is reached."""
-    return lambda subject: getattr(subject.view.about, name) or None
+    return Field(f"about.{name}")
 
 
 def external(name: str) -> Source:
@@ -53,24 +53,24 @@ def external(name: str) -> Source:
     return lambda subject: getattr(subject.snapshot.bank.external, name, None)
 
 
-def of_bms(name: str) -> Source:
+def of_bms(name: str) -> Field:
     """What the BMSs say themselves, where something else counts."""
-    return lambda subject: getattr(subject.view.bms, name, None)
+    return Field("bms", name)
 
 
-def lived(name: str) -> Source:
+def lived(name: str) -> Field:
     """A figure of the history; None until there is one, for a counter that begins at 0 anew would be counted twice."""
-    return lambda subject: getattr(subject.view.life, name, None)
+    return Field("life", name)
 
 
-def alarm(name: str) -> Source:
+def alarm(name: str) -> Field:
     """An alarm's level."""
-    return lambda subject: subject.view.alarms.get(name)
+    return Keyed("alarms", name)
 
 
-def extreme(name: str) -> Source:
+def extreme(name: str) -> Field:
     """The value of a highest or lowest one."""
-    return lambda subject: getattr(getattr(subject.view, name), "value", None)
+    return Field(name, "value")
 
 
 def place(name: str) -> Source:

@@ -6,6 +6,7 @@ Sheet: face.md chapter 8 (the list), chapters 1, 3 and 4 (classes of Home Assist
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple
 
 from gateway.model import BatteryState, Health, Snapshot
@@ -22,6 +23,9 @@ DIES: Final[Mapping[Lives, frozenset[Health]]] = {
     "lost": frozenset({Health.LOST}),
     "always": frozenset(),
 }
+PLAIN: Final = (float, int, str)  # as tuples: this is asked a hundred times at a time
+NUMBERS: Final = (float, int)
+LISTS: Final = (tuple, list)
 SAFELY: Final = 1e-6  # of a digit: what binary fractions are off, which must not cost a whole digit
 
 
@@ -39,6 +43,31 @@ class Subject(NamedTuple):
 
 
 Source = Callable[[Subject], object]
+
+
+class Field:
+    """A source that is a field of the View: whoever has the row knows what it is made of, and when that changes."""
+
+    def __init__(self, of: str, inner: str = "") -> None:
+        """`of`: dotted where it lies deeper; `inner`: what of it, not known while there is no such thing."""
+        self.of, self.inner = of, inner
+        self._lies = attrgetter(f"view.{of}")
+
+    def __call__(self, subject: Subject) -> object:
+        found = self._lies(subject)
+        return self.take(found) if self.inner else found
+
+    def take(self, found: Any) -> Any:
+        """The inner one."""
+        return getattr(found, self.inner, None)
+
+
+class Keyed(Field):
+    """The same of a map."""
+
+    def take(self, found: Any) -> Any:
+        """What it has under the key."""
+        return found.get(self.inner)
 
 
 def of_bank(snapshot: Snapshot) -> Subject:
@@ -104,29 +133,37 @@ class Value:
     modbus: Register | None = None
 
     @property
+    def field(self) -> Field | None:
+        """The field of the View that it is; None for what is made of more."""
+        return self.source if isinstance(self.source, Field) else None
+
+    @property
     def words(self) -> str:
         """What it is, for people."""
         return self.title or self.name.replace("_", " ").capitalize()
 
     def of(self, subject: Subject) -> Told:
         """The value now, rounded; None = not known, or its BMS is silent for too long."""
-        if subject.health in DIES[self.lives]:
-            return None
-        found = self.source(subject)
-        if isinstance(found, tuple | list):
+        return None if subject.health in DIES[self.lives] else self.shown(self.source(subject))
+
+    def shown(self, found: object) -> Told:
+        """What the source found, as it is told."""
+        if found is None or isinstance(found, PLAIN):
+            return self._plain(found)
+        if isinstance(found, LISTS):
             return [each if isinstance(each, dict) else self._plain(each) for each in found]
         if isinstance(found, Mapping):
             return {str(key): self._plain(each) for key, each in found.items()}
-        return self._plain(found)
+        return None
 
     def _plain(self, value: object) -> Plain:
+        if value is None or value is True or value is False:
+            return value
         if isinstance(value, str):
             return self._text(value)
-        if isinstance(value, bool) or value is None:
-            return value
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        if not isinstance(value, NUMBERS) or not math.isfinite(value):
             return None
-        return rounded(float(value), self.digits, self.rounding) if self.kind != "int" else int(value)
+        return int(value) if self.kind == "int" else rounded(float(value), self.digits, self.rounding)
 
     def _text(self, text: str) -> str | None:
         """Text that may travel anywhere; of an enum only the words that everybody was told beforehand."""
@@ -137,9 +174,25 @@ class Value:
 
 def rounded(value: float, digits: int, rounding: Rounding = "nearest") -> float | int:
     """To so many decimals, an int for none; never towards the dangerous side where `rounding` is down or up."""
-    if rounding == "nearest":
-        near = round(value, digits) + 0.0  # no negative zero: it would read as a change of sign
-    else:
-        scale = 10.0**digits
-        near = (math.floor(value * scale + SAFELY) if rounding == "down" else math.ceil(value * scale - SAFELY)) / scale
+    near = nearest(value, digits) if rounding == "nearest" else ROUND[rounding](value, digits)
     return near if digits else int(near)
+
+
+def nearest(value: float, digits: int) -> float:
+    """To so many decimals."""
+    return round(value, digits) + 0.0  # no negative zero: it would read as a change of sign
+
+
+def down(value: float, digits: int) -> float:
+    """A limit (which is >= 0) never grows by rounding."""
+    scale: float = 10.0**digits
+    return math.floor(value * scale + SAFELY) / scale
+
+
+def up(value: float, digits: int) -> float:
+    """What must not be fallen below never falls by rounding."""
+    scale: float = 10.0**digits
+    return math.ceil(value * scale - SAFELY) / scale
+
+
+ROUND: Final[Mapping[Rounding, Callable[[float, int], float]]] = {"nearest": nearest, "down": down, "up": up}

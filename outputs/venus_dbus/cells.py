@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
-from outputs.venus_dbus.entry import CELL_VOLTS, CELSIUS, PERCENT, VOLTS, Entry, rounded
-from outputs.venus_dbus.tree import Value, plain
+from outputs.values import BY_NAME
+from outputs.venus_dbus.entry import Entry, rounded
+from outputs.venus_dbus.listed import text_of
+from outputs.venus_dbus.tree import Value, fixed, plain
 
 CELLS, BALANCING, SENSED = "single.cell_voltages", "single.cell_balancing", "single.temperatures"
 SENSORS: Final = 4  # /System/Temperature1..4
@@ -30,8 +32,7 @@ class Seen(NamedTuple):
 def cell_entries(seen: Seen, layout: str, *, midpoint: bool) -> tuple[Entry, ...]:
     """Rows for a single battery that has shown so much."""
     entries = [
-        Entry(f"/System/Temperature{n + 1}", "d", CELSIUS, SENSED, _at(n, 1), at=n)
-        for n in range(min(seen.sensors, SENSORS))
+        _one(f"/System/Temperature{n + 1}", "temperatures", SENSED, n) for n in range(min(seen.sensors, SENSORS))
     ]
     if seen.cells or seen.balancing:
         for name in LAYOUTS[layout]:
@@ -43,7 +44,7 @@ def cell_entries(seen: Seen, layout: str, *, midpoint: bool) -> tuple[Entry, ...
 
 def _voltages(seen: Seen) -> list[Entry]:
     return [
-        *(Entry(f"/Voltages/Cell{n + 1}", "d", CELL_VOLTS, CELLS, _at(n, 3), at=n) for n in range(seen.cells)),
+        *(_one(f"/Voltages/Cell{n + 1}", "cell_voltages", CELLS, n) for n in range(seen.cells)),
         *_together("/Voltages"),
         *(Entry(f"/Balances/Cell{n + 1}", "i", plain, BALANCING, _balance(n), at=n) for n in range(seen.balancing)),
     ]
@@ -51,21 +52,29 @@ def _voltages(seen: Seen) -> list[Entry]:
 
 def _cells(seen: Seen) -> list[Entry]:
     return [
-        *(Entry(f"/Cell/{n + 1}/Volts", "d", CELL_VOLTS, CELLS, _at(n, 3), at=n) for n in range(seen.cells)),
+        *(_one(f"/Cell/{n + 1}/Volts", "cell_voltages", CELLS, n) for n in range(seen.cells)),
         *_together("/Cell"),
         *(Entry(f"/Cell/{n + 1}/Balance", "i", plain, BALANCING, _balance(n), at=n) for n in range(seen.balancing)),
     ]
 
 
 def _together(root: str) -> tuple[Entry, Entry]:
-    return Entry(f"{root}/Sum", "d", VOLTS, CELLS, _sum), Entry(f"{root}/Diff", "d", CELL_VOLTS, CELLS, _diff)
+    return (
+        Entry(f"{root}/Sum", "d", text_of("cells_sum"), CELLS, _sum),
+        Entry(f"{root}/Diff", "d", text_of("cell_difference"), CELLS, _diff),
+    )
 
 
 _LAID_OUT: Final[dict[str, Callable[[Seen], list[Entry]]]] = {"voltages": _voltages, "cell": _cells}
 
 
+def _one(path: str, row: str, of: str, index: int) -> Entry:
+    """One of a list of values."""
+    return Entry(path, "d", text_of(row), of, _at(index, BY_NAME[row].digits), at=index)
+
+
 def _at(index: int, digits: int) -> Callable[[Volts], Value]:
-    """One of a list; not known where the list has become shorter."""
+    """Not known where the list has become shorter."""
 
     def found(values: Volts) -> Value:
         value = values[index] if index < len(values) else None
@@ -123,6 +132,6 @@ def _deviation(cells: Volts) -> Value:
 
 
 MIDPOINT: Final = (
-    Entry("/Dc/0/MidVoltage", "d", VOLTS, CELLS, _mid_voltage),
-    Entry("/Dc/0/MidVoltageDeviation", "d", PERCENT, CELLS, _deviation),
+    Entry("/Dc/0/MidVoltage", "d", fixed(2, "V"), CELLS, _mid_voltage),
+    Entry("/Dc/0/MidVoltageDeviation", "d", fixed(1, "%"), CELLS, _deviation),
 )

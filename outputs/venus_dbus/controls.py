@@ -16,7 +16,7 @@ from typing import Final
 
 from gateway.model import Command, CommandError, Outcome
 from gateway.model.command import Action
-from outputs.venus_dbus.pace import AGAIN, WISHES, Allowance
+from outputs.allowance import AGAIN, WISHES, Allowance
 from outputs.venus_dbus.tree import Item, Tree, Value, fixed, plain
 
 DONE, NOT_WRITABLE, REFUSED = 0, 1, 2  # answers of SetValue
@@ -150,7 +150,7 @@ class Controls:
         """Ask, unless just that is being asked or stands confirmed."""
         if self._stands(path, wish):
             return DONE
-        if not (_withdraws(wish.command) or self._allowance.take(self._clock())):
+        if not (wish.command.withdraws or self._allowance.take(self._clock())):
             self._say(TOO_FAST)
             return REFUSED
         self._confirmed.pop(path, None)
@@ -181,8 +181,3 @@ class Controls:
     def _say(self, outcome: str) -> None:
         if OUTCOME in self._tree:
             self._put(OUTCOME, outcome)
-
-
-def _withdraws(command: Command) -> bool:
-    """Does it stop a current?  That is never too fast."""
-    return command.action in ("charge", "discharge") and not command.value

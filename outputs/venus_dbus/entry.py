@@ -7,15 +7,11 @@ the safe side.  Sheet: venus-dbus.md section 8 (rounding); limits.md 9.3 and 9.4
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from outputs.venus_dbus.tree import Kind, Text, Value, fixed
-
-VOLTS, CELL_VOLTS = fixed(2, "V"), fixed(3, "V")
-AMPS, WATTS, CELSIUS, PERCENT, AMP_HOURS, SECONDS, ENERGY = (
-    fixed(2, "A"), fixed(0, "W"), fixed(1, "C"), fixed(1, "%"), fixed(1, "Ah"), fixed(0, "s"), fixed(1, "kWh"),
-)  # fmt: skip
+from outputs.values import value as value_
+from outputs.values.value import nearest
+from outputs.venus_dbus.tree import Kind, Text, Value, clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +37,17 @@ class Entry:
 
 def rounded(value: float | None, digits: int) -> float | None:
     """To so many decimals; what is no finite number is not known."""
-    if value is None or not math.isfinite(value):
-        return None
-    return round(value, digits) + 0.0  # no negative zero: it would read as a change of sign
+    return None if value is None or not math.isfinite(value) else nearest(value, digits)
 
 
 def down(value: float | None, digits: int) -> float | None:
-    """Rounded towards 0: a limit (which is sound, see outputs.view.Limits) never grows by rounding."""
-    if value is None:
-        return None
-    scale: float = 10.0**digits
-    return math.floor(value * scale + 1e-6) / scale
+    """A limit (which is sound, see outputs.view.Limits) never grows by rounding."""
+    return None if value is None else value_.down(value, digits)
+
+
+def up(value: float | None, digits: int) -> float | None:
+    """What must not be fallen below (sound, too) never falls by rounding."""
+    return None if value is None else value_.up(value, digits)
 
 
 def amps(value: float | None) -> float | None:
@@ -64,14 +60,9 @@ def flag(value: bool | None) -> int | None:
     return None if value is None else int(value)
 
 
-def to(digits: int) -> Callable[[float | None], float | None]:
-    """Rounds to so many decimals."""
-    return partial(rounded, digits=digits)
-
-
-def down_to(digits: int) -> Callable[[float | None], float | None]:
-    """The same towards 0, for limits."""
-    return partial(down, digits=digits)
+def name(text: str | None) -> Value:
+    """Of the battery, its maker and the like; an empty one is none."""
+    return None if text is None else clean(text) or None
 
 
 def same(value: Value) -> Value:

@@ -8,54 +8,32 @@ from functools import cache
 from typing import Final
 
 from gateway.model import Life
-from outputs.venus_dbus.entry import (
-    AMP_HOURS,
-    CELL_VOLTS,
-    CELSIUS,
-    ENERGY,
-    PERCENT,
-    SECONDS,
-    VOLTS,
-    Entry,
-    rounded,
-    same,
-)  # fmt: skip
-from outputs.venus_dbus.tree import Value, plain
+from outputs.values import BY_NAME
+from outputs.venus_dbus.entry import Entry, rounded, same
+from outputs.venus_dbus.listed import text_of, with_listed
+from outputs.venus_dbus.tree import Value
 from outputs.view import Own
 
 
-def _lived(name: str, digits: int, sign: int = 1) -> Callable[[Life | None], Value]:
-    """A figure of the history; discharged Ah are negative there."""
+def _gone(figure: str) -> Entry:
+    """Ah that were discharged: negative here."""
+    row = BY_NAME[figure]
 
-    def figure(life: Life | None) -> Value:
-        value = None if life is None else getattr(life, name)
-        return None if value is None else rounded(sign * value, digits)
+    def negative(life: Life | None) -> Value:
+        value = None if life is None else getattr(life, figure)
+        return None if value is None else rounded(-value, row.digits)
 
-    return figure
-
-
-def _counted(name: str) -> Callable[[Life | None], Value]:
-    return lambda life: None if life is None else getattr(life, name)
+    return Entry(row.dbus[0], "d", text_of(row), "life", negative, slow=row.slow)
 
 
-HISTORY: Final[tuple[Entry, ...]] = (
-    Entry("/History/DeepestDischarge", "d", AMP_HOURS, "life", _lived("deepest_discharge", 1, -1), slow=True),
-    Entry("/History/LastDischarge", "d", AMP_HOURS, "life", _lived("last_discharge", 1, -1), slow=True),
-    Entry("/History/AverageDischarge", "d", AMP_HOURS, "life", _lived("average_discharge", 1, -1), slow=True),
-    Entry("/History/TotalAhDrawn", "d", AMP_HOURS, "life", _lived("total_ah_drawn", 0, -1), slow=True),
-    Entry("/History/FullDischarges", "i", plain, "life", _counted("full_discharges"), slow=True),
-    Entry("/History/AutomaticSyncs", "i", plain, "life", _counted("automatic_syncs"), slow=True),
-    Entry("/History/TimeSinceLastFullCharge", "i", SECONDS, "since_full", same, slow=True),
-    Entry("/History/MinimumVoltage", "d", VOLTS, "life", _lived("minimum_voltage", 2), slow=True),
-    Entry("/History/MaximumVoltage", "d", VOLTS, "life", _lived("maximum_voltage", 2), slow=True),
-    Entry("/History/MinimumCellVoltage", "d", CELL_VOLTS, "life", _lived("minimum_cell_voltage", 3), slow=True),
-    Entry("/History/MaximumCellVoltage", "d", CELL_VOLTS, "life", _lived("maximum_cell_voltage", 3), slow=True),
-    Entry("/History/MinimumTemperature", "d", CELSIUS, "life", _lived("minimum_temperature", 1), slow=True),
-    Entry("/History/MaximumTemperature", "d", CELSIUS, "life", _lived("maximum_temperature", 1), slow=True),
-    Entry("/History/LowVoltageAlarms", "i", plain, "life", _counted("low_voltage_alarms"), slow=True),
-    Entry("/History/HighVoltageAlarms", "i", plain, "life", _counted("high_voltage_alarms"), slow=True),
-    Entry("/History/ChargedEnergy", "d", ENERGY, "life", _lived("charged_energy", 1), slow=True),
-    Entry("/History/DischargedEnergy", "d", ENERGY, "life", _lived("discharged_energy", 1), slow=True),
+GONE: Final = ("deepest_discharge", "last_discharge", "average_discharge", "total_ah_drawn")
+
+HISTORY: Final = with_listed(
+    (
+        *map(_gone, GONE),
+        Entry("/History/TimeSinceLastFullCharge", "i", text_of("last_full_charge"), "since_full", same, slow=True),
+    ),
+    "life",
 )
 """Rows of a service for which a history is kept."""
 
@@ -66,12 +44,8 @@ def _consumed_of_bms(own: Own | None, capacity: float | None) -> Value:
     return rounded(min(0.0, own.remaining_capacity - capacity), 1)
 
 
-OWN: Final[tuple[Entry, ...]] = (
-    Entry("/SocBms", "d", PERCENT, "bms", lambda own: None if own is None else rounded(own.soc, 1)),
-    Entry(
-        "/CapacityBms", "d", AMP_HOURS, "bms", lambda own: None if own is None else rounded(own.remaining_capacity, 1)
-    ),
-    Entry("/ConsumedAmphoursBms", "d", AMP_HOURS, "bms capacity", _consumed_of_bms),
+OWN: Final = with_listed(
+    (Entry("/ConsumedAmphoursBms", "d", text_of("bms_remaining_capacity"), "bms capacity", _consumed_of_bms),), "bms"
 )
 """Rows of a service whose SoC is counted by us or comes from a sensor outside: what the BMSs say themselves."""
 
@@ -79,8 +53,9 @@ OWN: Final[tuple[Entry, ...]] = (
 @cache
 def point_entries(points: tuple[float, ...]) -> tuple[Entry, ...]:
     """Rows for the SoC points whose time is told; 12.5 % is /TimeToSoC/12_5."""
+    text = text_of("time_to_soc")
     return tuple(
-        Entry(f"/TimeToSoC/{point:g}".replace(".", "_"), "i", SECONDS, "time_to_soc", _time_to(point), slow=True)
+        Entry(f"/TimeToSoC/{point:g}".replace(".", "_"), "i", text, "time_to_soc", _time_to(point), slow=True)
         for point in points
     )
 

@@ -10,14 +10,12 @@ Sheet: venus-dbus.md section 8.
 import enum
 from typing import Final
 
+from outputs.allowance import TINY, Allowance
 from outputs.view import View
 
 MESSAGES: Final = 2.0  # in a row, one an interval in the long run
 EXTRA: Final = 3.0  # early messages in a row
 REFILL: Final = 5.0  # s until an early message may be sent again
-WISHES: Final = 10.0  # commands in a row from the bus
-AGAIN: Final = 1.0  # s until one more
-TINY: Final = 1e-9
 
 
 class Haste(enum.IntEnum):
@@ -56,30 +54,6 @@ def _withdrawn(sent: View, view: View) -> bool:
 
 def _risen(sent: View, view: View) -> bool:
     return view.error != sent.error or any(level > sent.alarms.get(name, 0) for name, level in view.alarms.items())
-
-
-class Allowance:
-    """So many at once, and one more after every `refill` [s]."""
-
-    def __init__(self, most: float, refill: float) -> None:
-        self.most, self.refill = most, refill
-        self._left, self._at = most, float("-inf")  # how many were left, and when [s]
-
-    def left(self, now: float) -> float:
-        """How many may be taken now, and a part of the next."""
-        return min(self.most, self._left + (now - self._at) / self.refill)
-
-    def wait(self, now: float, many: float = 1.0) -> float:
-        """Seconds until so many are left."""
-        lacking = many - self.left(now)
-        return lacking * self.refill if lacking > TINY else 0.0
-
-    def take(self, now: float) -> bool:
-        """Take one, if one is left."""
-        left = self.left(now)
-        taken = left >= 1.0 - TINY
-        self._left, self._at = left - taken, now
-        return taken
 
 
 class Pace:

@@ -1,4 +1,4 @@
-"""The table of published values: path, type, text, and where it comes from.  Pure.
+"""The table of a service: rows in Victron's manner, and beside them those of the list of published values.  Pure.
 
 Sheet: venus-dbus.md section 4 (paths); limits.md 9.3, 9.4 and chapter 11.
 """
@@ -8,25 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway import VERSION
-from gateway.model import ALARMS, Extreme, Life
-from outputs.venus_dbus.entry import (
-    AMP_HOURS,
-    AMPS,
-    CELL_VOLTS,
-    CELSIUS,
-    PERCENT,
-    SECONDS,
-    VOLTS,
-    WATTS,
-    Entry,
-    amps,
-    down,
-    down_to,
-    flag,
-    rounded,
-    same,
-    to,
-)  # fmt: skip
+from gateway.model import Extreme, Life
+from outputs.values import BY_NAME
+from outputs.venus_dbus.entry import Entry, amps, down, flag, name, rounded, same
+from outputs.venus_dbus.listed import text_of, with_listed
 from outputs.venus_dbus.tree import Value, clean, plain
 
 RUNNING, STANDBY, ERROR = 9, 14, 10  # /State
@@ -57,10 +42,6 @@ def _remaining(capacity: float | None, remaining: float | None, soc: float | Non
 
 def _time_to_go(seconds: int | None) -> int | None:
     return None if seconds is None else max(0, seconds)
-
-
-def _low_voltage(low: float | None) -> float | None:
-    return None if low is None else math.ceil(low * 100.0 - 1e-6) / 100.0
 
 
 def _cvl_per_cell(cvl: float | None, cells: int | None) -> float | None:
@@ -109,21 +90,17 @@ def _device_state(alarms: Mapping[str, int], *flow: Any) -> int:
     return TRIPPED if _idle(*flow) else OK
 
 
-def _value(digits: int) -> Callable[[Extreme | None], Value]:
-    """The value of an Extreme of the view."""
-    return lambda extreme: None if extreme is None else rounded(extreme.value, digits)
-
-
 def _where(extreme: Extreme | None) -> Value:
     """Its id; invalid when nobody knows it."""
     return None if extreme is None else clean(extreme.where) or None
 
 
+SHORT_CIRCUIT: Final = ("high_discharge_current", "internal_failure")
+"""What a short circuit, which has no path, shows as."""
+
+
 def _alarm(name: str) -> Callable[[Mapping[str, int]], Value]:
-    """An alarm's level; a short circuit, which has no path, shows as over-current and as internal failure."""
-    if name in ("high_discharge_current", "internal_failure"):
-        return lambda alarms: _worse(alarms.get(name), alarms.get("short_circuit"))
-    return lambda alarms: alarms.get(name)
+    return lambda alarms: _worse(alarms.get(name), alarms.get("short_circuit"))
 
 
 def _worse(own: int | None, other: int | None) -> int | None:
@@ -134,16 +111,6 @@ def _worse(own: int | None, other: int | None) -> int | None:
 
 def _text(text: str | None) -> Value:
     return None if text is None else clean(text)
-
-
-def _alarm_path(name: str) -> str:
-    """low_cell_voltage -> /Alarms/LowCellVoltage."""
-    return "/Alarms/" + "".join(word.capitalize() for word in name.split("_"))
-
-
-def _name(text: str | None) -> Value:
-    """Of the battery, its maker and the like; an empty one is none."""
-    return None if text is None else clean(text) or None
 
 
 def _manufacturer(maker: str | None) -> Value:
@@ -159,66 +126,43 @@ def _cycles(told: int | None, life: Life | None) -> Value:
     return math.floor(life.charge_cycles)
 
 
-TABLE: Final[tuple[Entry, ...]] = (
+OWN: Final[tuple[Entry, ...]] = (
     Entry("/Mgmt/Connection", "s", plain, "about.connection", lambda way: clean(way) or "unknown", slow=True),
     Entry("/Mgmt/InsecureConnection", "i", plain, "about.insecure", flag, slow=True),
-    Entry("/Serial", "s", plain, "about.serial", _name, slow=True),
-    Entry("/DeviceName", "s", plain, "about.model", _name, slow=True),
     Entry("/Manufacturer", "s", plain, "about.manufacturer", _manufacturer, slow=True),
-    Entry("/Family", "s", plain, "about.family", _name, slow=True),
-    Entry("/FirmwareVersion", "s", plain, "about.firmware", lambda version: _name(version) or VERSION, slow=True),
-    Entry("/HardwareVersion", "s", plain, "about.hardware", _name, slow=True),
-    Entry("/Dc/0/Voltage", "d", VOLTS, "voltage", to(2)),
-    Entry("/Dc/0/Current", "d", AMPS, "current", amps),
-    Entry("/Dc/0/Power", "d", WATTS, "power", to(0)),
-    Entry("/Dc/0/Temperature", "d", CELSIUS, "temperature", to(1)),
-    Entry("/Soc", "d", PERCENT, "soc", to(1)),
-    Entry("/Soh", "d", PERCENT, "soh", to(1)),
-    Entry("/Capacity", "d", AMP_HOURS, CHARGE, _remaining),
-    Entry("/InstalledCapacity", "d", AMP_HOURS, "capacity", to(1)),
-    Entry("/ConsumedAmphours", "d", AMP_HOURS, CHARGE, _consumed),
-    Entry("/TimeToGo", "i", SECONDS, "time_to_go", _time_to_go, slow=True),
-    Entry("/CurrentAvg", "d", AMPS, "current_average", to(1), slow=True),
+    Entry("/Family", "s", plain, "about.family", name, slow=True),
+    Entry("/FirmwareVersion", "s", plain, "about.firmware", lambda version: name(version) or VERSION, slow=True),
+    Entry("/Dc/0/Current", "d", text_of("current"), "current", amps),
+    Entry("/Capacity", "d", text_of("remaining_capacity"), CHARGE, _remaining),
+    Entry("/ConsumedAmphours", "d", text_of("remaining_capacity"), CHARGE, _consumed),
+    Entry("/TimeToGo", "i", text_of("time_to_go"), "time_to_go", _time_to_go, slow=True),
     Entry("/State", "i", plain, f"error {FLOW}", _state),
     Entry("/Mode", "i", plain, FLOW, _mode),
     Entry("/ErrorCode", "i", plain, "error", same),
     Entry("/DeviceState", "i", plain, f"alarms {FLOW}", _device_state),
     Entry("/ConnectionInformation", "s", plain, "connection_information", _text, slow=True),
-    Entry("/Balancing", "i", plain, "balancing", flag),
     Entry("/Balancer/Status", "i", plain, "balancing alarms", _balancer),
-    Entry("/Heating", "i", plain, "heating", flag),
     Entry("/Io/AllowToBalance", "i", plain, "single.balance_allowed", flag),
-    Entry("/System/NrOfCellsPerBattery", "i", plain, "cell_count", same),
-    Entry("/System/NrOfModulesOnline", "i", plain, "online", same),
-    Entry("/System/NrOfModulesOffline", "i", plain, "offline", same),
-    Entry("/System/NrOfModulesBlockingCharge", "i", plain, "blocking_charge", same),
-    Entry("/System/NrOfModulesBlockingDischarge", "i", plain, "blocking_discharge", same),
-    Entry("/System/MinCellVoltage", "d", CELL_VOLTS, "min_cell", _value(3)),
-    Entry("/System/MaxCellVoltage", "d", CELL_VOLTS, "max_cell", _value(3)),
     Entry("/System/MinVoltageCellId", "s", plain, "min_cell", _where),
     Entry("/System/MaxVoltageCellId", "s", plain, "max_cell", _where),
-    Entry("/System/MinCellTemperature", "d", CELSIUS, "min_temperature", _value(1)),
-    Entry("/System/MaxCellTemperature", "d", CELSIUS, "max_temperature", _value(1)),
     Entry("/System/MinTemperatureCellId", "s", plain, "min_temperature", _where),
     Entry("/System/MaxTemperatureCellId", "s", plain, "max_temperature", _where),
-    Entry("/System/MOSTemperature", "d", CELSIUS, "mosfet_temperature", to(1)),
-    *(Entry(_alarm_path(name), "i", plain, "alarms", _alarm(name)) for name in ALARMS if name != "short_circuit"),
+    *(Entry(BY_NAME[f"alarm_{alarm}"].dbus[0], "i", plain, "alarms", _alarm(alarm)) for alarm in SHORT_CIRCUIT),
     Entry("/History/ChargeCycles", "i", plain, "charge_cycles life", _cycles, slow=True),
 )
 
+TABLE: Final = with_listed(OWN)
+"""Rows of every service."""
 
-LIMITS: Final[tuple[Entry, ...]] = (
-    Entry("/Info/MaxChargeVoltage", "d", VOLTS, "limits.cvl", down_to(2)),
-    Entry("/Info/MaxChargeCurrent", "d", AMPS, "limits.ccl", down_to(1)),
-    Entry("/Info/MaxDischargeCurrent", "d", AMPS, "limits.dcl", down_to(1)),
-    Entry("/Info/BatteryLowVoltage", "d", VOLTS, "limits.low_voltage", _low_voltage),
-    Entry("/Info/MaxChargeCellVoltage", "d", CELL_VOLTS, "limits.cvl cell_count", _cvl_per_cell),
-    Entry("/Info/ChargeRequest", "i", plain, "charge_request", flag),
-    Entry("/Info/ChargeMode", "s", plain, "charge_mode", _text),
-    Entry("/Info/ChargeLimitation", "s", plain, "charge_limitation", _text, slow=True),
-    Entry("/Info/DischargeLimitation", "s", plain, "discharge_limitation", _text, slow=True),
-    Entry("/Io/AllowToCharge", "i", plain, "limits.allow_charge", flag),
-    Entry("/Io/AllowToDischarge", "i", plain, "limits.allow_discharge", flag),
+LIMITS: Final = with_listed(
+    (
+        Entry("/Info/MaxChargeCellVoltage", "d", text_of("max_cell"), "limits.cvl cell_count", _cvl_per_cell),
+        Entry("/Info/ChargeRequest", "i", plain, "charge_request", flag),
+        Entry("/Info/ChargeMode", "s", plain, "charge_mode", _text),
+        Entry("/Info/ChargeLimitation", "s", plain, "charge_limitation", _text, slow=True),
+        Entry("/Info/DischargeLimitation", "s", plain, "discharge_limitation", _text, slow=True),
+    ),
+    "limits",
 )
 """Rows of the service that is the BMS.  The others must not even have them: systemcalc, choosing a battery monitor by
 itself, takes a service that has the path of the charge voltage limit for a BMS, whatever its value is."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from gateway.model import Snapshot
-from outputs.values import BY_NAME
+from outputs.values import BY_NAME, told
 from outputs.values.limits import MODES
 from outputs.values.value import of_bank, of_battery
 from outputs.web.ring import BINS, Column, Ring, Step, last, mean
@@ -22,6 +22,9 @@ SAMPLE: Final = 0.9  # s between two rows at least
 JOINING: Final = {"min_cell": min, "max_cell": max, "min_temperature": min, "max_temperature": max}
 UNKEPT: Final = 720  # rows that may wait for the disk: two hours
 DIFFERENCE: Final = "cell_difference/"  # ... of a battery
+ROWS: Final = tuple(BY_NAME[name] for name in (*BANK, "charge_mode"))
+APART: Final = BY_NAME["cell_difference"]
+NUMBERS: Final[dict[object, int]] = {mode: number for number, mode in enumerate(MODES)}  # of a charge mode
 Row = dict[str, float]
 
 
@@ -35,6 +38,7 @@ class History:
         self._rings: list[Ring] = []
         self._steps: list[Step] = []
         self._at = -math.inf
+        self._names: list[str] = []  # of the batteries, as they were last
         self._making = asyncio.Lock()
         self._made: dict[str, dict[str, Any]] = {}  # by span
 
@@ -43,7 +47,9 @@ class History:
         if not snapshot.bank.complete or snapshot.at - self._at < SAMPLE:
             return
         self._at = snapshot.at
-        self._have(battery.name for battery in snapshot.bank.batteries)
+        if (names := [battery.name for battery in snapshot.bank.batteries]) != self._names:
+            self._names = names
+            self._have(names)
         self.add(snapshot.wall, row(snapshot), 0)
 
     def add(self, wall: float, values: Row, level: int) -> None:
@@ -121,10 +127,8 @@ def columns(batteries: Iterable[str]) -> Sequence[Column]:
 
 def row(snapshot: Snapshot) -> Row:
     """What is kept of a Snapshot; NaN = not known."""
-    bank = of_bank(snapshot)
-    values = {name: BY_NAME[name].of(bank) for name in BANK}
-    mode = BY_NAME["charge_mode"].of(bank)
-    values["charge_mode"] = MODES.index(str(mode)) if mode in MODES else None
+    values = told(of_bank(snapshot), ROWS)
+    values["charge_mode"] = NUMBERS.get(values["charge_mode"])
     for state in snapshot.bank.batteries:
-        values[f"{DIFFERENCE}{state.name}"] = BY_NAME["cell_difference"].of(of_battery(snapshot, state))
+        values[f"{DIFFERENCE}{state.name}"] = APART.of(of_battery(snapshot, state))
     return {name: value if isinstance(value, int | float) else math.nan for name, value in values.items()}

@@ -98,6 +98,10 @@ class Web:
         if self._settings.history_on_disk:
             await self._save()
 
+    async def last_hour(self) -> Mapping[str, Any]:
+        """The curves that the page shows."""
+        return await self.history.plot("1h")
+
     def status(self) -> Mapping[str, object]:
         """Where it listens, and who is there."""
         port, listen = self._server.port, self._settings.listen

@@ -15,6 +15,7 @@ CONFIG = """
 # the batteries in the shed; password: hunter2
 batteries:
   - {{name: pack, driver: jk, port: {port}, poll_interval: 0.3}}   # the old one
+outputs: {{web: {{port: 0}}}}
 """
 
 
@@ -31,6 +32,9 @@ def test_a_report_made_during_a_fault_plays_the_fault_again(tmp_path: Path) -> N
         port = home.pack("pack0", "jk", "--soc", "60", "--current", "10")
         home.gateway(CONFIG.format(port=port))
         home.wait(lambda s: s["decision"]["ccl"] > 0, 15, "limits")
+        home.tell("pack0", "fault checksum 1")
+        polls = home.state()["batteries"][0]["counters"]["polls"] + 3
+        home.wait(lambda s: s["batteries"][0]["counters"]["polls"] >= polls, 10, "the bad frame to be over")
         home.tell("pack0", "cell 3 3.66")
         home.wait(lambda s: s["decision"]["ccl"] == 0, 10, "the high cell to stop the charge")
         command(home, "restrict", "dcl=5", "--for", "10m")
@@ -47,7 +51,10 @@ def test_a_report_made_during_a_fault_plays_the_fault_again(tmp_path: Path) -> N
         assert "# the old one" in files["gateway.yaml"]
         assert not any("hunter2" in text for text in files.values())
         recording = json.loads(files["frames/pack.json"])
-        assert not wrong(recording) and len(recording["first"]) >= 2
+        assert not wrong(recording) and len(recording["first"]) >= 2 and recording["bad"]
+        curves = json.loads(files["history.json"])
+        assert (curves["span"], len(curves["values"]["voltage"]["value"])) == ("1h", 360)
+        assert any(curves["values"]["max_cell"]["value"])
         assert re.search(r"Z \d+\.\d{3} INFO pack: starting -> online", files["log.txt"])
 
         played = json.loads(command(home, "replay", str(tmp_path / "report.zip"), "--json"))

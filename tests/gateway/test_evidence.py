@@ -15,7 +15,7 @@ from bms_drivers.links import converse
 from bms_drivers.links.can import CanFrame
 from bms_drivers.links.port import Port
 from bms_drivers.links.replay import ReplayLink
-from bms_drivers.links.ring import Ring
+from bms_drivers.links.ring import Ring, records
 from bms_drivers.links.timeline import TimelineLink
 from gateway.bundle import bundle
 from gateway.cli.main import cli
@@ -68,6 +68,20 @@ def test_only_the_newest_few_are_kept_and_a_loss_counts_too() -> None:
     assert len(aside) == 5 and {one["why"] for one in aside} == {"rack-1 stale"}
 
 
+def test_what_was_said_around_bad_frames_is_kept_for_good_the_last_twenty_times() -> None:
+    clock = Clock()
+    evidence, there = Evidence(clock, clock), ports(clock)
+    for n in range(9000):
+        clock.now += 1.0
+        there["pack"].ring.add("rx", n.to_bytes(2, "big") * 20)
+        there["pack"].counters["checksum"] += n % 100 == 50 and n < 3000
+        evidence.watch(there)
+    (ring,) = evidence.take([], there)["rings"]
+    kept = {int.from_bytes(one.data[:2], "big") for one in records(ring["bad"])}
+    assert kept >= set(range(1050, 3000, 100)) and not kept & set(range(1000))
+    assert (2950).to_bytes(2, "big") * 20 not in ring["newest"]
+
+
 def report(
     tmp_path: Path, rings: list[tuple[str, str, Ring]], config: str = CONFIG, setup: Any = None, **more: object
 ) -> Path:
@@ -77,8 +91,8 @@ def report(
         "monotonic": 60.0, "wall": 1_790_000_060.0, "events": [], "aside": [],
         "batteries": [{"name": name, "driver": driver, "ring": name, "setup": setups[name], "poll_interval": 1.0,
                        "control": True} for name, driver, _ in rings],
-        "rings": [{"name": name, "port": name, "counters": {}, "first": ring.first(), "newest": ring.newest(1e9)}
-                  for name, _, ring in rings],
+        "rings": [{"name": name, "port": name, "counters": {}, "bad": b"", "first": ring.first(),
+                   "newest": ring.newest(1e9)} for name, _, ring in rings],
         "state": {}, "audit": [], "log": [], **more,
     })  # fmt: skip
     file = tmp_path / "report.zip"
@@ -166,7 +180,7 @@ def test_of_a_device_that_nobody_knows_everything_that_may_be_a_secret_is_masked
     ring.add("tx", b"who?")
     ring.add("rx", bytes(record))
     evidence = pack({"batteries": [], "aside": [], "rings": [
-        {"name": "x", "port": "/dev/x", "counters": {}, "first": ring.first(), "newest": b""}]})  # fmt: skip
+        {"name": "x", "port": "x", "counters": {}, "first": ring.first(), "newest": b"", "bad": b""}]})  # fmt: skip
     with zipfile.ZipFile(io.BytesIO(bundle(evidence, ""))) as bag:
         text = bag.read("frames/x.json").decode()
     assert b"hunter22".hex() not in text and record[:5].hex() in text

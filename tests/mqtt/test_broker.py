@@ -17,10 +17,11 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.main import cli
-from gateway.model import GatewayError, Snapshot
+from gateway.model import Command, GatewayError, Outcome, Snapshot
 from gateway.remote import Remote
 from outputs.mqtt import output
 from outputs.mqtt.forget import forgotten
+from outputs.mqtt.orders import Orders
 from outputs.mqtt.output import Mqtt
 from outputs.mqtt.settings import Settings, TlsSettings
 from outputs.mqtt.topics import Topics
@@ -38,6 +39,11 @@ class Commander:
 
     def __init__(self) -> None:
         self.remote = Remote()
+
+    def __call__(self, command: Command) -> "asyncio.Future[list[Outcome]]":
+        done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        done.set_result([Outcome(True, True, f"rack-1: {command.words} confirmed, for {command.source}")])
+        return done
 
     def restrict(self, source: str, data: object) -> Any:
         return self.remote.asked(source, data)
@@ -205,13 +211,53 @@ def test_orders_for_limits_are_answered(tmp_path: Path, order: str, retain: bool
         asyncio.run(run(there))
 
 
+@pytest.mark.parametrize(
+    ("action", "payload", "retain", "accepted", "says"),
+    [
+        ("charge", '{"value": 0, "battery": "rack-1"}', False, True, "rack-1: charge off confirmed, for mqtt"),
+        ("soc", "80", False, True, "soc 80 % confirmed"),
+        ("charge", "0", True, False, "it is retained"),
+        ("charge", "true", False, False, "cannot be commanded, expected 0 (off) or 1 (on)"),
+        ("charge", '{"value": 0, "batterie": "x"}', False, False, "without battery it is for all"),
+        ("charge", "ON", False, False, "'ON' is no JSON"),
+        ("explode", "1", False, False, "no command is called 'explode'"),
+    ],
+)
+def test_commands_are_answered(
+    tmp_path: Path, action: str, payload: str, retain: bool, accepted: bool, says: str
+) -> None:
+    async def run(there: Broker) -> None:
+        async with listening(there.port) as ear:
+            if retain:
+                await ear.client.publish(f"{BASE}/command/{action}", payload, 1, retain=True)
+            async with running(settings(there.port, commands=True)):
+                await ear.wait("/bank")
+                if not retain:
+                    await ear.client.publish(f"{BASE}/command/{action}", payload, 1)
+                answer = json.loads(await ear.wait("/outcome"))
+                assert answer["accepted"] is accepted and says in answer["note"]
+
+    with broker(tmp_path) as there:
+        asyncio.run(run(there))
+
+
+def test_commands_too_fast_are_refused_but_never_one_that_stops_a_current() -> None:
+    async def run() -> list[bool]:
+        door = Orders(Commander(), lambda: 0.0)  # type: ignore[arg-type]
+        asked = [*(["1"] * 11), "0"]
+        return [(await door.command("charge", raw.encode(), retained=False))["accepted"] for raw in asked]
+
+    assert asyncio.run(run()) == [True] * 10 + [False, True]
+
+
 def test_orders_are_not_heard_unless_configured(tmp_path: Path) -> None:
     async def run(there: Broker) -> None:
         async with listening(there.port) as ear, running(settings(there.port)):
             await ear.wait("/bank")
             await ear.client.publish(f"{BASE}/limits/set", '{"ccl": 1}', 1)
+            await ear.client.publish(f"{BASE}/command/charge", "0", 1)
             await ear.wait("/bank", 4)
-            assert ear.of("/limits/result") == []
+            assert ear.of("/limits/result") == [] and ear.of("/outcome") == []
 
     with broker(tmp_path) as there:
         asyncio.run(run(there))
@@ -317,6 +363,7 @@ def test_the_command_line_names_the_topics_and_says_where_there_is_no_broker(tmp
 
 ALONE = """
 import asyncio, sys, time
+from outputs.mqtt.orders import Orders
 from outputs.mqtt.output import Mqtt
 from outputs.mqtt.settings import Settings
 from outputs.mqtt.topics import Topics

@@ -35,6 +35,8 @@ ALLOWED = {
     "number": {"platform", "unique_id", "name", "min", "max", "step", "mode", "unit_of_measurement", "command_topic",
                "command_template", "retain", "value_template"},
     "button": {"platform", "unique_id", "name", "command_topic", "payload_press", "retain"},
+    "switch": {"platform", "unique_id", "name", "command_topic", "payload_on", "payload_off", "state_on", "state_off",
+               "optimistic", "retain", "value_template"},
 }  # fmt: skip
 TOP = {"device", "origin", "availability", "availability_mode", "state_topic", "qos", "components"}
 DEVICE = {"identifiers", "name", "manufacturer", "model", "serial_number", "sw_version", "hw_version", "via_device"}
@@ -95,7 +97,7 @@ def _broken_sensor(key: str, one: dict[str, Any]) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("more", [{}, {"remote_limits": True}])
+@pytest.mark.parametrize("more", [{}, {"remote_limits": True, "commands": True}])
 def test_every_message_keeps_the_rules(more: dict[str, Any]) -> None:
     bank, rack = both(**more)
     assert broken(bank) == [] and broken(rack) == []
@@ -104,7 +106,7 @@ def test_every_message_keeps_the_rules(more: dict[str, Any]) -> None:
         "identifiers": [f"bms-gateway-{ID}-rack-1"], "name": "rack-1", "via_device": f"bms-gateway-{ID}",
         "manufacturer": "ACME", "model": "P16", "serial_number": "S-0001", "sw_version": "1.2", "hw_version": "2",
     }  # fmt: skip
-    assert ("ask_ccl" in bank["components"]) is bool(more)
+    assert ("ask_ccl" in bank["components"]) is bool(more) is ("switch_charge" in rack["components"])
     assert len(json.dumps(bank)) < 40_000 and len(json.dumps(rack)) < 40_000
     ids = [one["unique_id"] for message in (bank, rack) for one in message["components"].values()]
     assert len(ids) == len(set(ids)) and all(ID in one for one in ids)

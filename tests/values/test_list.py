@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,8 @@ from gateway.report import snapshot_json
 from outputs.values import BANK, BATTERY, BY_NAME, VALUES, of_all, told
 from outputs.values.value import DIES, Value, rounded
 from outputs.venus_dbus.guide import numbered
+from outputs.venus_dbus.lifetime import HISTORY, OWN
+from outputs.venus_dbus.paths import LIMITS, TABLE
 from outputs.venus_dbus.published import Published
 from outputs.venus_dbus.tree import Tree
 from outputs.view import bank_view
@@ -157,27 +158,57 @@ def test_every_path_on_dbus_is_in_the_list_and_the_reverse() -> None:
     assert {numbered(path) for path in on_dbus(rich())} == listed
 
 
-SAME = [row for row in BANK if row.dbus and row.kind in ("float", "int", "flag") and row.name != "guard"]
+VICTRONS = {  # in Victron's manner: words and codes of its own, or made of several values
+    "/Mgmt/Connection", "/Mgmt/InsecureConnection", "/Manufacturer", "/Family", "/FirmwareVersion", "/Dc/0/Current",
+    "/Dc/0/MidVoltage", "/Dc/0/MidVoltageDeviation", "/Capacity", "/ConsumedAmphours", "/TimeToGo", "/State", "/Mode",
+    "/ErrorCode", "/DeviceState", "/ConnectionInformation", "/Balancer/Status", "/Io/AllowToBalance",
+    "/System/MinVoltageCellId", "/System/MaxVoltageCellId", "/System/MinTemperatureCellId",
+    "/System/MaxTemperatureCellId", "/Alarms/HighDischargeCurrent", "/Alarms/InternalFailure",
+    "/History/ChargeCycles", "/Info/MaxChargeCellVoltage", "/Info/ChargeRequest", "/Info/ChargeMode",
+    "/Info/ChargeLimitation", "/Info/DischargeLimitation", "/History/DeepestDischarge", "/History/LastDischarge",
+    "/History/AverageDischarge", "/History/TotalAhDrawn", "/History/TimeSinceLastFullCharge", "/ConsumedAmphoursBms",
+}  # fmt: skip
+SINGLE = re.compile("/Voltages/|/Balances/|/Cell/|/System/Temperature|/TimeToSoC/")  # of a list: cells.py, lifetime.py
+LISTED = {row.dbus[0]: row for row in VALUES if row.dbus and row.dbus[0] not in VICTRONS}
+
+
+def test_what_is_on_dbus_is_made_of_the_list_but_for_what_is_in_victrons_manner() -> None:
+    made = [*TABLE, *LIMITS, *HISTORY, *OWN]
+    assert {entry.path for entry in made} == {path for path in (*LISTED, *VICTRONS) if not SINGLE.match(path)} - {
+        "/Dc/0/MidVoltage", "/Dc/0/MidVoltageDeviation",
+    }  # fmt: skip
+    by_path = {path: row for row in VALUES for path in row.dbus}
+    for entry in made:
+        row = by_path[entry.path]
+        assert entry.slow == row.slow or entry.path == "/ConnectionInformation", entry.path
+        if entry.kind != "d":
+            continue
+        number, unit = re.fullmatch(r"([\d.]+)(.*)", entry.text(1.0)).groups()  # type: ignore[union-attr]
+        assert unit == row.unit.replace("°", ""), entry.path
+        assert len(number.partition(".")[2]) >= row.digits, "a text hides nothing of the value"
+
+
 MAYBE = st.none() | st.floats(-100, 1000)
-MEASURED = ("voltage", "current", "power", "soc", "capacity", "temperature", "remaining_capacity", "mosfet_temperature")
+MEASURED = ("voltage", "power", "soc", "capacity", "temperature", "mosfet_temperature")
+LIVED = ("minimum_voltage", "maximum_cell_voltage", "minimum_temperature", "charged_energy", "discharged_energy")
 
 
 @given(
     st.sampled_from(Health),
     st.builds(Decision, cvl=MAYBE, ccl=st.floats(-10, 1000), dcl=st.floats(-10, 1000), allow_charge=st.booleans(),
-              allow_discharge=st.booleans(), soc=MAYBE, low_voltage=MAYBE),
+              allow_discharge=st.booleans(), soc=MAYBE, low_voltage=MAYBE,
+              alarms=st.dictionaries(st.sampled_from(ALARMS), st.integers(0, 2))),
     st.fixed_dictionaries(dict.fromkeys(MEASURED, MAYBE)),
+    st.builds(Life, **dict.fromkeys(LIVED, st.none() | st.floats(0, 1000)), full_discharges=st.integers(0, 9)),
 )  # fmt: skip
-def test_dbus_and_the_list_agree(health: Health, decision: Decision, known: dict[str, Any]) -> None:
-    snapshot = make.snapshot(bank=make.bank(health=health, **known), decision=decision)
-    paths, values = on_dbus(snapshot), told(of_all(snapshot, 0.0)[0], SAME)
-    for row in SAME:
-        if row.name == "remaining_capacity":
-            continue  # D-Bus tells what is gone, and reckons with it
-        here, there = values[row.name], paths.get(row.dbus[0])
-        assert (here is None) == (there is None), row.name
-        if here is not None:
-            assert here == pytest.approx(there, abs=0.51 * 10.0**-row.digits), row.name
+def test_dbus_and_the_list_say_the_same_to_the_last_digit(
+    health: Health, decision: Decision, known: dict[str, Any], life: Life
+) -> None:
+    snapshot = make.snapshot(bank=make.bank(health=health, **known), decision=decision, life=life)
+    paths, bank = on_dbus(snapshot), of_all(snapshot, 0.0)[0]
+    for path, row in LISTED.items():
+        if path in paths and not SINGLE.match(path):
+            assert row.of(bank) == paths[path], path
 
 
 # ---- status --json
@@ -202,3 +233,58 @@ def test_every_key_of_the_status_is_in_the_list_and_the_reverse() -> None:
     }
     assert said - listed == set()
     assert listed - said == set()
+
+
+OTHERWISE = {  # told otherwise there: as the model has it, not as it is for people
+    "decision.blocked_since": "a moment of the monotonic clock",
+    "decision.ccl_reason": "a list", "decision.dcl_reason": "a list", "decision.waiting": "a list",
+    "decision.notes": "a list", "decision.cvl_caps": "", "decision.ccl_caps": "", "decision.dcl_caps": "",
+    "bank.min_cell.where": "the bank's own form", "bank.max_cell.where": "the same", "time": "to the millisecond",
+    "bank.min_temperature.where": "the same", "bank.max_temperature.where": "the same", "guard": "a sentence",
+    "batteries.controls": "", "batteries.rejected.<n>": "", "batteries.untold": "", "remote": "",
+    "batteries.reading.lowest_cell_voltage": "the BMS's own figure", "batteries.reading.alarms.bms_cable": "ours",
+    "batteries.reading.highest_cell_voltage": "the same", "batteries.reading.charge_allowed": "one of several",
+    "batteries.reading.discharge_allowed": "the same", "batteries.reading.balance_allowed": "the same",
+    "batteries.counters.<n>": "", "time_to_soc.<n>": "", "history.charge_cycles": "our count, where a BMS has none",
+}  # fmt: skip
+NUMBERS = st.floats(0.1, 90)
+
+
+def at(state: Any, name: str) -> Any:
+    """What stands under a dotted name; of a list in its first element."""
+    for key in name.split("."):
+        state = state[0] if isinstance(state, list) else state
+        state = None if state is None else state.get(key)
+    return state
+
+
+@given(NUMBERS, NUMBERS, st.lists(st.none() | NUMBERS, min_size=1, max_size=3).map(tuple), st.booleans())
+def test_the_status_says_what_the_list_says_but_for_its_digits(
+    one: float, other: float, many: tuple[float | None, ...], flag: bool
+) -> None:
+    reading = make.reading(
+        voltage=one, current=-other, soc=one, capacity=other, cell_voltages=many, temperatures=many, heating=flag,
+        max_charge_current=one, min_battery_voltage=other, cell_count=len(many),
+    )  # fmt: skip
+    rack = make.battery(of=reading)
+    bank = make.bank(rack, voltage=one, current=-other, soc=other, temperature=one, heating=flag, capacity=one)
+    decision = make.decision(soc=other, cvl=one, ccl=other, dcl=one, low_voltage=one, allow_charge=flag)
+    snapshot = make.snapshot(bank=bank, decision=decision, life=Life(minimum_voltage=one, charged_energy=other))
+    status, (whole, (battery,)) = snapshot_json(snapshot), of_all(snapshot, 0.0)
+    for row in VALUES:
+        for name in set(row.status) - OTHERWISE.keys():
+            told_, said = row.of(battery if name.startswith("batteries") else whole), at(status, name)
+            if said is None and name.startswith("decision."):
+                continue  # the bank's counts
+            assert same(said, told_, row), name
+
+
+def same(said: Any, told_: Any, row: Value) -> bool:
+    """Is it the same but for the digits?  The status has four; a limit must not grow by having fewer."""
+    if isinstance(said, list):
+        return len(said) == len(told_) and all(map(same, said, told_, [row] * len(said)))
+    if not isinstance(said, float):
+        return bool(said == told_)
+    off = told_ - said
+    near = (0.5 if row.rounding == "nearest" else 1.0) * 10.0**-row.digits + 1e-4
+    return abs(off) <= near and bool({"down": off <= 1e-4, "up": off >= -1e-4}.get(row.rounding, True))

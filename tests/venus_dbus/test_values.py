@@ -266,7 +266,7 @@ def test_the_history_is_published_with_the_signs_of_victron() -> None:
     assert (values["/History/FullDischarges"], values["/History/AutomaticSyncs"]) == (1, 3)
     assert values["/History/TimeSinceLastFullCharge"] == 9960, "whole minutes: it would change every second"
     assert values["/History/MinimumVoltage"] == 48.1
-    assert values["/History/ChargedEnergy"] == 410.3
+    assert values["/History/ChargedEnergy"] == 410.26
     assert values["/History/ChargeCycles"] == 42, "the BMS's own count"
     assert "/History/MinimumVoltage" not in of_bank(), "no history is kept"
 
