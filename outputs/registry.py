@@ -1,9 +1,10 @@
 """Outputs by name, imported only when configured, so that a site without D-Bus never loads it.
 
 An output's package holds `settings.py` (a Section called Settings, importing nothing heavy; its property `exclusive`
-names the bus that no second gateway may use, `serial_port` the port that nobody else may) and `build.py` with
-`build(settings, clock, commander, identity) -> Output`.  Where files say more than the settings, `prepare.py` reads
-them: `build` is given what `prepare(settings)` returned, plain data that may come from another process.
+names the bus that no second gateway may use, `serial_port` the port that nobody else may, `door` where it listens) and
+`build.py` with `build(settings, clock, commander, identity) -> Output`.  Where files say more than the settings,
+`prepare.py` reads them: `build` is given what `prepare(settings)` returned, plain data that may come from another
+process.
 Where settings can be well-formed and still not work, `check.py` holds `problems(settings)`: keys and sentences, found
 without opening anything; `doubts.py` may hold `doubts(settings)`: "key: sentence", of what is allowed but perhaps not
 meant.
@@ -141,3 +142,9 @@ def serial_port(settings: Any) -> str:
 def missing_library(name: str) -> str:
     """Why the output called `name` cannot work in this installation; "" = it can."""
     return missing(f"outputs.{name}", *LIBRARIES[kind(name)])
+
+
+def door(settings: Any) -> tuple[str, int]:
+    """Address and TCP port at which an output listens; port 0 = at none, or at any that is free."""
+    found: tuple[str, int] = getattr(settings, "door", ("", 0))
+    return found

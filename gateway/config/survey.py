@@ -6,7 +6,7 @@ two cannot disagree.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from bms_drivers.kit.can import identifiers
 from bms_drivers.kit.declare import EXTENDED, Driver
@@ -17,6 +17,8 @@ from gateway.config.schema import AUTO, SIMULATED, BatterySettings, Catalogue, S
 from gateway.config.tree import Path, dotted
 from gateway.model import ConfigError, MissingPart, Placed
 from outputs import registry
+
+EVERYWHERE: Final = {"0.0.0.0", "::"}  # addresses that are every address of the machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ def look(
         mistakes += _overfull(known)
     mistakes += _same_frames(known, drivers, outputs)
     mistakes += _same_ports(known, outputs)
+    mistakes += _same_doors(outputs)
     numbers = {battery.name: number for number, battery in batteries.items()}
     for clash, text in registry.name_clashes(outputs, list(numbers)):
         mistakes.append(Mistake(("batteries", numbers[clash], "name"), text))
@@ -121,6 +124,18 @@ def _same_ports(batteries: Mapping[int, BatterySettings], outputs: Mapping[str, 
             if first != f"outputs.{name}":
                 text = f"{port} is the port of {first}, too; expected a port of its own"
                 yield Mistake(("outputs", name, registry.SEVERAL[registry.kind(name)]), text)
+
+
+def _same_doors(outputs: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Two outputs that would listen at the same address and port: the later one would not be reached."""
+    taken: list[tuple[str, str, int]] = []
+    for name, output in outputs.items():
+        address, port = registry.door(output)
+        for other, another, its_port in taken if port else ():
+            if port == its_port and (address == another or {address, another} & EVERYWHERE):
+                text = f"{port} is the TCP port of outputs.{other}, too; expected a port of its own"
+                yield Mistake(("outputs", name, "port"), text)
+        taken.append((name, address, port))
 
 
 def _overfull(batteries: Mapping[int, BatterySettings]) -> Iterator[Mistake]:

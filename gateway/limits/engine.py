@@ -5,7 +5,7 @@ bank, alarms, averages and history.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.limits import alarms, charge_state, flow, history, members, remote, voltage
 from gateway.limits.currents import Way
@@ -20,92 +20,112 @@ from gateway.model import BankState, Decision, RemoteLimit
 from gateway.model.records import replace
 
 
+class _Sight(NamedTuple):
+    """The batteries of a bank, by what part they have in it now."""
+
+    packs: list[Pack]  # contributing
+    outside: list[Pack]  # kept out: nothing rests on them, but what they show is remembered for when they count
+    absent: list[str]  # names of controlled ones that do not contribute
+    missing: Unheard
+
+
 def evaluate(
     bank: BankState, site: Site, memory: Memory, now: float, wall: float, asked: Sequence[RemoteLimit] = ()
 ) -> tuple[Decision, Memory]:
     """Decide for `bank`.  `now` is monotonic, `wall` the epoch, both in s; `asked`: limits from outside."""
     seconds = max(0.0, now - memory.now) if memory.date else 0.0
     memory = charge_state.due(memory.at(now, wall, looked=now - seconds), site.limits)
-    packs = _look(bank, site, memory, now)
-    outside = _look_outside(bank, site, memory, now)
-    absent = [state.name for state in bank.batteries if state.control and not state.contributes]
-    missing = unheard(bank, memory)
-    soc, current = bank_soc(packs), bank_current(packs, bank.external)
-    memory, volts = voltage.decide(packs, Whole(soc, current), site, memory, now, tuple(missing))
+    seen = _sight(bank, site, memory, now)
+    soc, current = bank_soc(seen.packs), bank_current(seen.packs, bank.external)
+    memory, volts = voltage.decide(seen.packs, Whole(soc, current), site, memory, now, tuple(seen.missing))
     if volts.full:
-        packs = [filled(pack) for pack in packs]
-        soc = bank_soc(packs)
-    learnt_in, (ccl, charge_caps, charge) = _limit("charge", packs, absent, missing, site, memory, soc, asked, now)
-    learnt_out, (dcl, discharge_caps, discharge) = _limit(
-        "discharge", packs, absent, missing, site, memory, soc, asked, now
-    )
+        seen = seen._replace(packs=[filled(pack) for pack in seen.packs])
+        soc = bank_soc(seen.packs)
+    learnt_in, charge = _limit("charge", seen, site, memory, soc, asked, now)
+    learnt_out, discharge = _limit("discharge", seen, site, memory, soc, asked, now)
     memory = replace(
         memory,
-        batteries={**memory.batteries, **_remembered(packs, outside, learnt_in, learnt_out)},
-        remote_charge=charge,
-        remote_discharge=discharge,
-        blocked_since=_blocked_since(packs, memory, now),
+        batteries={**memory.batteries, **_remembered(seen, learnt_in, learnt_out)},
+        remote_charge=charge.memory,
+        remote_discharge=discharge.memory,
+        blocked_since=_blocked_since(seen.packs, memory, now),
         force_charge=starved(soc, memory.force_charge, site.limits.force_charge),
         high_soc_at=high_since(soc, memory, site.limits.full_charge_request),
         soc=soc,
         now=now,
-        **_lived(memory, packs, bank, site.limits, Whole(soc, current), now, seconds, volts.full),
+        **_lived(memory, seen.packs, bank, site.limits, Whole(soc, current), now, seconds, volts.full),
     )
-    memory, raised = alarms.published(memory, packs, bank, site.limits, current, (ccl, dcl))
-    source = _soc_source(bank, site.limits)
-    drop = voltage.dropped(packs, site.limits.voltage_drop)
-    decision = Decision(
+    limits = charge.amps, discharge.amps
+    memory, raised = alarms.published(memory, seen.packs, bank, site.limits, current, limits)
+    return _decision(bank, site, seen, volts, charge, discharge, raised, memory), memory
+
+
+def _decision(
+    bank: BankState, site: Site, seen: _Sight, volts: voltage.Volts, charge: remote.Limited,
+    discharge: remote.Limited, raised: dict[str, int], memory: Memory,
+) -> Decision:  # fmt: skip
+    """What was worked out, as the outputs want it."""
+    soc, source = memory.soc, _soc_source(bank, site.limits)
+    drop = voltage.dropped(seen.packs, site.limits.voltage_drop)
+    unheard_yet = [f"{name}: {WHY}" for name in seen.missing]
+    return Decision(
         cvl=None if volts.volts is None else round(volts.volts + drop, 2),
-        ccl=ccl,
-        dcl=dcl,
-        allow_charge=ccl != 0,
-        allow_discharge=dcl != 0,
+        ccl=charge.amps,
+        dcl=discharge.amps,
+        allow_charge=charge.amps != 0,
+        allow_discharge=discharge.amps != 0,
         charge_mode=volts.mode,
         soc=None if soc is None else round(soc, 3),
         soc_source=source,
-        remaining_capacity=_remaining(packs, bank, soc, source),
+        remaining_capacity=_remaining(seen.packs, bank, soc, source),
         force_charge=memory.force_charge,
         full_charge=wants_full_charge(memory, site.limits.full_charge_request),
         soc_reset=memory.reset_requested,
         cell_ovp=volts.ovp,
-        low_voltage=voltage.lowest(packs),
+        low_voltage=voltage.lowest(seen.packs),
         cvl_caps=volts.caps,
-        ccl_caps=charge_caps,
-        dcl_caps=discharge_caps,
-        waiting=(*_silences(packs), *(f"{name}: {WHY}" for name in missing), *_strangers(bank), *volts.waiting),
+        ccl_caps=charge.caps,
+        dcl_caps=discharge.caps,
+        waiting=(*_silences(seen.packs), *unheard_yet, *_strangers(bank), *volts.waiting),
         alarms=raised,
-        notes=tuple([pack.note for pack in (*packs, *outside) if pack.note]),
+        notes=tuple([pack.note for pack in (*seen.packs, *seen.outside) if pack.note]),
         blocked_since=memory.blocked_since,
     )
-    return decision, memory
 
 
 def _remembered(
-    packs: Sequence[Pack],
-    outside: Sequence[Pack],
-    charge: Sequence[members.Learnt],
-    discharge: Sequence[members.Learnt],
+    seen: _Sight, charge: Sequence[members.Learnt], discharge: Sequence[members.Learnt]
 ) -> dict[str, BatteryMemory]:
     """What is remembered of each battery, with what became of its limits."""
     inside = {
         pack.state.name: replace(pack.memory, **one, **other)
-        for pack, one, other in zip(packs, charge, discharge, strict=True)
+        for pack, one, other in zip(seen.packs, charge, discharge, strict=True)
     }
-    return {**{pack.state.name: pack.memory for pack in outside}, **inside}
+    return {**{pack.state.name: pack.memory for pack in seen.outside}, **inside}
 
 
 def _limit(
-    way: Way, packs: Sequence[Pack], absent: Sequence[str], missing: Unheard, site: Site, memory: Memory,
-    soc: float | None, asked: Sequence[RemoteLimit], now: float,
-) -> tuple[list[members.Learnt], remote.Limited]:  # fmt: skip
+    way: Way, seen: _Sight, site: Site, memory: Memory, soc: float | None, asked: Sequence[RemoteLimit], now: float
+) -> tuple[list[members.Learnt], remote.Limited]:
     """What the batteries together may have in this direction, and what is asked for from outside on top."""
     before, setting = (
         (memory.remote_charge, site.limits.charge_current)
         if way == "charge"
         else (memory.remote_discharge, site.limits.discharge_current)
     )
-    learnt, caps = members.limit(way, packs, absent, site, now, as_members(way, missing))
+    learnt, caps = members.limit(way, seen.packs, seen.absent, site, now, as_members(way, seen.missing))
     return learnt, remote.tightened(way, caps, asked, soc, before, setting, now)
+
+
+def _sight(bank: BankState, site: Site, memory: Memory, now: float) -> _Sight:
+    """Look at each battery."""
+    outside = [state for state in bank.batteries if state.contributes_if_joined and not state.joined]
+    return _Sight(
+        packs=_look(bank, site, memory, now),
+        outside=[look(state, site, memory, now) for state in outside],
+        absent=[state.name for state in bank.batteries if state.control and not state.contributes],
+        missing=unheard(bank, memory),
+    )
 
 
 def _look(bank: BankState, site: Site, memory: Memory, now: float) -> list[Pack]:
@@ -116,12 +136,6 @@ def _look(bank: BankState, site: Site, memory: Memory, now: float) -> list[Pack]
         external = replace(external, current=None)
     lost = [name for name, battery in memory.batteries.items() if battery.lost]
     return [look(state, site, memory, now, external, company_of(state, members, lost)) for state in members]
-
-
-def _look_outside(bank: BankState, site: Site, memory: Memory, now: float) -> list[Pack]:
-    """Batteries that are kept out now: nothing rests on them, but what they show is remembered for when they count."""
-    outside = [state for state in bank.batteries if state.contributes_if_joined and not state.joined]
-    return [look(state, site, memory, now) for state in outside]
 
 
 def _soc_source(bank: BankState, settings: LimitSettings) -> str:

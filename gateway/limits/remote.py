@@ -6,7 +6,7 @@ A cap that ends, or rises, lets go as a battery's own limit does after a loss: b
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.limits import currents
 from gateway.limits.currents import Way
@@ -19,7 +19,13 @@ WINDOW: Final = {"charge": "soc_max", "discharge": "soc_min"}
 QUARTER: Final = 900.0  # s; an end told more finely would be news at each renewal
 LATEST: Final = 4e9  # s since the epoch; the year 2096
 
-Limited = tuple[float, tuple[Cap, ...], Recovery]
+
+class Limited(NamedTuple):
+    """What the bank may have in one direction."""
+
+    amps: float  # A
+    caps: tuple[Cap, ...]
+    memory: Recovery  # what limits from outside leave of it, and let go of
 
 
 def tightened(
@@ -33,15 +39,15 @@ def tightened(
     own = tightest(caps).value
     remote = list(_caps(way, asked, soc))
     if not remote and before.amps is None:
-        return max(0.0, own), tuple(caps), before
+        return Limited(max(0.0, own), tuple(caps), before)
     wanted = min([cap.value for cap in remote], default=own)
     after, held = currents.apply(wanted, before, setting, now)
     amps = after.amps or 0.0
     if amps >= own and not remote:
-        return max(0.0, own), tuple(caps), Recovery()
+        return Limited(max(0.0, own), tuple(caps), Recovery())
     if held:
         remote.append(Cap(amps, "recovery", f"after a limit from outside: {held}", f"limits.{way}_current.hold"))
-    return max(0.0, min(own, amps)), (*caps, *remote), after
+    return Limited(max(0.0, min(own, amps)), (*caps, *remote), after)
 
 
 def _caps(way: Way, asked: Sequence[RemoteLimit], soc: float | None) -> Iterator[Cap]:

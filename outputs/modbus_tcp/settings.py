@@ -46,6 +46,11 @@ class Settings(Section):
     )
 
     @property
+    def door(self) -> tuple[str, int]:
+        """Where it listens."""
+        return self.listen, self.port
+
+    @property
     def exclusive(self) -> str:
         """Two gateways cannot both answer there."""
         return f"modbus_tcp {self.listen}:{self.port}"

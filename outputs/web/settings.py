@@ -45,3 +45,8 @@ class Settings(Section):
         description="true = whoever has the token in state_dir/web-token may tighten CCL, DCL and the SoC window for a"
         " while, by POST to /api/limits",
     )
+
+    @property
+    def door(self) -> tuple[str, int]:
+        """Where it listens."""
+        return self.listen, self.port

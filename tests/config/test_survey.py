@@ -49,6 +49,23 @@ def test_battery_that_cannot_be_read_is_named_with_its_line(battery: str, expect
     assert expected in found
 
 
+@pytest.mark.parametrize(
+    ("web", "modbus", "good"),
+    [
+        ("port: 1502", "{}", False),
+        ("port: 1502", "listen: 0.0.0.0", False),
+        ("listen: '::', port: 1502", "{}", False),
+        ("port: 1502", "listen: 127.0.0.2", True),
+        ("port: 0", "{}", True),
+        ("", "{}", True),
+    ],
+)
+def test_two_outputs_cannot_listen_at_one_door(web: str, modbus: str, good: bool) -> None:
+    found = wrong("driver: fast, port: simulated", outputs=f"{{web: {{{web}}}, modbus_tcp: {{{modbus.strip('{}')}}}}}")
+    said = "outputs.modbus_tcp.port: 1502 is the TCP port of outputs.web, too; expected a port of its own"
+    assert [said in one for one in found] == ([] if good else [True])
+
+
 def test_auto_needs_a_driver_that_reads_such_a_port(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"batteries\[0\]\.port: can0: no driver of this version reads such a port"):
         parse("batteries: [{name: a, driver: auto, port: can0}]\n", catalogue=_without("can"))
