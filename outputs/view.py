@@ -144,12 +144,10 @@ def bank_view(snapshot: Snapshot, identity: str = "") -> View:
         current=bank.current if live else None,
         power=bank.power if live else None,
         temperature=bank.temperature if recent else None,
-        soc=bank.soc if decision.soc is None else decision.soc,
+        soc=_decided(decision.soc, bank.soc),
         soh=bank.soh,
         capacity=bank.capacity,
-        remaining_capacity=bank.remaining_capacity
-        if decision.remaining_capacity is None
-        else decision.remaining_capacity,
+        remaining_capacity=_decided(decision.remaining_capacity, bank.remaining_capacity),
         bms=_own(bank, decision),
         life=snapshot.life,
         since_full=_since_full(snapshot),
@@ -178,10 +176,13 @@ def bank_view(snapshot: Snapshot, identity: str = "") -> View:
         controls=_controls(members),
         on=_switched_on(members),
         charge_request=decision.force_charge,
-        reasons=(
-            decision.ccl_reason, decision.dcl_reason, snapshot.guard, *[battery.health for battery in bank.batteries],
-        ),
-    )  # fmt: skip
+        reasons=(decision.ccl_reason, decision.dcl_reason, snapshot.guard, *[one.health for one in bank.batteries]),
+    )
+
+
+def _decided(decided: float | None, told: float | None) -> float | None:
+    """What the rules made of it, else what the BMSs say."""
+    return told if decided is None else decided
 
 
 def _own(bank: BankState, decision: Decision) -> Own | None:
