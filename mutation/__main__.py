@@ -25,7 +25,7 @@ SOURCES = (
     "outputs/inverter/values.py", "outputs/inverter/teller.py", "outputs/rs485_bms/sayings.py",
     "outputs/rs485_bms/values.py",
 )  # fmt: skip
-PATIENCE = 60.0  # s beyond three times what the tests of one fault took; a fault that hangs them was noticed
+PATIENCE = 240.0  # s beyond three times what the tests of one fault took; a fault that hangs them was noticed
 
 
 @dataclass(frozen=True, slots=True)
