@@ -66,6 +66,18 @@ def frames_in(ask: Ask, pieces: list[bytes]) -> list[tuple[int, bytes]]:
     return found
 
 
+def ending_whole(ask: Ask, answers: list[bytes]) -> list[bytes]:
+    """The same; two answers that a frame lies across are one, as nothing can come between them."""
+    pieces: list[bytes] = []
+    for answer in answers:
+        parts = [*pieces[-1:], answer]
+        if len(frames_in(ask, parts)) > sum(len(frames_in(ask, [part])) for part in parts):
+            pieces[-1] += answer
+        else:
+            pieces.append(answer)
+    return pieces
+
+
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
@@ -80,7 +92,7 @@ def test_a_stream_cut_anywhere_gives_the_same_frames(name: str, data: st.DataObj
 @pytest.mark.parametrize("name", NAMES)
 def test_noise_between_frames_hides_none(name: str) -> None:
     ask, rng = asks(name)[0], random.Random(4)
-    answers = recorded(name)
+    answers = ending_whole(ask, recorded(name))
     whole = frames_in(ask, answers)
     noisy = [rng.choices(range(1, 0x40), k=5) for _ in answers]  # bytes that begin no frame
     assert frames_in(ask, [bytes(noise) + answer for noise, answer in zip(noisy, answers, strict=True)]) == whole

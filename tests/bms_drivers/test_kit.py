@@ -14,8 +14,9 @@ from bms_drivers.kit.framing import Answer
 from bms_drivers.kit.session import Session
 from bms_drivers.links import converse, rtu
 from bms_drivers.links.replay import ReplayLink
-from gateway.config.schema import battery_class
+from gateway.config.schema import battery_class, gathered
 from gateway.model import BadLength, DeviceRefused, Reading
+from gateway.model.validation import validated
 from tests.vectors import cases
 
 
@@ -138,8 +139,13 @@ def test_what_is_never_answered_is_asked_once_an_hour() -> None:
 
 
 def test_an_option_with_choices_takes_no_other_value() -> None:
-    kind = battery_class("some", driver(step(), kit.Option("variant", None, "", kind=str, choices=("pro",))).options)
-    assert kind(name="a", driver="some", port="/dev/x", variant="pro").setup == {"variant": "pro"}
-    assert kind(name="a", driver="some", port="/dev/x").setup == {}
+    options = driver(step(), kit.Option("variant", None, "", kind=str, choices=("pro",))).options
+
+    def setup(**said: str) -> kit.Setup:
+        kind = battery_class("some", options)
+        return gathered(validated(kind, {"name": "a", "driver": "some", "port": "/dev/x", **said}), options).setup
+
+    assert setup(variant="pro") == {"variant": "pro"}
+    assert setup() == {}
     with pytest.raises(ValueError, match="pro"):
-        kind(name="a", driver="some", port="/dev/x", variant="Pro")
+        setup(variant="Pro")

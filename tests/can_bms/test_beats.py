@@ -8,6 +8,7 @@ import can
 import pytest
 
 from outputs.can_bms.build import build
+from outputs.can_bms.prepare import prepare
 from outputs.can_bms.settings import Settings
 from outputs.output import Output
 from tests import make
@@ -55,7 +56,7 @@ class Beats:
 
 @asynccontextmanager
 async def beating(channel: str) -> AsyncIterator[Beats]:
-    output = build(Settings(interface="virtual", channel=channel), lambda: 1000.0, refused, "test")
+    output = build(prepare(Settings(interface="virtual", channel=channel)), lambda: 1000.0, refused, "test")
     with can.Bus(interface="virtual", channel=channel) as bus:
         beats = Beats(output, bus)
         await output.start()
