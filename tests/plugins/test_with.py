@@ -116,7 +116,7 @@ SAME = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("plugin", "name", "device", "case"), JUDGED, ids=lambda part: str(part))
+@pytest.mark.parametrize(("plugin", "name", "device", "case"), JUDGED, ids=lambda part: getattr(part, "__name__", part))
 def test_the_library_reads_what_our_own_driver_reads(
     monkeypatch: pytest.MonkeyPatch, plugin: str, name: str, device: Callable[..., Peripheral], case: str
 ) -> None:
