@@ -20,6 +20,7 @@ MOVED: Final = {  # within a poll: so far a value moves without hurry
     "hottest": 2.0,  # °C
     "mosfet_temperature": 2.0,  # °C
     "soc": 2.0,  # %
+    "capacity": 5.0,  # Ah; its share of the bank follows it
     "current": inf,  # A; it may jump, but not be lost
 }
 SWITCHES: Final = attrgetter("charge_allowed", "discharge_allowed")

@@ -12,6 +12,7 @@ from gateway.config.load import load
 from gateway.config.prepared import Prepared
 from gateway.model import ConfigError, GatewayError
 
+ROOT = Path(__file__).parents[2]
 GOOD = """
 batteries:
   - {name: a, driver: jbd, port: /dev/ttyOfNobody, limits: {charge_current: {max: 20}}}
@@ -83,7 +84,7 @@ def test_a_python_that_is_gone_is_one_line(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_that_nothing_came_is_said_before_systemd_loses_its_patience() -> None:
-    unit = Path("packaging/bms-gateway.service").read_text()
+    unit = (ROOT / "packaging" / "bms-gateway.service").read_text()
     assert int(unit.split("TimeoutStartSec=")[1].split()[0]) >= PATIENCE + 20, "and importing takes its time, too"
 
 

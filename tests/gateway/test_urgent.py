@@ -40,6 +40,7 @@ URGENT = {
     "a sensor jumps": replace(BEFORE, temperatures=(20.0, 45.0)),
     "the MOSFETs get hot": replace(BEFORE, mosfet_temperature=80.0),
     "the SoC is another": replace(BEFORE, soc=3.0),
+    "its share is another": replace(BEFORE, capacity=(BEFORE.capacity or 0.0) - 6.0),
     "the pack falls": replace(BEFORE, voltage=(BEFORE.voltage or 0.0) - 1.0),
 }
 PATIENT = {
