@@ -112,6 +112,18 @@ class _Gap(logging.LogRecord):
 
 
 @contextmanager
+def hushed(level: int) -> Iterator[None]:
+    """What is logged below `level` is not meanwhile: somebody looks at a picture of the same."""
+    logger = logging.getLogger(NAME)
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
 def to_stderr(level: str) -> Iterator[LogQueue]:
     """Everything that is logged goes to stderr from here on, one line an event; ours from `level` on.
 

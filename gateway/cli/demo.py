@@ -25,6 +25,7 @@ from gateway.demo.bus import PrivateBus
 from gateway.demo.inverter import Inverter
 from gateway.demo.view import screen
 from gateway.explain import number
+from gateway.logs import hushed
 from gateway.model import GatewayError
 from gateway.report import status_lines
 from gateway.store import Store
@@ -74,8 +75,7 @@ def command(duration: str | None, svg: Path | None) -> None:
     the address that is shown; `bms-gateway explain` in another terminal asks the same gateway. Ctrl-C ends it.
     """
     seconds = parse_duration(duration) if duration else None
-    logging.getLogger("bms_gateway").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="bms-gateway-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bms-gateway-demo-") as folder, hushed(logging.ERROR):
         ok = asyncio.run(_demo(Path(folder), seconds, svg))
     if not ok:
         raise GatewayError("demo: not every output carried the pack's values, see the summary")

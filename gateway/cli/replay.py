@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from gateway.logs import hushed
 from gateway.model import Snapshot
 from gateway.replay import Played, Report, load, play
 from gateway.report import snapshot_json, status_lines
@@ -24,9 +25,9 @@ def command(file: Path, as_json: bool, readings: bool) -> None:
     minute; nothing is opened and nothing is sent. It begins with what the limits remembered at the last mark before the
     recording, so a limit that was held or rising then may begin a little otherwise.
     """
-    logging.getLogger("bms_gateway").setLevel(logging.CRITICAL)  # what it would log stands in log.txt
     report = load(file)
-    played = play(report, (lambda snapshot: click.echo(_line(snapshot))) if readings and not as_json else _quiet)
+    with hushed(logging.CRITICAL):  # what it would log stands in log.txt
+        played = play(report, (lambda snapshot: click.echo(_line(snapshot))) if readings and not as_json else _quiet)
     if as_json:
         click.echo(json.dumps(_json(report, played), indent=1))
         return
