@@ -117,7 +117,7 @@ class Battery:
         self.session = Session(driver, watch.settings)
         self.driver = self.session.driver
         self.counters: Counter[str] = Counter()
-        self.asked = False  # its answers are awaited now, or its turn is
+        self.asked = False  # its answers are awaited now, or its turn is; in vain last time, and nobody waits for them
         self.pressing = False  # it has news that cannot wait for others; cleared by whoever has decided on it
         self._port, self._changed, self._clock, self._finder = port, changed, clock, finder
         self._supervisor = Supervisor(watch.name)
@@ -230,7 +230,7 @@ class Battery:
         self._look()
         self.counters["polls"] += 1
         self._trouble.asked(self._clock())
-        self.asked = True
+        self.asked = not self._misses
         with self._trying:
             try:
                 async with self._port.turn(self.watch.name) as link:

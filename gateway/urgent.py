@@ -2,25 +2,36 @@
 
 A bank is decided on once its batteries have answered, a second apart at most.  What forbids something, or tells of a
 trouble, does not wait: an alarm, an open switch, a lower limit of the BMS, a value that is not known any more, and a
-cell that moves so fast that a second matters.
+cell, a temperature or an SoC that moves so fast that a second matters.
 """
 
+from collections.abc import Sequence
+from math import inf
 from operator import attrgetter
 from typing import Final
 
 from gateway.model import Reading
 
-MOVED: Final = 0.02  # V of the highest or the lowest cell within a poll
+MOVED: Final = {  # within a poll: so far a value moves without hurry
+    "min_cell": 0.02,  # V
+    "max_cell": 0.02,  # V
+    "voltage": 0.32,  # V; the same of sixteen cells, for a BMS that tells none
+    "coldest": 2.0,  # °C
+    "hottest": 2.0,  # °C
+    "mosfet_temperature": 2.0,  # °C
+    "soc": 2.0,  # %
+    "capacity": 5.0,  # Ah; its share of the bank follows it
+    "current": inf,  # A; it may jump, but not be lost
+}
 SWITCHES: Final = attrgetter("charge_allowed", "discharge_allowed")
 ASKED: Final = attrgetter("max_charge_current", "max_discharge_current", "max_battery_voltage")
-KNOWN: Final = attrgetter(
-    "voltage", "current", "soc", "min_cell", "max_cell", "coldest", "hottest", "mosfet_temperature"
-)
+KNOWN: Final = attrgetter(*MOVED)
+FAR: Final = tuple(MOVED.values())
 
 
 def urgent(before: Reading | None, after: Reading) -> bool:
     """Is `after` to be decided on at once, by somebody who knows `before`?  The first reading is."""
-    return before is None or _forbids(before, after) or _lacks(before, after) or _moves(before, after)
+    return before is None or _forbids(before, after) or _lacks(before, after) or _moves(KNOWN(before), KNOWN(after))
 
 
 def _forbids(before: Reading, after: Reading) -> bool:
@@ -37,19 +48,21 @@ def _forbids(before: Reading, after: Reading) -> bool:
 
 
 def _lacks(before: Reading, after: Reading) -> bool:
-    """Something that was known is not known any more, or was refused."""
-    if None in (now := KNOWN(after)) and any(
-        value is None and was is not None for value, was in zip(now, KNOWN(before), strict=True)
-    ):
-        return True
-    cells = None in after.cell_voltages and None not in before.cell_voltages
-    sensors = None in after.temperatures and None not in before.temperatures
-    return cells or sensors or after.rejected.keys() != before.rejected.keys()
+    """A cell or a sensor that was known is not known any more, or a value was refused."""
+    cells = _shrinks(before.cell_voltages, after.cell_voltages)
+    return cells or _shrinks(before.temperatures, after.temperatures) or after.rejected.keys() != before.rejected.keys()
 
 
-def _moves(before: Reading, after: Reading) -> bool:
-    """A cell goes up or down so fast that a second matters."""
-    low, high, low_before, high_before = after.min_cell, after.max_cell, before.min_cell, before.max_cell
-    if low is None or high is None or low_before is None or high_before is None:
-        return False
-    return abs(low - low_before) > MOVED or abs(high - high_before) > MOVED
+def _shrinks(before: Sequence[float | None], after: Sequence[float | None]) -> bool:
+    """One of the list is not known any more, or has left it."""
+    return len(after) < len(before) or (
+        None in after and any(now is None and was is not None for now, was in zip(after, before, strict=False))
+    )
+
+
+def _moves(before: Sequence[float | None], after: Sequence[float | None]) -> bool:
+    """One of KNOWN is not known any more, or moves so fast that a second matters."""
+    return after != before and any(
+        was is not None and (now is None or abs(now - was) > far)
+        for was, now, far in zip(before, after, FAR, strict=True)
+    )

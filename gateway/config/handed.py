@@ -14,8 +14,8 @@ import json
 import os
 import pickle
 import sys
-from asyncio.subprocess import PIPE
-from contextlib import suppress
+from asyncio.subprocess import DEVNULL
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,26 +25,53 @@ from gateway.model import ConfigError, GatewayError
 
 MISTAKES: Final = 3  # exit code
 MARK: Final = b"bms-gateway"
-PATIENCE: Final = 120.0  # s; a slow computer with a full card takes ten
+PATIENCE: Final = 60.0  # s; a slow computer with a full card takes ten, and systemd waits for 90 (TimeoutStartSec)
+ENDING: Final = 1.0  # s that a process which was killed may take; one that waits for a disk that is gone never ends
+
+
+class _Ear(asyncio.SubprocessProtocol):
+    """Keeps what a process says on each of its two ways out."""
+
+    def __init__(self) -> None:
+        self.heard = {1: bytearray(), 2: bytearray()}
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.heard[fd] += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended, and nobody holds its ways out open."""
+        self.ended.set_result(None)
 
 
 async def handed(file: Path, patience: float = PATIENCE) -> Prepared:
     """What the configuration in `file` amounts to.  Raises ConfigError as `load`; GatewayError where nothing comes."""
     words = [sys.executable, "-P", "-m", __name__, str(file)]
     paths = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}  # it finds what this one finds
-    process = await asyncio.create_subprocess_exec(*words, stdout=PIPE, stderr=PIPE, env={**os.environ, **paths})
-    try:
-        told, said = await asyncio.wait_for(process.communicate(), patience)
-    except TimeoutError:
-        late = f"not read within {patience:g} s"
-        raise GatewayError(f"{file}: {late}; is the computer busy, or its disk gone?") from None
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-    if process.returncode == MISTAKES:
+    code, told, said = await _heard(file, words, {**os.environ, **paths}, patience)
+    if code == MISTAKES:
         raise ConfigError(*json.loads(told))
-    return _taken(file, told, f"exit code {process.returncode}{_last_line(said)}")
+    return _taken(file, told, f"exit code {code}{_last_line(said)}")
+
+
+async def _heard(
+    file: Path, words: Sequence[str], environment: Mapping[str, str], patience: float
+) -> tuple[int | None, bytes, bytes]:
+    """Exit code, stdout and stderr of the process that reads `file`.  Raises GatewayError."""
+    running = asyncio.get_running_loop().subprocess_exec(_Ear, *words, stdin=DEVNULL, env=environment)
+    try:
+        process, ear = await running
+    except OSError as problem:
+        why = f"{words[0] or 'Python'} cannot be started ({problem.strerror or problem})"
+        raise GatewayError(f"{file}: not read, {why}; was the installation replaced? Restart the gateway") from None
+    try:
+        if not (await asyncio.wait([ear.ended], timeout=patience))[0]:
+            late = f"not read within {patience:g} s"
+            raise GatewayError(f"{file}: {late}; is the computer busy, or its disk gone?")
+    finally:
+        process.close()
+        await asyncio.wait([ear.ended], timeout=ENDING)
+    return process.get_returncode(), bytes(ear.heard[1]), bytes(ear.heard[2])
 
 
 def _taken(file: Path, told: bytes, how: str) -> Prepared:

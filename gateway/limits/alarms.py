@@ -20,8 +20,12 @@ def published(
     settings: LimitSettings,
     current: float | None,
     limits: tuple[float, float],
+    missing: bool,
 ) -> tuple[Memory, dict[str, int]]:
-    """All alarms of the bank while `current` [A] flows under `limits` (CCL, DCL), and the memory of what is timed."""
+    """All alarms of the bank while `current` [A] flows under `limits` (CCL, DCL), and the memory of what is timed.
+
+    `missing`: one that took part before has not answered since the start.
+    """
     raised = muted(bank.alarms, memory, settings)
     outside = bank.external is not None and bank.external.soc is not None
     if (settings.soc.source != "bms" or outside) and memory.soc is not None:
@@ -33,7 +37,7 @@ def published(
     memory, disobeyed = obedience(memory, flowing, *limits, settings)
     for name, more in disobeyed.items():
         raised[name] = max(more, raised.get(name, 0))
-    raised["bms_cable"] = max(cable(packs, bank, settings), raised.get("bms_cable", 0))
+    raised["bms_cable"] = max(cable(packs, bank, settings, missing), raised.get("bms_cable", 0))
     raised["internal_failure"] = max(int(bool(strangers(bank))), raised.get("internal_failure", 0))
     return memory, raised
 
@@ -51,9 +55,9 @@ def low_soc(soc: float, setting: Soc) -> int:
     return 2 if soc < setting.low_alarm else 1 if soc < setting.low_warning else 0
 
 
-def cable(packs: Sequence[Pack], bank: BankState, settings: LimitSettings) -> int:
+def cable(packs: Sequence[Pack], bank: BankState, settings: LimitSettings, missing: bool) -> int:
     """Of the bank: 1 while some member is lost or never answered; more only when none is left."""
-    never = bank.complete and any(state.control and state.reading is None for state in bank.batteries)
+    never = bank.complete and (missing or any(state.control and state.reading is None for state in bank.batteries))
     highest = max([pack.loss.cable for pack in packs], default=0)
     highest = max(highest, int(never and settings.on_loss.alarm))
     return min(1, highest) if any(pack.counts for pack in packs) else highest

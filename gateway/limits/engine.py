@@ -56,7 +56,7 @@ def evaluate(
         **_lived(memory, seen.packs, bank, site.limits, Whole(soc, current), now, seconds, volts.full),
     )
     limits = charge.amps, discharge.amps
-    memory, raised = alarms.published(memory, seen.packs, bank, site.limits, current, limits)
+    memory, raised = alarms.published(memory, seen.packs, bank, site.limits, current, limits, bool(seen.missing))
     return _decision(bank, site, seen, volts, charge, discharge, raised, memory), memory
 
 

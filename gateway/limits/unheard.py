@@ -18,9 +18,25 @@ Unheard = Mapping[str, BatteryMemory]
 
 
 def unheard(bank: BankState, memory: Memory) -> Unheard:
-    """What is remembered of them, by name; of packs behind one device each, as long as the device is silent."""
+    """What is remembered of them, by name.
+
+    Of packs behind one device each, as long as the device is silent; of those that were silent already, also while it
+    answers for others only.
+    """
+    heard = {state.name for state in bank.batteries if state.control and state.reading is not None}
+    if memory.batteries.keys() <= heard:
+        return {}  # as it mostly is
     silent = {state.name for state in bank.batteries if state.control and state.reading is None}
-    return {name: kept for name, kept in memory.batteries.items() if silent and name.partition("/")[0] in silent}
+    leading = {_device(name) for name in heard if name != _device(name)}
+    return {
+        name: kept for name, kept in memory.batteries.items()
+        if name not in heard and ((device := _device(name)) in silent or (kept.lost and device in leading))
+    }  # fmt: skip
+
+
+def _device(name: str) -> str:
+    """The battery as configured that speaks for the pack called `name`."""
+    return name.partition("/")[0]
 
 
 def as_members(way: Way, missing: Unheard) -> list[Member]:

@@ -5,7 +5,7 @@
 
 Which of them it is, and what is told, is the same for every bus: see `outputs.inverter.teller`.
 For an inverter that is not heard the safe state lasts: some answer only what they hear.
-Beats are absolute deadlines, so the period does not drift; a beat that was missed is not made up for.  A decision that
+Beats are absolute deadlines, so the period does not drift; one that was missed is not made up for.  A decision that
 comes within a twentieth of a period of a beat is told at once: it is fresh then, and one wake-up does for both.  Where
 decisions come in between, beats move towards them, a fiftieth of a period earlier each.
 Sheet: can-inverter-protocols.md sections 10 and 11.
@@ -168,9 +168,8 @@ class CanOutput:
     def _tick(self) -> None:
         """No decision came when the beat was due."""
         now, period = asyncio.get_running_loop().time(), self._dialect.period
-        self._due += period
-        if self._due <= now:  # the loop hung: go on from here, in step
-            self._due += (now - self._due) // period * period + period
+        hung = now - self._due > 2 * self._lead  # then go on from here: two beats must not come together
+        self._due = (now if hung else self._due) + period
         if now - self._told < period:
             self._due -= min(MOVE * period, now - self._told)
         self._set_timer(self._due)  # first, so that no fault below can stop the beat

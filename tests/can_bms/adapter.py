@@ -27,9 +27,11 @@ class Adapter:
         self._thread.start()
 
     def stop_reading(self) -> None:
-        """Hang; flow control lets nothing pile up before it, so that writing blocks at once."""
-        self._reading.clear()
+        """Hang, with what came so far read; flow control lets nothing pile up, so that writing blocks at once."""
         termios.tcflow(self._port, termios.TCOOFF)
+        while select.select([self._device], [], [], 0)[0]:
+            time.sleep(0.001)
+        self._reading.clear()
 
     def read_on(self) -> None:
         """Come back to life."""

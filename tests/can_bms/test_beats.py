@@ -100,6 +100,19 @@ def test_without_a_decision_the_timer_beats_within_a_twentieth_and_then_on_time(
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("hung", [1.5, 1.94, 1.99, 3.99])
+def test_after_the_loop_hung_beats_go_on_a_period_apart(hung: float) -> None:
+    async def scenario() -> None:
+        async with beating(f"hung {hung}") as beats:
+            await beats.after(0.5 * PERIOD)
+            assert not beats.decided()
+            assert await beats.after((hung - 0.5) * PERIOD)
+            assert not await beats.after(0.9 * PERIOD)
+            assert await beats.after(0.15 * PERIOD)
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("phase", [0.3, 0.8])
 def test_beats_move_to_where_decisions_come_and_no_gap_is_longer_than_a_period_and_a_twentieth(phase: float) -> None:
     async def scenario() -> None:

@@ -29,12 +29,19 @@ URGENT = {
     "a limit is not known any more": replace(BEFORE, max_discharge_current=None),
     "a cell is not known any more": with_cell(None),
     "no cell is known any more": replace(BEFORE, cell_voltages=()),
+    "a cell has left the list": replace(BEFORE, cell_voltages=BEFORE.cell_voltages[:-1]),
+    "a sensor has left the list": replace(BEFORE, temperatures=(20.0,)),
     "a sensor is broken": replace(BEFORE, temperatures=(20.0, None)),
     "the MOSFET's sensor is broken": replace(BEFORE, mosfet_temperature=None),
     "the current is not known any more": replace(BEFORE, current=None),
     "a value was rejected": replace(BEFORE, rejected={"voltage": "cannot be"}),
     "a cell jumps up": with_cell(max(v for v in BEFORE.cell_voltages if v is not None) + 0.021),
     "a cell falls": with_cell(min(v for v in BEFORE.cell_voltages if v is not None) - 0.021),
+    "a sensor jumps": replace(BEFORE, temperatures=(20.0, 45.0)),
+    "the MOSFETs get hot": replace(BEFORE, mosfet_temperature=80.0),
+    "the SoC is another": replace(BEFORE, soc=3.0),
+    "its share is another": replace(BEFORE, capacity=(BEFORE.capacity or 0.0) - 6.0),
+    "the pack falls": replace(BEFORE, voltage=(BEFORE.voltage or 0.0) - 1.0),
 }
 PATIENT = {
     "nothing changed": BEFORE,
@@ -54,6 +61,17 @@ def test_what_forbids_something_does_not_wait(after: Reading) -> None:
 @pytest.mark.parametrize("after", PATIENT.values(), ids=PATIENT)
 def test_the_rest_waits_for_the_others(after: Reading) -> None:
     assert not urgent(BEFORE, after)
+
+
+def test_another_cell_that_is_lost_does_not_wait_either() -> None:
+    first = with_cell(None)
+    assert urgent(first, replace(first, cell_voltages=(None, None, *first.cell_voltages[2:])))
+    assert not urgent(first, first)
+
+
+def test_a_cell_is_watched_where_the_bms_tells_only_the_highest() -> None:
+    before = replace(BEFORE, cell_voltages=(), highest_cell_voltage=3.40)
+    assert urgent(before, replace(before, highest_cell_voltage=3.45))
 
 
 def test_the_first_reading_does_not_wait() -> None:

@@ -103,6 +103,32 @@ def test_packs_behind_a_device_that_is_silent_bind_each() -> None:
     assert (found.ccl, found.cvl) == (0.0, 54.0)
 
 
+@pytest.mark.parametrize("others", [["m/1"], ["a", "m/1"]])
+def test_a_pack_that_was_silent_binds_although_its_device_answers_for_others(others: list[str]) -> None:
+    play = Play(batteries={**{name: reading() for name in others}, "m/2": reading(temperatures=(56.0,))})
+    play.run(5)
+    before = play.silence("m/2").run(70)
+    play.restart()
+    rest = tuple(state for state in play.bank().batteries if state.name in others)
+    found, play.memory = evaluate(aggregate(rest, complete=True), play.site, play.memory, play.now, play.wall)
+    assert (before.ccl, before.cvl, before.alarms["bms_cable"]) == (0.0, 54.0, 1)
+    assert (found.ccl, found.cvl, found.alarms["bms_cable"]) == (0.0, 54.0, 1)
+    assert "m/2: not heard since the start" in found.waiting
+    found, _ = evaluate(play.bank(), play.site, play.memory, play.now, play.wall)
+    assert "m/2: not heard since the start" not in found.waiting, "it answers again"
+
+
+@pytest.mark.parametrize("now", ["m", "n/1"])
+def test_packs_of_a_device_that_speaks_for_none_or_is_taken_out_bind_nothing(now: str) -> None:
+    play = Play(batteries={now: reading(), "m/1": reading(), "m/2": reading(temperatures=(56.0,))})
+    play.run(5)
+    play.silence("m/1").silence("m/2").run(70)
+    play.restart()
+    rest = tuple(state for state in play.bank().batteries if state.name == now)
+    found, _ = evaluate(aggregate(rest, complete=True), play.site, play.memory, play.now, play.wall)
+    assert found.cvl == 55.2 and not any("not heard" in line for line in found.waiting)
+
+
 def test_one_that_is_only_watched_now_binds_nothing() -> None:
     play = pair()
     play.run(5)
