@@ -137,6 +137,7 @@ class Line:
                 self._looked = at
                 self._forget()
                 return None
+        self._forget()
         came, earliest, begun = bytearray(), 0.0, time.monotonic()
         while True:
             at = time.monotonic()
@@ -162,7 +163,7 @@ class Line:
             return b""
 
     def _forget(self) -> None:
-        """A question that has only begun."""
+        """A question that has only begun, once the line was silent for so long."""
         if self._buffer and time.monotonic() - self._heard_at > STALE:
             self.watch.heard([], bytes(self._buffer), self._heard_at)
             self.counters["torn"] += 1

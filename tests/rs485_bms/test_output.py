@@ -212,6 +212,18 @@ def test_a_flood_is_not_answered_and_ends() -> None:
     asyncio.run(scenario())
 
 
+def test_noise_that_looks_like_the_beginning_of_a_long_frame_hides_no_question_after_a_silence() -> None:
+    async def scenario() -> None:
+        async with asking("growatt") as inverter:
+            inverter.publish()
+            assert await inverter.told(read(0x10, 27))
+            inverter.line.say(bytes.fromhex("350f388d100dfb7c"))  # would be 260 bytes long
+            await asyncio.sleep(0.28)
+            assert await inverter.ask(read(0x10, 27))
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("dialect", QUESTION)
 def test_an_echo_is_no_question(dialect: str) -> None:
     async def scenario() -> None:
