@@ -85,9 +85,14 @@ class Bus:
         self._messages: dict[Frame, can.Message] = {}  # those of the last beat: most frames are the same again
 
     @property
+    def open(self) -> bool:
+        """The socket or adapter is open, whether or not anything can be sent."""
+        return self._bus is not None
+
+    @property
     def connected(self) -> bool:
         """The bus is open and the last sending went well."""
-        return self._bus is not None and not self._said
+        return self.open and not self._said
 
     def start(self) -> None:
         """Begin to open, in the background."""

@@ -196,7 +196,7 @@ def live(kernel: Kernel, scenario: Callable[[Interface, Bus, can.BusABC], object
         bus = Bus("socketcan can0", lambda: can.Bus(interface="virtual", channel="off"), interface=interface)
         other = can.Bus(interface="virtual", channel="off")
         bus.start()
-        await until(lambda: (bus.connected or interface.off) and interface.link)
+        await until(lambda: bus.open and interface.link)
         try:
             await scenario(interface, bus, other)  # type: ignore[misc]
         finally:
