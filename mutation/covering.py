@@ -51,7 +51,7 @@ def measure(root: Path, sources: Iterable[str], scratch: Path, jobs: int = 1) ->
     Raises RuntimeError when more fail than a busy machine explains.
     """
     rc, shown = scratch / "coveragerc", scratch / "coverage.json"
-    rc.write_text(f"[run]\ndynamic_context = test_function\ninclude = {','.join(sources)}\n")
+    rc.write_text(f"[run]\ninclude = {','.join(sources)}\n")
     with ThreadPoolExecutor(jobs) as pool:
         told = list(pool.map(lambda room: _run(root, room, rc, scratch / room.replace("/", "-")), ROOMS))
     cover = [sys.executable, "-m", "coverage"]
@@ -73,7 +73,9 @@ def _run(root: Path, room: str, rc: Path, name: Path) -> tuple[str, Path]:
     """One room's tests under coverage: its data, and the report on the tests.  Raises RuntimeError."""
     data, report = f"{name}.coverage", name.with_suffix(".xml")
     command = [sys.executable, "-m", "coverage", "run", f"--rcfile={rc}", f"--data-file={data}", "-m", "pytest", "-q"]
-    done = subprocess.run([*command, f"--junitxml={report}", room], cwd=root, capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, "-p", "mutation.contexts", f"--junitxml={report}", room], cwd=root, capture_output=True, text=True
+    )
     if done.returncode > 1:  # 1 = some failed
         raise RuntimeError(f"the tests cannot be run:\n{done.stdout[-2000:]}")
     return data, report

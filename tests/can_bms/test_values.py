@@ -23,6 +23,13 @@ def test_limits_measurements_and_enable_bits() -> None:
     assert {key: values[key] for key in expected} == expected
 
 
+def test_the_modules_are_the_batteries_that_answer_one_at_least() -> None:
+    pack = make.bank().batteries[0]
+    for packs, modules in ((2, 2), (0, 1)):
+        values = values_of(make.snapshot(bank=make.bank(batteries=(pack,) * packs)), PYLONTECH)
+        assert values["modules"] == modules
+
+
 def test_a_forbidden_direction_is_closed_in_limit_and_bit_but_the_voltage_limit_stays() -> None:
     values = values_of(make.snapshot(decision=make.decision(allow_charge=False, ccl=5.0)), PYLONTECH)
     assert (values["charge_current_limit"], values["charge_enable"]) == (0.0, 0)

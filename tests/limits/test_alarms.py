@@ -4,6 +4,7 @@ import pytest
 
 from gateway.limits import Memory
 from tests.limits.play import WALL, Play, cells, settings
+from tests.make import reading
 
 RESET = {"soc_reset": {"after_days": 15, "cell_voltage": 3.62}}
 
@@ -50,6 +51,17 @@ def test_imbalance_is_computed_only_where_asked_for_and_when_calm() -> None:
     assert play.set(current=20.0).run(1).alarms.get("cell_imbalance", 0) == 0, "a load pulls cells apart"
     assert play.set(current=None).run(100).alarms.get("cell_imbalance", 0) == 0
     assert play.set(current=0.0, cell_voltages=cells(3.30, 3.45)).run(100).alarms.get("cell_imbalance", 0) == 0
+
+
+def test_one_pack_whose_cells_are_apart_is_an_imbalance_of_the_bank() -> None:
+    play = Play(settings(imbalance={"enabled": True}), {"a": reading(current=0.0), "b": reading(current=0.0)})
+    play.set("b", cell_voltages=cells(3.30, 3.47)).look()
+    assert play.run(60).alarms["cell_imbalance"] == 1
+
+
+def test_what_is_a_small_current_is_not_known_without_the_capacity() -> None:
+    play = Play(settings(imbalance={"enabled": True})).set(cell_voltages=cells(3.30, 3.47), current=0.0, capacity=None)
+    assert play.run(120).alarms.get("cell_imbalance", 0) == 0
 
 
 def test_an_unknown_lowest_cell_is_no_imbalance() -> None:

@@ -490,3 +490,9 @@ def test_what_a_battery_shows_while_it_is_kept_out_is_remembered_for_when_it_cou
     found = play.set("far", cell_voltages=(), voltage=50.6, current=-20.0).run(1)
     assert play.seen.batteries[1].joined, "current flows through it"
     assert found.dcl == 0.0
+
+
+def test_two_packs_absorb_at_the_voltage_of_one_not_at_the_sum_of_both() -> None:
+    half = reading(voltage=52.8, cell_voltages=cells(3.3), current=5.0)
+    play = Play(LimitSettings(), {"a": half, "b": half})
+    assert play.run(7200, 60.0).charge_mode == "bulk"

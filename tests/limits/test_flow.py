@@ -202,3 +202,8 @@ def test_chapter_6_the_floor_of_ess_replaces_the_low_soc_warning() -> None:
     floored = replace(play.bank(), discharge_floor=45.0)
     _, memory = evaluate(floored, play.site, play.memory, play.now, play.wall)
     assert memory.time_to_go == 5 * 3600
+
+
+def test_the_least_current_charges_and_the_least_draw_discharges() -> None:
+    assert time_to_go(50.0, 100.0, 0.5, 20.0) == 360_000
+    assert time_to_go(50.0, 100.0, -0.5, 20.0) == 216_000

@@ -120,17 +120,18 @@ def test_the_alarm_can_be_off() -> None:
     assert lost(True, SAFE, alarm=False).run(100).alarms["bms_cable"] == 0
 
 
-def test_a_flaky_link_is_an_information_that_blocks_nothing() -> None:
+@pytest.mark.parametrize("alarm", [True, False])
+def test_a_flaky_link_is_an_information_that_blocks_nothing(alarm: bool) -> None:
     from dataclasses import replace
 
     from gateway.bank import aggregate
     from gateway.limits import evaluate
 
-    play = Play()
+    play = Play(settings(on_loss={"alarm": alarm}))
     play.look()
     states = [replace(state, flaky=True) for state in play.bank().batteries]
     found, _ = evaluate(aggregate(states, complete=True), play.site, play.memory, play.now + 1, play.wall + 1)
-    assert (found.alarms["bms_cable"], found.ccl) == (1, 50.0)
+    assert (found.alarms["bms_cable"], found.ccl) == (int(alarm), 50.0)
 
 
 def test_a_bms_that_was_never_seen_gives_nothing_and_crashes_nothing() -> None:
