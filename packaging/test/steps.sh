@@ -17,7 +17,7 @@ broken() {
     rm -rf "$2"; cp -r "$project" "$2"
     case $1 in
         unstartable) sed -i '1i raise SystemExit("this release is broken")' "$2/${below:-}gateway/cli/main.py" ;;
-        crashing) sed -i 's/gateway = await build(self._settings)/raise RuntimeError("this release is broken")/' "$2/${below:-}gateway/service.py" ;;
+        crashing) sed -i 's/gateway = await build(.*)/raise RuntimeError("this release is broken")/' "$2/${below:-}gateway/service.py" ;;
         mute) sed -i '/async def open/,/if self/ s/        if self.*/        raise opening_failed(self.url, OSError(5, "this release is broken"))/' "$2/${below:-}bms_drivers/links/serial.py" ;;
         *) die "no such kind: $1" ;;
     esac
