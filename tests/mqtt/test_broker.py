@@ -170,11 +170,14 @@ def test_a_host_that_does_not_answer_leaves_threads_to_whoever_saves_a_state() -
             assert mqtt.status()["problem"] == "not connected yet", "it still tries"
             deaf.close()
 
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
-        with socket.create_connection(deaf.getsockname()), socket.socket() as second:
-            second.setblocking(False)
-            second.connect_ex(deaf.getsockname())  # no more fit in
-            asyncio.run(run(deaf))
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as deaf,
+        socket.create_connection(deaf.getsockname()),
+        socket.socket() as second,
+    ):
+        second.setblocking(False)
+        second.connect_ex(deaf.getsockname())  # no more fit in
+        asyncio.run(run(deaf))
 
 
 def test_a_wrong_password_is_said_once_and_a_right_one_taken_when_it_is_there(
