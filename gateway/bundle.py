@@ -164,5 +164,5 @@ def _zipped(files: Mapping[str, str]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as bag:
         for name in ("readme.txt", *(name for name in files if name != "readme.txt")):
-            bag.writestr(name, files[name])
+            bag.writestr(name, files[name].encode(errors="replace"))  # a BMS may have said half a character
     return buffer.getvalue()

@@ -121,7 +121,7 @@ class ControlServer:
     async def _reply(self, line: bytes) -> dict[str, Any]:
         try:
             request = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {"error": "a request is one JSON object on one line"}
         if not isinstance(request, dict):
             return {"error": "a request is a JSON object"}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.model import Command, CommandError, RemoteLimit, Restricted, Restriction
+from gateway.model.errors import printable
 from gateway.model.restriction import TTL, Key, restriction
 
 log = logging.getLogger("bms_gateway.remote")
@@ -76,6 +77,7 @@ class Remote:
     def refused(self, source: str, why: str, asked: Any = None) -> Restricted:
         """An order that is not followed, and why; what is in force stays."""
         self._number += 1
+        why = printable(why)
         last = self.audit[-1] if self.audit else {}
         if (last.get("source"), last.get("what"), last.get("note")) == (source, "refused", why):
             last["times"] = last.get("times", 1) + 1  # a flood of them must fill neither log nor audit
@@ -86,7 +88,7 @@ class Remote:
 
     def commanded(self, command: Command, notes: list[str]) -> None:
         """Note a command to a BMS and what became of it."""
-        about = f"{command.battery or 'every battery'}: {command.words}"
+        about = printable(f"{command.battery[:SHOWN] or 'every battery'}: {command.words}")
         self._note(command.source or "gateway", about, {}, {}, note="; ".join(notes))
 
     # ---- parts
@@ -144,11 +146,11 @@ def words_of(key: str, value: float) -> str:
 def _short(asked: Any) -> Any:
     """What was asked, as far as it is small and flat enough to be kept."""
     if isinstance(asked, dict):
-        return {str(key)[:SHOWN]: _plain(value) for key, value in list(asked.items())[:SHOWN_KEYS]}
+        return {printable(str(key)[:SHOWN]): _plain(value) for key, value in list(asked.items())[:SHOWN_KEYS]}
     return _plain(asked)
 
 
 def _plain(asked: Any) -> Any:
     if isinstance(asked, bool | int | float) or asked is None:
         return asked if asked == asked and abs(asked or 0) < 1e9 else "no number"
-    return asked[:SHOWN] if isinstance(asked, str) else type(asked).__name__
+    return printable(asked[:SHOWN]) if isinstance(asked, str) else type(asked).__name__

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from gateway.limits.memory import DAY, LONG_AGO, Memory, Voltage
 from gateway.limits.settings import LimitSettings
+from gateway.limits.spans import left
 from gateway.model.records import replace
 
 SAME: Final = 0.001  # V per pack; voltages closer than this are equal (Q3, Q8)
@@ -309,16 +310,16 @@ def _absorption_waits(m: Moment) -> tuple[str, ...]:
     facts, setting = m.facts, m.settings.absorption
     if m.fallen:
         return (f"float: {facts.cells_sum:.3f} V, absorption pauses below {m.allowed - m.abort:.3f} V",)
-    left = f"float: {max(0.0, setting.time - m.absorbed):.0f} s of absorption left"
+    told = f"float: {left(setting.time - m.absorbed)} of absorption left"
     if setting.max_time is not None and m.memory.absorbing_first is not None:
-        left += f", at most {max(0.0, setting.max_time - (m.now - m.memory.absorbing_first)):.0f} s"
+        told += f", at most {left(setting.max_time - (m.now - m.memory.absorbing_first))}"
     if setting.cell_difference is not None:
         limit = setting.cell_difference + setting.cell_difference_deviation
-        left += f", cell difference {facts.difference * 1000:.0f} mV, restarts above {limit * 1000:.0f} mV"
+        told += f", cell difference {facts.difference * 1000:.0f} mV, restarts above {limit * 1000:.0f} mV"
     if setting.tail_current is None:
-        return (left,)
+        return (told,)
     flow = "current not known" if facts.current is None else f"{facts.current:.1f} A"
-    return left, f"float: {flow}, needs <= {setting.tail_current:g} A"
+    return told, f"float: {flow}, needs <= {setting.tail_current:g} A"
 
 
 def _transition_waits(m: Moment) -> tuple[str, ...]:
@@ -338,6 +339,6 @@ def _float_waits(m: Moment) -> tuple[str, ...]:
     if rebulk.cell_voltage is not None:
         parts.append(f"highest cell {facts.max_cell:.3f} V, needs <= {rebulk.cell_voltage:.3f} V")
     if rebulk.days and m.memory.last_full:
-        left = rebulk.days - (m.memory.date - m.memory.last_full) / DAY
-        parts.append(f"{left:.1f} days to the next full charge")
+        days = rebulk.days - (m.memory.date - m.memory.last_full) / DAY
+        parts.append(f"{days:.1f} days to the next full charge")
     return (f"bulk: {' or '.join(parts) or 'nothing brings it back'}",)

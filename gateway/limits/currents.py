@@ -11,6 +11,7 @@ from gateway.limits.inputs import Inputs, usable
 from gateway.limits.memory import Recovery, Seen
 from gateway.limits.settings import Current
 from gateway.limits.site import Rules
+from gateway.limits.spans import left
 from gateway.limits.tables import Side
 from gateway.model import Cap
 
@@ -122,7 +123,7 @@ def apply(target: float, memory: Recovery, setting: Current, now: float) -> tupl
     base = amps if memory.rising_since is None else memory.base
     waited = now - since
     if waited < setting.hold:
-        why = f"held at {amps:g} A for another {setting.hold - waited:.0f} s"
+        why = f"held at {amps:g} A for another {left(setting.hold - waited)}"
         return Recovery(amps, since, base, target), why
     raised = target if setting.rate == 0 else min(target, round(base + setting.rate * (waited - setting.hold), 3))
     if raised >= target:

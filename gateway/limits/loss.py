@@ -16,6 +16,7 @@ from typing import Final
 
 from gateway.limits.memory import BatteryMemory, Recovery
 from gateway.limits.settings import LimitSettings
+from gateway.limits.spans import past
 from gateway.model import BatteryState, Health, Reading
 from gateway.model.records import replace
 
@@ -150,7 +151,7 @@ def _silent(state: BatteryState, memory: BatteryMemory, settings: LimitSettings,
 
 
 def _said(state: BatteryState) -> str:
-    return "silent" if state.age is None else f"silent for {state.age:.0f} s"
+    return "silent" if state.age is None else f"silent for {past(state.age)}"
 
 
 def _by_table(state: BatteryState, memory: BatteryMemory, settings: LimitSettings) -> Loss:

@@ -12,6 +12,11 @@ Raised where known; caught where something can be done: by the supervisor of the
 """
 
 
+def printable(text: str) -> str:
+    """`text` as it may travel anywhere: without line breaks, other controls, and halves of characters."""
+    return text if text.isprintable() else "".join(filter(str.isprintable, text))
+
+
 class GatewayError(Exception):
     """Base of all errors of the gateway; its text is one line that says what, where and what would be right."""
 
@@ -89,7 +94,13 @@ class DeviceRefused(GatewayError):
 
 
 class CommandError(GatewayError):
-    """A command with an action or a value that there is not; whatever door it came by, it is refused."""
+    """A command with an action or a value that there is not; whatever door it came by, it is refused.
+
+    Its text holds some of what came, but nothing that a line of a log or UTF-8 cannot hold.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
 
 
 class MissingPart(GatewayError):

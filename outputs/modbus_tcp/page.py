@@ -19,8 +19,8 @@ it can only be read, and is off unless configured.
 * Functions 3 and 4 answer alike, up to 125 registers a read. Others: exception 1; beyond register 499: 2; no or too
   many registers: 3; before every battery has answered once: 6; an unknown unit: 11.
 * High word first. The value is the raw number divided by the factor. Currents and power: + = **charging**.
-* Not known: 0xFFFF, i16 0x8000, u32 0xFFFFFFFF, i32 0x80000000, text all zeros. A value out of range stops at the last
-  one before that. Registers between the fields read as not known, so one read may take a whole block.
+* Not known: 0xFFFF, i16 0x8000, u32 0xFFFFFFFF, i32 0x80000000, all bits set, text all zeros. A value out of range
+  stops at the last one before that. Registers between the fields read as not known, so one read may take a whole block.
 * CCL and DCL are always known: 0 when the gateway has no valid decision.
 * Register 0 holds 0x{MARK:04X}, 1 the version of this map ({VERSION}), 2 the kind (1 bank, 2 battery); 5 changes with
   each decision.

@@ -93,9 +93,12 @@ def _number(value: float | None, register: Register) -> list[int]:
 
 
 def _bits(values: Sequence[Any], count: int) -> list[int]:
-    """A bit each, the first one lowest; not known is not set."""
-    word = sum(bool(value) << n for n, value in enumerate(values[: max(16, count)]))
-    return [word >> 16 * n & 0xFFFF for n in range((count + 15) // 16)]
+    """A bit each, the first one lowest; one that is not known is not set among others that are."""
+    words = (count + 15) // 16
+    if all(value is None for value in values):
+        return [GAP] * words
+    word = sum(bool(value) << n for n, value in enumerate(values[: 16 * words]))
+    return [word >> 16 * n & 0xFFFF for n in range(words)]
 
 
 def _text(text: str, count: int) -> list[int]:

@@ -1,7 +1,8 @@
 """What Home Assistant is told so that bank and batteries appear there: one message a device.  Pure.
 
 A component, once it was in a message, must stay in it: left out, it freezes and becomes a ghost.  So whoever sends
-these messages remembers which values were ever known.  Sheet: face.md chapter 1.
+these messages remembers which values were ever known; what the settings no longer allow is told with its platform
+alone, which takes it away.  Sheet: face.md chapter 1.
 """
 
 import json
@@ -19,6 +20,9 @@ Component = dict[str, Any]
 FLAGS: Final = ("flag", "level")
 NUMBERS: Final = ("float", "int")
 SWITCHES: Final = ("charge", "discharge", "balance")
+DEVICE: Final = {"manufacturer": "manufacturer", "model": "model", "serial_number": "serial_number",
+                 "sw_version": "firmware_version", "hw_version": "hardware_version"}  # fmt: skip
+"""What of a battery's state is told of its device."""
 REASONS: Final = {"cvl_sentence": "cvl", "ccl_sentence": "ccl", "dcl_sentence": "dcl"}  # whose caps are attributes
 
 
@@ -56,8 +60,7 @@ def bank_message(settings: Settings, topics: Topics, known: Known) -> dict[str, 
                 "json_attributes_topic": topics.explain,
                 "json_attributes_template": f"{{{{ {{'caps': value_json.{limit}}} | tojson }}}}",
             }
-    if settings.remote_limits:
-        components |= dict(_numbers(topics, settings))
+    components |= _allowed(settings.remote_limits, _numbers(topics, settings))
     return _message(topics, topics.bank, device, components, availability=[])
 
 
@@ -66,16 +69,22 @@ def battery_message(
 ) -> dict[str, Any]:
     """One battery behind the bank; `about` is its state, of which the device block is made."""
     device: dict[str, Any] = {"identifiers": [topics.device(part)], "name": name, "via_device": topics.device()}
-    for key, field in (("manufacturer", "manufacturer"), ("model", "model"), ("serial_number", "serial_number"),
-                       ("sw_version", "firmware_version"), ("hw_version", "hardware_version")):  # fmt: skip
-        if about.get(field):
-            device[key] = str(about[field])
+    device |= {key: str(about[field]) for key, field in DEVICE.items() if about.get(field)}
     topic = topics.battery(part)
     health = "{{ 'offline' if value_json.health == 'lost' else 'online' }}"
     components = dict(_components(topics, part, topic, BATTERY, known, settings))
-    if settings.commands:
-        components |= dict(_switches(topics, part, name, about.get("controls") or ()))
+    components |= _allowed(settings.commands, _switches(topics, part, name, about.get("controls") or ()))
     return _message(topics, topic, device, components, [{"topic": topic, "value_template": health}])
+
+
+def _allowed(allowed: bool, components: Iterable[tuple[str, Component]]) -> dict[str, Component]:
+    """These components, or where they are not allowed what takes those of an earlier configuration away."""
+    return {name: one if allowed else {"platform": one["platform"]} for name, one in components}
+
+
+def about_device(battery: Mapping[str, Any]) -> list[Any]:
+    """What of a battery's state its message is made of, beside the names of its values."""
+    return [battery.get(field) for field in ("controls", *DEVICE.values())]
 
 
 def _message(

@@ -88,13 +88,14 @@ class Messages:
         for name, state in told.items():
             topic = self._topics.config(prefix, names.get(name, ""))
             before, known = self._sent.get(topic), self._known[name]
-            if before is not None and (before.what == len(known.keys) or self._clock() - before.at < CONFIG_EVERY):
+            made_of = [len(known.keys), *(discovery.about_device(state) if name else ())]
+            if before is not None and (before.what == made_of or self._clock() - before.at < CONFIG_EVERY):
                 continue
             if name:
                 message = discovery.battery_message(self._settings, self._topics, name, names[name], state, known)
             else:
                 message = discovery.bank_message(self._settings, self._topics, known)
-            yield Message(topic, states.payload(message), qos=1, retain=True), len(known.keys)
+            yield Message(topic, states.payload(message), qos=1, retain=True), made_of
 
     def _state(self, topic: str, state: states.State) -> Iterator[tuple[Message, Any]]:
         """When it changed, or as a sign of life.  Never retained: what was true once would look fresh to a newcomer."""

@@ -87,7 +87,8 @@ LIMITS: Final = (
           title="What each rule proposes for the discharge current", status=("decision.dcl_caps",),
           prometheus=Series("discharge_current_cap_amperes")),
     Value(name="waiting", where="K", source=lambda s: "; ".join(s.snapshot.decision.waiting), kind="text",
-          title="What the charge machine waits for", status=("decision.waiting",), ha=TEXT),
+          title="What the charge machine waits for", status=("decision.waiting",),
+          ha=HomeAssistant(state_class="", diagnostic=True, enabled=False)),  # figures move in it
     Value(name="notes", where="K", source=lambda s: "; ".join(s.snapshot.decision.notes), kind="text",
           title="What was learnt just now", status=("decision.notes",)),
     Value(name="guard", where="K", source=lambda s: s.snapshot.guard, kind="text",

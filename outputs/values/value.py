@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple
 
 from gateway.model import BatteryState, Health, Snapshot
+from gateway.model.errors import printable
 from outputs.view import View, bank_view, battery_view
 
 Plain = float | int | str | bool | None
@@ -169,7 +170,7 @@ class Value:
         """Text that may travel anywhere; of an enum only the words that everybody was told beforehand."""
         if self.kind == "enum" and text not in self.options:
             return None
-        return text if text.isprintable() else "".join(filter(str.isprintable, text))
+        return printable(text)
 
 
 def rounded(value: float, digits: int, rounding: Rounding = "nearest") -> float | int:

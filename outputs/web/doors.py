@@ -62,7 +62,7 @@ class Door:
             return refusal(415, f"expected Content-Type: {JSON}")
         try:
             asked = json.loads(request.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return refusal(400, "the body is no JSON")
         if not isinstance(asked, dict):
             return refusal(400, "expected one JSON object")

@@ -100,6 +100,12 @@ def report(
     return file
 
 
+def test_half_a_character_of_a_bms_does_not_end_the_report(tmp_path: Path) -> None:
+    file = report(tmp_path, [], state={"model": "P16\ud800"})
+    with zipfile.ZipFile(file) as bag:
+        assert json.loads(bag.read("state.json")) == {"model": "P16?"}
+
+
 def test_a_bms_that_falls_silent_does_so_again_in_the_replay_at_its_time(tmp_path: Path) -> None:
     clock, said = Clock(), next(case for case in cases("jbd") if case.name == "4s-sp04s034").data["exchanges"]
     ring = Ring(clock=clock)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.app import Gateway
 from gateway.config.load import parse
 from gateway.limits import LimitSettings
-from gateway.model import RemoteLimit
+from gateway.model import Command, RemoteLimit
 from gateway.remote import BURST, SOURCES, Remote
 from gateway.store import Store
 from gateway.wiring import build, rebuild
@@ -219,9 +219,16 @@ def test_a_clock_that_is_far_off_ends_no_evaluation() -> None:
         assert play.run(1).ccl == 12
 
 
-@pytest.mark.parametrize("asked", [[[[]]], {"ccl": {"a": [1]}}, {"ccl": 10**30}, {"ccl": math.nan}, "x" * 999, {1: 2}])
-def test_what_is_noted_of_an_order_is_small_and_can_be_written(asked: Any) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [[[[]]], {"ccl": {"a": [1]}}, {"ccl": 10**30}, {"ccl": math.nan}, "x" * 999, {1: 2}, {"ccl": "\ud800"},
+     {"\ud800": 1}, {"ccl": "1\nroot: all is well"}, {"ttl_seconds": "\ud800\n"}, "\x1b[2J\ud800"],
+)  # fmt: skip
+def test_what_is_noted_of_an_order_is_small_and_can_be_written(asked: Any, caplog: pytest.LogCaptureFixture) -> None:
     found, _, _ = remote()
-    found.asked("mqtt", asked)
-    found.refused("mqtt", "no", asked)
-    assert len(json.dumps(list(found.audit), allow_nan=False)) < 2000
+    answer = found.asked("mqtt", asked)
+    found.refused("mqtt", f"no: {str(asked)[:99]}", asked)
+    found.commanded(Command("soc", 80.0, str(asked), "mqtt"), ["no"])
+    text = json.dumps([answer.json(), *found.audit], allow_nan=False, ensure_ascii=False)
+    assert len(text.encode()) < 3000 and text.isprintable()
+    assert all(record.getMessage().isprintable() for record in caplog.records)

@@ -20,7 +20,7 @@ from outputs.modbus_tcp.output import ModbusTcp
 from outputs.modbus_tcp.registers import SIZE, encoded, units
 from outputs.modbus_tcp.server import Server
 from outputs.modbus_tcp.settings import Settings
-from outputs.values import VALUES
+from outputs.values import BY_NAME, VALUES
 from outputs.values.value import Register, Value
 from tests import make
 from tests.values.test_list import rich
@@ -239,6 +239,15 @@ def test_every_row_has_its_place_in_the_map_and_none_overlaps() -> None:
             for at in range(row.modbus.address, row.modbus.address + words):
                 assert at < SIZE and at not in (0, 1, 2, 77)
                 assert ends.setdefault(at, row.name) == row.name
+
+
+def test_of_cells_nobody_says_which_are_balanced_and_that_is_not_none_of_them() -> None:
+    row = BY_NAME["cell_balancing"]
+    assert row.modbus is not None
+    for known, words in (((), [0xFFFF] * 2), ((None,) * 16, [0xFFFF] * 2), ((False,) * 16, [0, 0]),
+                         ((True, None, True), [5, 0]), ((False,) * 17 + (True,), [0, 2])):  # fmt: skip
+        assert encoded(row, row.modbus, list(known), 0.0) == words
+    assert encoded(row, row.modbus, None, 0.0) == [0xFFFF] * 2
 
 
 def test_units_stay_where_they_were_put() -> None:

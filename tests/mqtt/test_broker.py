@@ -4,10 +4,12 @@ import asyncio
 import json
 import logging
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -157,6 +159,27 @@ def test_a_broker_that_stands_still_costs_neither_time_nor_memory(tmp_path: Path
         asyncio.run(run(there))
 
 
+def test_a_host_that_does_not_answer_leaves_threads_to_whoever_saves_a_state() -> None:
+    async def run(deaf: socket.socket) -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+        async with running(settings(deaf.getsockname()[1])) as mqtt:
+            for _ in range(5):
+                await asyncio.sleep(0.1)
+                async with asyncio.timeout(1.0):
+                    await asyncio.to_thread(time.sleep, 0.0)
+            assert mqtt.status()["problem"] == "not connected yet", "it still tries"
+            deaf.close()
+
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as deaf,
+        socket.create_connection(deaf.getsockname()),
+        socket.socket() as second,
+    ):
+        second.setblocking(False)
+        second.connect_ex(deaf.getsockname())  # no more fit in
+        asyncio.run(run(deaf))
+
+
 def test_a_wrong_password_is_said_once_and_a_right_one_taken_when_it_is_there(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -192,6 +215,7 @@ def test_a_wrong_password_is_said_once_and_a_right_one_taken_when_it_is_there(
         ("20A", False, False, "'20A' is no JSON"),
         ('{"ccl": "' + "9" * 2000 + '"}', False, False, "2011 bytes, expected 1024 at most"),
         ("[" * 1000, False, False, "is no JSON"),
+        (r'{"ccl": "\ud800\n"}', False, False, "ccl  is no limit"),
     ],
 )  # fmt: skip
 def test_orders_for_limits_are_answered(tmp_path: Path, order: str, retain: bool, accepted: bool, says: str) -> None:
@@ -220,6 +244,7 @@ def test_orders_for_limits_are_answered(tmp_path: Path, order: str, retain: bool
         ("charge", "true", False, False, "cannot be commanded, expected 0 (off) or 1 (on)"),
         ("charge", '{"value": 0, "batterie": "x"}', False, False, "without battery it is for all"),
         ("charge", "ON", False, False, "'ON' is no JSON"),
+        ("charge", r'"\ud800"', False, False, "charge  cannot be commanded"),
         ("explode", "1", False, False, "no command is called 'explode'"),
     ],
 )

@@ -72,6 +72,8 @@ def broken(message: dict[str, Any]) -> list[str]:
     wrong += [] if message["device"].get("identifiers") and message["origin"].get("name") else ["no device or origin"]
     seen: set[str] = set()
     for key, one in message["components"].items():
+        if one.keys() == {"platform"}:
+            continue  # takes it away
         wrong += [f"{key}: not [a-zA-Z0-9_-]"] if not re.fullmatch(r"[a-zA-Z0-9_-]+", key) else []
         wrong += [f"{key}: {name} unknown to {one['platform']}" for name in one.keys() - ALLOWED[one["platform"]]]
         wrong += [f"{key}: unique_id"] if one.get("unique_id") in seen or not one.get("unique_id") else []
@@ -106,9 +108,10 @@ def test_every_message_keeps_the_rules(more: dict[str, Any]) -> None:
         "identifiers": [f"bms-gateway-{ID}-rack-1"], "name": "rack-1", "via_device": f"bms-gateway-{ID}",
         "manufacturer": "ACME", "model": "P16", "serial_number": "S-0001", "sw_version": "1.2", "hw_version": "2",
     }  # fmt: skip
-    assert ("ask_ccl" in bank["components"]) is bool(more) is ("switch_charge" in rack["components"])
+    for name, message in (("ask_ccl", bank), ("ask_nothing", bank), ("switch_charge", rack)):
+        assert (message["components"][name].keys() > {"platform"}) is bool(more), "or it takes an earlier one away"
     assert len(json.dumps(bank)) < 40_000 and len(json.dumps(rack)) < 40_000
-    ids = [one["unique_id"] for message in (bank, rack) for one in message["components"].values()]
+    ids = [one["unique_id"] for message in (bank, rack) for one in message["components"].values() if len(one) > 1]
     assert len(ids) == len(set(ids)) and all(ID in one for one in ids)
 
 
@@ -141,6 +144,8 @@ def test_every_sensor_expires_and_every_template_gets_a_key_that_is_always_sent(
         values = next(value for topic, value in messages.items() if topic.endswith(state))
         assert config["state_topic"].endswith(state)
         for key, one in config["components"].items():
+            if one.keys() == {"platform"}:
+                continue
             assert one["expire_after"] == 90
             (name,) = set(re.findall(r"value_json\.(\w+)", one["value_template"]))
             assert name in values, key
@@ -156,6 +161,18 @@ def test_a_component_stays_once_its_value_was_known_and_comes_when_it_first_is()
     assert told.of(make.snapshot(40.0), "/config") == [], "nothing new to tell"
     told.messages.anew()
     assert "time_to_go" in told.of(make.snapshot(40.0), f"-{ID}/config")[0]["components"]
+
+
+def test_what_is_learnt_of_a_device_later_is_told_anew() -> None:
+    told = Told()
+    nameless = make.bank(make.battery(of=make.reading(serial_number=None)))
+    assert "serial_number" not in told.of(make.snapshot(bank=nameless), "rack-1/config")[0]["device"]
+    assert told.of(make.snapshot(20.0, bank=nameless), "/config") == []
+    told.now = 20.0
+    (rack,) = told.of(make.snapshot(20.0), "/config")
+    assert rack["device"]["serial_number"] == "S-0001"
+    told.now = 40.0
+    assert told.of(make.snapshot(40.0), "/config") == []
 
 
 def test_what_is_unknown_is_null_and_never_left_out_or_0() -> None:

@@ -50,6 +50,7 @@ def test_json_with_the_token_acts() -> None:
         ({"Content_Type": "text/plain"}, b"{}", 415),
         ({"Content_Type": "application/x-www-form-urlencoded"}, b"{}", 415),
         ({}, b"no json", 400), ({}, b"[1]", 400), ({}, b"\xff", 400), ({}, b'"ccl"', 400),
+        ({}, b"[" * 60_000, 400),
         ({"Origin": "http://evil.example"}, b"{}", 403), ({"Sec_Fetch_Site": "cross-site"}, b"{}", 403),
         ({"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}, b"{}", 403),
         ({"Host": "evil.example"}, b"{}", 403),
