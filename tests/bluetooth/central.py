@@ -142,8 +142,10 @@ async def troubles(packs: list[Pack]) -> None:
     await each_reads(packs, "the adapter is on again, and both are read")
     bluez(signal.SIGSTOP)
     await each_says(packs, "BlueZ does not answer", "BlueZ hangs, and they say so")
+    bluez(signal.SIGCONT)
+    await each_reads(packs, "BlueZ goes on, and both are read")
     bluez(signal.SIGKILL)
-    await each_says(packs, "Bluetooth does not run here", "it is ended, as they ask for, and they say that it is gone")
+    await each_says(packs, "Bluetooth does not run here", "BlueZ is gone, and they say so")
     await restarted()
     await each_reads(packs, "BlueZ was started anew, and both are read")
 
