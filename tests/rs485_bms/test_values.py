@@ -178,9 +178,8 @@ def test_full_is_told_only_when_it_is(soc: float) -> None:
 
 def test_what_47_and_growatt_say_of_the_cells() -> None:
     apart = {"min_cell": Extreme(2.9, "rack-1:8"), "max_cell": Extreme(3.65, "rack-1:2")}
-    assert values_of(made.snapshot(bank=made.bank(**apart)), DIALECTS["growatt"].keys)[
-        "cell_spread_mV"
-    ] == pytest.approx(750)
+    found = values_of(made.snapshot(bank=made.bank(**apart)), DIALECTS["growatt"].keys)
+    assert found["cell_spread_mV"] == pytest.approx(750)
     values = told(made.snapshot(decision=made.decision(cvl=56.0, low_voltage=44.8)), DIALECTS["pylontech"])
     found = said(DIALECTS["pylontech"], values, pylon(0x47))["system_parameters"]
     assert (found["cell_high"], found["cell_low"], found["cell_under"]) == (3.5, 2.8, 2.8)
