@@ -47,9 +47,11 @@ class LogQueue(QueueHandler):
             self.lost(1)
 
     def lost(self, count: int) -> None:
-        """So many lines were not kept, or not written."""
+        """So many lines were not kept, or not written; both counts at once, whichever thread says it."""
+        self.acquire()
         self.dropped += count
         self._untold += count
+        self.release()
 
     def gap(self) -> "_Gap | None":
         """The line about those that no line told of; None = there are none."""
@@ -81,8 +83,13 @@ class Writer:
     def _run(self) -> None:
         while (record := self._lines.lines.get()) is not None:
             self._write(record)
-            if self._lines.lines.empty() and (gap := self._lines.gap()) is not None:
-                self._write(gap)
+            if self._lines.lines.empty():
+                self._tell_what_is_missing()
+        self._tell_what_is_missing()
+
+    def _tell_what_is_missing(self) -> None:
+        if (gap := self._lines.gap()) is not None:
+            self._write(gap)
 
     def _write(self, record: logging.LogRecord) -> None:
         """Straight to the descriptor: a stream's lock, held while nobody reads, would hang the end of the program."""

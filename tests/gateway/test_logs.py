@@ -135,6 +135,27 @@ def test_lines_that_a_full_disk_refused_are_counted_and_told_when_it_has_room() 
     ]  # fmt: skip
 
 
+def test_what_is_missing_is_told_at_the_end_too(pipe: Pipe) -> None:
+    pipe.lines.lost(3)
+    pipe.writer.start()
+    pipe.writer.stop()
+    assert "3 log lines are missing here" in pipe.read("missing")
+
+
+def test_a_loss_is_counted_whole_or_not_yet() -> None:
+    """Else a line that comes between the two counts stands where the word about the loss belongs."""
+    lines = LogQueue()
+    lines.acquire()  # as while a line is being taken
+    thread = threading.Thread(target=lines.lost, args=(1,))
+    thread.start()
+    thread.join(0.1)
+    assert (lines.dropped, thread.is_alive()) == (0, True)
+    lines.release()
+    thread.join()
+    assert lines.dropped == 1
+    assert lines.gap() is not None
+
+
 def test_a_traceback_and_odd_letters_get_through(pipe: Pipe) -> None:
     pipe.writer.start()
     try:
