@@ -111,6 +111,8 @@ class BleLink:
         """End the connection; may be called at any time."""
         client, self._client, self._write = self._client, None, None
         self._heard.set()
+        if self._manager is not None:
+            self._manager.left(self.address)
         if client is None:
             return
         try:

@@ -1,7 +1,8 @@
 """Bluetooth LE: the one who scans and connects, for all packs of an adapter.
 
 One scan serves all who look for a device, and connections are made one at a time: adapters do neither well side by
-side.  What BlueZ still holds of an earlier run is let go of first, since a connected device does not advertise.
+side.  What BlueZ still holds of an earlier run is let go of first, since a connected device does not advertise; what
+Linux holds without BlueZ's knowing ends when the adapter is switched off and on, once nobody was heard for long.
 Bleak does the work, bleak-retry-connector knows BlueZ's moods.
 """
 
@@ -25,12 +26,15 @@ from bleak_retry_connector import (
     establish_connection,
 )
 
+from bms_drivers.links import ble_adapter
 from gateway.model import LinkClosed, LinkError
 
 SEEK: Final = 8.0  # s that a device is looked for in one go; they advertise each 0.1 to 2 s
 CONNECT: Final = 12.0  # s for one connection with its list of services
 LET_GO: Final = 5.0  # s for an end of a connection, and for whatever else BlueZ does without the device
 ANEW: Final = 15.0  # s after which a scan is begun anew: it ends unnoticed when the adapter is switched off meanwhile
+DEAF: Final = 300.0  # s after which an adapter that carried somebody, and hears nobody any more, is switched off and on
+SELDOMER: Final = 4  # times as long until the next time
 NO_BLUETOOTH: Final = (
     "org.freedesktop.DBus.Error.ServiceUnknown",
     "org.freedesktop.DBus.Error.NameHasNoOwner",
@@ -45,6 +49,7 @@ REFUSED: Final = ("org.bluez.Error.NotPermitted", "org.bluez.Error.Authenticatio
 WANTS_PAIRING: Final = "it wants to be paired first, once: bluetoothctl, then scan on, pair and its address"
 
 Lost = Callable[[], None]
+Restart = Callable[[str], Awaitable[None]]
 Seen = tuple[BLEDevice, AdvertisementData]
 T = TypeVar("T")
 
@@ -104,16 +109,21 @@ class Manager:
         *,
         scanner: type[BaseBleakScanner] | None = None,
         client: type[BaseBleakClient] | None = None,
+        restart: Restart = ble_adapter.restart,
     ) -> None:
-        """`adapter` such as hci1, "" = the system's first; the rest is bleak's own choice of a backend."""
+        """`adapter` such as hci1, "" = the system's first; the rest is bleak's own choice of a backend, and BlueZ's way
+        to restart an adapter."""
         self._bluez: dict[str, str] = {"adapter": adapter} if adapter else {}
-        self._scanner, self._client = scanner, client
+        self._scanner, self._client, self._restart = scanner, client, restart
         self._radio = asyncio.Lock()  # scanning or connecting; first come, first served
         self._sought: dict[str, asyncio.Future[Seen]] = {}
         self._news = asyncio.Event()
         self._listening = False
         self._scanning: asyncio.Task[None] | None = None
         self._late: tuple[BleakScanner, asyncio.Task[None]] | None = None  # a start that BlueZ has not answered yet
+        self._path = ""  # BlueZ's name of the adapter; "" = nobody was connected yet
+        self._carried: set[str] = set()  # addresses that are connected
+        self._alive, self._patience = 0.0, DEAF  # s: when one of ours was there last (loop time), how long it may be
         self.heard: dict[str, AdvertisementData] = {}  # by address, what was last heard of those who were sought
 
     def signal(self, address: str) -> int | None:
@@ -135,9 +145,18 @@ class Manager:
         with in_words(f"ble:{address}"):
             async with answering():
                 await close_stale_connections_by_address(address)
-            seen = await self.find(address)
+            device, told = await self._heard_at_last(address)
             async with self._radio, asyncio.timeout(CONNECT):
-                return await connect(*seen)
+                made = await connect(device, told)
+            self._path = str((device.details or {}).get("path", "")).rpartition("/")[0] or self._path
+            self._carried.add(address)
+            return made
+
+    def left(self, address: str) -> None:
+        """The connection with it has ended, or is given up."""
+        if address in self._carried:
+            self._carried.remove(address)
+            self._here()
 
     async def _connected(self, device: BLEDevice, lost: Lost) -> BleakClient:
         options: dict[str, Any] = {"bluez": self._bluez} if self._client is None else {"backend": self._client}
@@ -154,6 +173,25 @@ class Manager:
         """Have BlueZ forget the services it remembers of a device: they are not what the device has now."""
         with suppress(BleakError, OSError, EOFError):
             await clear_cache(address)
+
+    # ---- an adapter that hears nobody
+
+    async def _heard_at_last(self, address: str) -> Seen:
+        """As find; where nobody was heard for long, the adapter is restarted, and that is said."""
+        try:
+            return await self.find(address)
+        except LinkClosed:
+            silent = asyncio.get_running_loop().time() - self._alive
+            if not self._path or self._carried or silent < self._patience:
+                raise
+        self._here()
+        self._patience *= SELDOMER
+        async with self._radio, answering():
+            await self._restart(self._path)
+        raise LinkClosed(f"ble:{address}: nobody was heard for {silent:.0f} s; the adapter was switched off and on")
+
+    def _here(self) -> None:
+        self._alive = asyncio.get_running_loop().time()
 
     # ---- scanning
 
@@ -251,6 +289,8 @@ class Manager:
         sought = self._sought.get(address)
         if sought is not None:
             self.heard[address] = advertisement
+            self._here()
+            self._patience = DEAF
             if not sought.done():
                 sought.set_result((device, advertisement))
                 self._news.set()

@@ -116,6 +116,8 @@ class PluginLink:
     async def close(self) -> None:
         """End the connection; may be called at any time."""
         bms, self._bms = self._bms, None
+        if self._manager is not None:
+            self._manager.left(self.address)
         if bms is None:
             return
         try:

@@ -33,6 +33,7 @@ BLUEZ = "/usr/libexec/bluetooth/bluetoothd"
 def slow_down() -> None:
     for name in ("SEEK", "CONNECT", "LET_GO", "ANEW"):
         setattr(ble_manager, name, getattr(ble_manager, name) * SLOWER)
+    ble_manager.DEAF = 150.0  # else five minutes
     ble.SILENT, ble.LET_GO, ble.CONNECT = ble.SILENT * SLOWER, ble_manager.LET_GO, ble_manager.CONNECT
 
 

@@ -32,6 +32,7 @@ class Peripheral:
         self.address, self.answers, self.table, self.mtu = address, answers, table, mtu
         self.advertises, self.refuses, self.name = True, False, "SIM"
         self.services: Sequence[str] = ()  # advertised
+        self.path = ""  # BlueZ's
         self.slow = 0.01  # s that a connection takes
         self.client: Any = None
         self.written: list[tuple[str, bytes, bool]] = []
@@ -111,7 +112,7 @@ class _Scanner(BaseBleakScanner):
                 if one.advertises and one.client is None and self._number > self.air.ended:
                     services = [normalize_uuid_str(uuid) for uuid in one.services]
                     data = AdvertisementData(one.name, {}, {}, services, None, -67, ())
-                    self.call_detection_callbacks(BLEDevice(one.address, one.name, {}), data)
+                    self.call_detection_callbacks(BLEDevice(one.address, one.name, {"path": one.path}), data)
 
 
 class _Client(BaseBleakClient):

@@ -275,3 +275,58 @@ def test_a_battery_on_a_wire_never_waits_for_bluetooth() -> None:
         await device.close()
 
     run(work())
+
+
+# ---- an adapter that hears nobody any more
+
+
+async def sought(link: BleLink, times: int) -> list[str]:
+    """What is said each time, while nobody is there."""
+    said = []
+    for _ in range(times):
+        with pytest.raises(LinkClosed) as caught:
+            await link.open()
+        said.append("restarted" if "switched off and on" in str(caught.value) else "sought")
+    return said
+
+
+def test_an_adapter_that_hears_nobody_any_more_is_switched_off_and_on_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Linux held the connections, and BlueZ did not know: the devices never advertised again."""
+    monkeypatch.setattr(ble_manager, "SEEK", 0.06)
+    monkeypatch.setattr(ble_manager, "DEAF", 0.1)
+    restarted: list[str] = []
+
+    async def work() -> None:
+        held, other = Peripheral(MAC, cells), Peripheral(OTHER, cells)
+        held.path = "/org/bluez/hci1/dev_X"
+        air = Air(held, other)
+
+        async def restart(path: str) -> None:
+            assert not air.busy
+            restarted.append(path)
+
+        manager = ble_manager.Manager(scanner=air.scanner, client=air.client, restart=restart)
+        link, healthy = (BleLink(address, LINE, managers=lambda adapter: manager) for address in (MAC, OTHER))
+        held.advertises = False
+        assert await sought(link, 4) == ["sought"] * 4  # who was never there may be asleep
+        held.advertises = True
+        await link.open()
+        held.advertises = False
+        await healthy.open()
+        held.drop()
+        assert await sought(link, 4) == ["sought"] * 4  # the other one would lose its connection
+        await healthy.close()
+        other.advertises = False
+        said = await sought(link, 12)
+        assert said.count("restarted") == 2
+        assert said[0] == "sought"
+        first, second = (at for at, what in enumerate(said) if what == "restarted")
+        assert second - first > 3
+        assert restarted == ["/org/bluez/hci1"] * 2
+        held.advertises = True
+        await link.open()
+        await link.close()
+
+    run(work())
