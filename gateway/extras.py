@@ -26,6 +26,7 @@ LIBRARIES: Final = {  # what is imported: (what installs it, the extra it belong
     "gi": ("PyGObject", "venus"),
     "bleak": ("bleak", "ble"),
     "bleak_retry_connector": ("bleak-retry-connector", "ble"),
+    "dbus_fast": ("dbus-fast", "ble"),
     "aiobmsble": ("aiobmsble", "aiobmsble"),
     "spidev": ("spidev", "spi"),
     "rich": ("rich", "demo"),

@@ -134,8 +134,8 @@ asyncio.run(turn(*sys.argv[1:]))
         ("tcp:192.0.2.1", "modbus", "pymodbus", "pymodbus"),
         ("can7", "can", "can", "python-can cantools"),
         ("spi:0.7", "spi", "spidev", "spidev"),
-        ("ble:C8:47:8C:00:00:01", "ble", "bleak", "bleak bleak-retry-connector"),
-        ("ble:C8:47:8C:00:00:01", "ble", "bleak_retry_connector", "bleak bleak-retry-connector"),
+        ("ble:C8:47:8C:00:00:01", "ble", "bleak", "bleak bleak-retry-connector dbus-fast"),
+        ("ble:C8:47:8C:00:00:01", "ble", "bleak_retry_connector", "bleak bleak-retry-connector dbus-fast"),
     ],
 )
 def test_a_port_whose_library_is_missing_is_away_and_says_why(
