@@ -148,6 +148,7 @@ def on_a_terminal(home: House, *words: str) -> tuple[int, int]:
     """Run a command on a terminal of its own; returns its process and our end of the terminal."""
     process, end = pty.fork()
     if process == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests themselves were started by
         os.chdir(home.folder)  # nohup writes there
         os.execvpe(words[0], words, home.environment)
     return process, end
