@@ -23,7 +23,7 @@ SET_ASIDE: Final = 5  # times
 REMEMBER_EVERY, REMEMBERED = 600.0, 8  # s, and how many; a ring's hour and a little more
 BAD: Final = ("checksum", "length", "torn", "noise")  # counters of a link that count what was no good frame
 BAD_KEPT, BAD_AROUND = 20, 2.0  # times for each port, and s before each
-ASIDE_MOST: Final = 256 * 1024  # bytes of one link, each time
+ASIDE_MOST, ASIDE_ALL = 256 * 1024, 2 * 1024 * 1024  # bytes of one link, and of all, each time
 
 
 class Evidence:
@@ -47,7 +47,8 @@ class Evidence:
         if why and self._due is None:
             self._due = (snapshot.at + AFTER, why)
         if self._due is not None and snapshot.at >= self._due[0]:
-            rings = {name: port.ring.newest(BEFORE + AFTER, ASIDE_MOST) for name, port in _once(ports)}
+            share = _share(ports, ASIDE_MOST, ASIDE_ALL)
+            rings = {name: port.ring.newest(BEFORE + AFTER, share) for name, port in _once(ports)}
             self._aside.append({"when": round(snapshot.wall - AFTER, 3), "why": self._due[1], "rings": rings})
             self._due = None
 
@@ -60,6 +61,12 @@ class Evidence:
             self._counted[name] = count
             if count > before:
                 self._bad.setdefault(name, deque(maxlen=BAD_KEPT)).append(port.ring.last(BAD_AROUND))
+
+    def held(self, ports: Mapping[str, Port]) -> int:
+        """Bytes that are kept, of what went over the links."""
+        aside = sum(len(ring) for one in self._aside for ring in one["rings"].values())
+        bad = sum(len(kept) for times in self._bad.values() for kept in times)
+        return aside + bad + sum(port.ring.size for _, port in _once(ports))
 
     def remember(self, memory: Callable[[], Mapping[str, Any]]) -> None:
         """Keep what the limits remember, now and then: a replay begins with what was known when its bytes begin."""
@@ -106,9 +113,9 @@ def _once(ports: Mapping[str, Port]) -> Iterable[tuple[str, Port]]:
             yield name, port
 
 
-def _share(ports: Mapping[str, Port]) -> int:
-    """Bytes that each link may keep."""
-    return min(MOST, ALL // max(1, len(dict(_once(ports)))))
+def _share(ports: Mapping[str, Port], most: int = MOST, together: int = ALL) -> int:
+    """Bytes for each link: `most`, and no more than `together` for all."""
+    return min(most, together // max(1, len(dict(_once(ports)))))
 
 
 def _about(battery: Battery, ring: str) -> dict[str, Any]:

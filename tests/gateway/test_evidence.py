@@ -48,6 +48,8 @@ def test_what_went_over_the_line_around_an_alarm_is_set_aside() -> None:
         raised = {"high_cell_voltage": 2} if n >= 500 else {}
         evidence.look(make.snapshot(clock.now, decision=make.decision(alarms=raised)), there)
     taken = pack({**evidence.take([], there), "batteries": []})
+    kept = len(unpacked(taken["aside"][0]["rings"]["pack"]))
+    assert evidence.held(there) == there["pack"].ring.size + kept
     (aside,) = taken["aside"]
     assert aside["why"] == "high_cell_voltage 2" and aside["when"] == 1_790_001_500.0
     raw = unpacked(aside["rings"]["pack"])
@@ -77,6 +79,10 @@ def test_many_links_share_the_memory_of_eight() -> None:
         for _ in range(800):
             port.ring.add("rx", bytes(1000))
     assert 8 << 20 < sum(port.ring.size for port in there.values()) < 19 << 20
+    evidence.look(make.snapshot(clock.now), there)
+    for at in (1.0, 62.0):
+        evidence.look(make.snapshot(clock.now + at, decision=make.decision(alarms={"high_voltage": 2})), there)
+    assert 1 << 20 < evidence.held(there) - sum(port.ring.size for port in there.values()) < 3 << 20
     one = {"0": there["0"]}
     evidence.watch(one)
     for _ in range(4000):
