@@ -65,7 +65,7 @@ def test_what_is_a_small_current_is_not_known_without_the_capacity() -> None:
 
 
 def test_an_unknown_lowest_cell_is_no_imbalance() -> None:
-    play = Play(settings(imbalance={"enabled": True}))
+    play = Play(settings(imbalance={"enabled": True, "cell_difference": 0.001}))
     play.set(cell_voltages=(), highest_cell_voltage=3.3, current=0.0, voltage=52.0)
     assert play.run(200).alarms.get("cell_imbalance", 0) == 0
 

@@ -113,6 +113,13 @@ def test_chapter_4_3_recovery_threshold() -> None:
     assert play.run(3).ccl == pytest.approx(0.88, abs=0.001)
 
 
+@pytest.mark.parametrize(("asked", "found"), [(0.749, 0.0), (0.75, 0.75)])
+def test_chapter_4_3_too_small_is_less_than_the_threshold(asked: float, found: float) -> None:
+    play = Play().set(max_charge_current=0.0)
+    play.look()
+    assert play.set(max_charge_current=asked).run(32).ccl == found
+
+
 def test_q1_every_reduction_is_immediate() -> None:
     play = Play(sheet())
     play.look()
@@ -227,6 +234,20 @@ def test_chapter_4_5_the_last_value_binds_while_it_is_missing() -> None:
     play = Play()
     assert play.set(temperatures=(24.5, 46.0)).look().ccl == 22.5
     assert play.set(temperatures=(24.5, None)).run(59).ccl == 22.5
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "stops"),
+    [("temperatures", "cell sensors", "cd"), ("cell_voltages", "highest cell", "cd"),
+     ("mosfet_temperature", "MOSFET temperature", "cd"), ("max_charge_current", "charge current limit", "c"),
+     ("max_discharge_current", "discharge current limit", "d"), ("charge_allowed", "charge switch", "c"),
+     ("discharge_allowed", "discharge switch", "d")],
+)  # fmt: skip
+def test_what_a_bms_has_but_never_told_is_missing_from_the_start(name: str, word: str, stops: str) -> None:
+    nothing = () if name in ("temperatures", "cell_voltages") else None
+    found = Play(batteries={"a": reading(**{name: nothing, "untold": (name,)})}).look()
+    assert both(found) == (0.0 if "c" in stops else 50.0, 0.0 if "d" in stops else 60.0)
+    assert f"missing data: {word}" in str((found.ccl_caps, found.dcl_caps))
 
 
 VANISHED = {  # what was there: full current before, when only its neighbours were looked at

@@ -103,6 +103,19 @@ def test_history_counts_what_flows() -> None:
     assert lived.deepest_discharge == 112.0
 
 
+def test_history_of_each_step_is_what_flowed_in_it() -> None:
+    drawn = History()
+    for n in (1, 2):
+        drawn = history.lived(drawn, bank(voltage=50.0), -36.0, -36.0, 50.0, 10.0, None)
+        assert (drawn.total_ah_drawn, drawn.last_discharge) == pytest.approx((n * 0.1, n * 0.1))
+        assert (drawn.charged_energy, drawn.discharged_energy) == pytest.approx((0.0, n * 0.005))
+    charged = history.lived(drawn, bank(voltage=50.0), 72.0, 72.0, 50.0, 10.0, None)
+    assert (charged.total_ah_drawn, charged.last_discharge) == (drawn.total_ah_drawn, drawn.last_discharge)
+    assert (charged.charged_energy, charged.discharged_energy) == pytest.approx((0.01, 0.01))
+    again = history.lived(charged, bank(voltage=50.0), -36.0, -36.0, 50.0, 10.0, None)
+    assert again.last_discharge == pytest.approx(0.1), "a new discharge"
+
+
 def test_last_discharge_is_frozen_while_charging_and_begins_anew() -> None:
     play = Play().set(current=-28.0)
     play.run(1800, dt=5)
