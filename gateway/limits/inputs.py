@@ -101,7 +101,7 @@ WORDS: Final = {
 def remember(inputs: Inputs, seen: Mapping[str, Seen], now: float) -> Mapping[str, Seen]:
     """What was ever known of each input, with its time."""
     known = {name: (i.value, now) for name, i in inputs.items() if i.value is not None and not i.missing}
-    return known if seen.keys() <= known.keys() else {**seen, **known}
+    return {**seen, **known}
 
 
 def usable(name: str, found: Input | None, seen: Mapping[str, Seen], now: float) -> tuple[float | None, str]:

@@ -103,6 +103,8 @@ def test_without_single_cells_the_bms_own_extremes_bound_the_pack_voltage() -> N
     left, why = rejected(**says, voltage=26.5)
     assert left.voltage is None
     assert why == {"voltage": "pack voltage 26.50 V, but its cells add up to 52.96 to 53.28 V"}
+    why = rejected(**{**says, "lowest_cell_voltage": 3.33}, voltage=26.5)[1]
+    assert why == {"voltage": "pack voltage 26.50 V, but its cells add up to 53.28 V"}
 
 
 def test_no_battery_has_0_volts() -> None:
