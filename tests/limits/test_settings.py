@@ -8,50 +8,18 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.limits.checks import doubts, together_doubts
-from gateway.limits.reference_options import KEYS, PINNED, from_reference
+from gateway.limits.reference_options import from_reference
 from gateway.limits.settings import LimitSettings
 from gateway.model import ConfigError
-from gateway.model.section import Section, key_of, of_the_file
 from gateway.model.validation import validated
 from tests.limits.play import settings
 from tests.make import reading
-
-CHAPTER_10 = {
-    "charge_current.max": 50, "discharge_current.max": 60, "cell_voltage.min": 2.9, "cell_voltage.max": 3.45,
-    "cell_voltage.float": 3.375, "soc_reset.cell_voltage": 3.65, "soc_reset.after_days": None, "soc.source": "bms",
-    "on_loss.block": False, "on_loss.timeout_minutes": 30, "on_loss.cell_voltage_min": 3.225, "mode": "linear",
-    "on_loss.cell_voltage_max": 3.375, "on_loss.alarm": True, "charge_voltage.rate": 0.001,
-    "charge_voltage.enabled": True, "absorption.time": 900, "absorption.cell_difference": 0.010, "rebulk.soc": 80,
-    "absorption.cell_difference_deviation": 0.003, "rebulk.cell_difference": 0.080, "charge_current.hold": 30,
-    "charge_voltage.controller": "penalty", "charge_voltage.integral_factor": 0.2, "charge_current.rate": 5,
-    "charge_current.recovery_threshold_fraction": 0.015, "by_soc.charge.enabled": False, "voltage_drop": 0,
-    "by_temperature.charge.enabled": True, "soc.low_warning": 20, "soc.low_alarm": 10, "time_to_go.every": 60,
-    "soc_reset.write_to_bms": True, "use_bms_values": False, "history": True, "discharge_current.rate": 5,
-}  # fmt: skip
 
 
 def at(tree: dict[str, Any], path: str) -> Any:
     for key in path.split("."):
         tree = tree[key]
     return tree
-
-
-@pytest.mark.parametrize("path", CHAPTER_10)
-def test_defaults_are_those_of_chapter_10(path: str) -> None:
-    assert at(LimitSettings().plain(), path) == CHAPTER_10[path]
-
-
-def test_every_number_has_a_unit_and_every_key_a_meaning() -> None:
-    def walk(kind: type[Section], path: str) -> None:
-        for field in of_the_file(kind):
-            where = f"{path}.{key_of(field)}"
-            if isinstance(field.type, type) and issubclass(field.type, Section):
-                walk(field.type, where)
-            elif field.type in (float, float | None):
-                assert field.metadata.get("unit"), where
-                assert field.metadata.get("description"), where
-
-    walk(LimitSettings, "limits")
 
 
 @pytest.mark.parametrize(
@@ -84,31 +52,17 @@ def test_what_contradicts_itself_is_refused(wrong: dict[str, Any]) -> None:
 # ---- options of dbus-serialbattery
 
 
-def test_every_key_of_the_table_exists() -> None:
-    tree = LimitSettings().plain()
-    for path in KEYS.values():
-        at(tree, path)
-
-
-def test_no_options_are_our_defaults_but_for_what_is_pinned() -> None:
-    ours, theirs = LimitSettings().plain(), from_reference({}).plain()
-    assert {path: at(theirs, path) for path in PINNED} == {
-        path: list(value) if isinstance(value, tuple) else value for path, value in PINNED.items()
-    }
-    for path in PINNED:
-        *sections, last = path.split(".")
-        (at(theirs, ".".join(sections)))[last] = at(ours, path)
-    assert ours == theirs
-
-
 def test_options_find_their_place() -> None:
     found = from_reference(
         {"MAX_CELL_VOLTAGE": 3.5, "CHARGE_MODE": 2, "SOC_CALCULATION": True, "CVL_CONTROLLER_MODE": 2,
-         "CELL_VOLTAGES_WHILE_CHARGING": [3.55, 3.5, 3.45, 3.3], "MAX_CHARGE_CURRENT_CV_FRACTION": [0, 0.05, 0.5, 1]}
+         "CELL_VOLTAGES_WHILE_CHARGING": [3.55, 3.5, 3.45, 3.3], "MAX_CHARGE_CURRENT_CV_FRACTION": [0, 0.05, 0.5, 1],
+         **{f"TEMPERATURE_{n}_ADJUST": [n, 1] for n in (1, 2, 3, 4)}, "TEMPERATURE_MOS_ADJUST": [5, 1]}
     )  # fmt: skip
     assert (found.cell_voltage.max, found.mode, found.soc.source) == (3.5, "step", "counter")
     assert found.charge_voltage.controller == "integral"
     assert found.by_cell_voltage.charge.points == (3.55, 3.5, 3.45, 3.3)
+    assert [offset for offset, _ in found.temperature_adjust.of_sensors("1234")] == [1, 2, 3, 4]
+    assert found.temperature_adjust.mosfet == (5, 1)
 
 
 @pytest.mark.parametrize(
