@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from pydantic import ValidationError
 
 from gateway.limits.checks import doubts, together_doubts
 from gateway.limits.reference_options import from_reference
-from gateway.limits.settings import LimitSettings
+from gateway.limits.settings import Absorption, CellVoltage, CurrentMap, ForceCharge, LimitSettings, Soc, Table
 from gateway.model import ConfigError
+from gateway.model.section import Section
 from gateway.model.validation import validated
 from tests.limits.play import settings
 from tests.make import reading
@@ -47,6 +49,64 @@ def at(tree: dict[str, Any], path: str) -> Any:
 def test_what_contradicts_itself_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         settings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "says"),
+    [
+        (Table, {"points": (0, 10, 10), "fractions": (0, 1, 1)}, "all rise or all fall"),
+        (Table, {"points": (10, 5, 5), "fractions": (0, 1, 1)}, "all rise or all fall"),
+        (Table, {"points": (0, 10, 5), "fractions": (0, 1, 1)}, "all rise or all fall"),
+        (Table, {"points": (0,), "fractions": (1,)}, "two points at least"),
+        (Table, {"points": (0, 10), "fractions": (0,)}, "2 numbers and fractions 1"),
+        (Table, {"points": (0, 10), "fractions": (0, 1.01)}, "between 0 and 1"),
+        (Table, {"points": (0, 10), "fractions": (-0.01, 1)}, "between 0 and 1"),
+        (CurrentMap, {"reported": (0.0,), "measured": (0.0,)}, "two at least"),
+        (CurrentMap, {"reported": (0.0, 0.0), "measured": (0.0, 1.0)}, "must rise"),
+        (CellVoltage, {"min": 3.375}, "must rise"),
+        (CellVoltage, {"float_": 3.46}, "must rise"),
+        (Absorption, {"voltage_tolerance": 0.5, "abort_below": 0.5}, "must be less than abort_below"),
+        (Soc, {"low_alarm": 20.1}, "must not be above low_warning"),
+        (ForceCharge, {"below": 15.0}, "must be less than until"),
+    ],
+)
+def test_a_section_refuses_what_does_not_go_together(section: type[Section], values: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        section(**values)
+
+
+def test_what_just_goes_together_is_taken() -> None:
+    Table(points=(0, 10), fractions=(0, 1))
+    Table(points=(10, 0), fractions=(1, 0))
+    CurrentMap(reported=(0.0, 0.1), measured=(1.0, 0.0))
+    CellVoltage(float_=3.45)
+    Absorption(voltage_tolerance=0.5, abort_below=0.501)
+    Soc(low_alarm=20.0)
+
+
+@pytest.mark.parametrize(
+    ("adjust", "taken"),
+    [
+        ((-50, 0.1), True),
+        ((50, 10), True),
+        ((-50.1, 1), False),
+        ((50.1, 1), False),
+        ((0, 0.09), False),
+        ((0, 10.1), False),
+    ],
+)
+def test_a_sensor_is_corrected_by_what_sensors_need(adjust: tuple[float, float], taken: bool) -> None:
+    with nullcontext() if taken else pytest.raises(ValidationError, match="expected an offset of"):
+        settings(temperature_adjust={"sensor_1": adjust})
+
+
+def test_how_near_counts_as_reached_and_how_far_as_left() -> None:
+    usual, own = Absorption(), Absorption(voltage_tolerance=0.025, abort_below=0.4)
+    assert (usual.tolerance(4), usual.abort(4)) == pytest.approx((0.02, 0.12))
+    assert (usual.tolerance(16), usual.abort(16)) == pytest.approx((0.08, 0.48))
+    assert (own.tolerance(16), own.abort(16)) == (0.025, 0.4)
+    wide = Absorption(voltage_tolerance=0.6)
+    assert wide.abort(16) == pytest.approx(0.601), "always below what counts as reached"
 
 
 # ---- options of dbus-serialbattery
