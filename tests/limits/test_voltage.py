@@ -149,6 +149,15 @@ def test_a_lowered_voltage_rises_by_steps_that_are_worth_telling() -> None:
     assert all(b >= a for a, b in pairwise(seen))  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("told", [[55.08, 55.13, 55.20], [55.07, 55.12, 55.17, 55.20]])
+def test_what_is_left_of_less_than_half_a_step_comes_with_the_last(told: list[float]) -> None:
+    play = Play(settings(**WIDE)).set(cell_voltages=cells((told[0] - 3.45) / 15, 3.46))
+    seen = [play.look().cvl]
+    play.set(cell_voltages=cells(3.4))
+    seen += [play.run(1).cvl for _ in range(400)]
+    assert sorted(set(seen)) == told  # type: ignore[type-var]
+
+
 @pytest.mark.parametrize("calm", [1, 60])
 def test_a_charger_that_holds_more_than_it_is_told_is_told_less(calm: int) -> None:
     """25 mV a cell too much: the plain penalty would only repeat what it was told before."""
