@@ -116,6 +116,20 @@ def test_history_of_each_step_is_what_flowed_in_it() -> None:
     assert again.last_discharge == pytest.approx(0.1), "a new discharge"
 
 
+def test_a_new_battery_has_no_history() -> None:
+    assert {name: value for name, value in History().persisted().items() if value} == {"empty_armed": True}
+
+
+def test_a_discharge_beyond_a_twentieth_of_the_capacity_counts_once() -> None:
+    lived, seen = History(discharging=True, last_discharge=4.75), []
+    for _ in range(4):
+        lived = history.lived(lived, bank(capacity=100.0), -36.0, -36.0, 50.0, 10.0, None)
+        seen.append((round(lived.last_discharge, 2), lived.deep_discharges))
+    assert seen == [(4.85, 0), (4.95, 0), (5.05, 1), (5.15, 1)]
+    assert History(total_ah_drawn=560.0, deep_discharges=2).average_discharge == 280.0
+    assert History().average_discharge is None
+
+
 def test_last_discharge_is_frozen_while_charging_and_begins_anew() -> None:
     play = Play().set(current=-28.0)
     play.run(1800, dt=5)
