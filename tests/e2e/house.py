@@ -76,14 +76,19 @@ class House:
         pipe.flush()
 
     def gateway(self, config: str, log: str = "info") -> "subprocess.Popen[str]":
-        """The gateway on a configuration given as text."""
+        """The gateway on a configuration given as text, once it answers or has ended."""
         file = self.folder / "gateway.yaml"
         file.write_text(config)
-        return self.start("gateway", PROGRAM, "run", "-c", str(file), "--log", log)
+        process = self.start("gateway", PROGRAM, "run", "-c", str(file), "--log", log)
+        until(lambda: process.poll() is not None or self.state(), 60, "the gateway", self.folder / "gateway.log")
+        return process
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to one process."""
-        self.processes[name].send_signal(number)
+        """Send a signal to one process; SIGSTOP has stopped all of its threads when this returns."""
+        process = self.processes[name]
+        process.send_signal(number)
+        if number is signal.SIGSTOP:
+            until(lambda: _states(process.pid) == {"T"}, 10, f"{name} to stop")
 
     def log(self, name: str) -> str:
         """What a process has printed so far."""
@@ -118,6 +123,12 @@ class House:
             capture_output=True, text=True, env=self.environment, timeout=20, check=False,
         )  # fmt: skip
         return dbus_value(done.stdout) if done.returncode == 0 else ""
+
+
+def _states(process: int) -> set[str]:
+    """What its threads do, as the kernel's one letter."""
+    threads = Path(f"/proc/{process}/task").glob("*/stat")
+    return {thread.read_text().rpartition(")")[2].split()[0] for thread in threads}
 
 
 def dbus_value(printed: str) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.house import house
+from tests.e2e.house import house, until
 
 CONFIG = """
 batteries:
@@ -87,11 +87,11 @@ def test_with_nothing_there_it_runs_says_so_once_and_works_when_things_appear(tm
     with house(tmp_path) as home:
         config = CONFIG.format(port=tmp_path / "pack0").replace("virtual, channel: can0", "socketcan, channel: nocan9")
         process = home.gateway(config)
-        time.sleep(4)
+        missing = ("pack0: no such device", "socketcan nocan9: cannot open")
+        until(lambda: all(what in home.log("gateway") for what in missing), 10, "both to be said")
+        time.sleep(3)
         assert process.poll() is None
-        said = home.log("gateway")
-        assert said.count("pack0: no such device") == 1
-        assert said.count("socketcan nocan9: cannot open") == 1
+        assert [home.log("gateway").count(what) for what in missing] == [1, 1]
         home.pack("pack0", "jbd")
         home.bus()
         home.wait(lambda s: home.dbus("/Soc") not in ("", None), 25, "the service once all is there")
