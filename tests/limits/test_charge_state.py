@@ -523,6 +523,13 @@ def test_what_is_told_is_the_lowest_of_its_caps_whatever_the_mode() -> None:
 # ---- restart
 
 
+def test_cells_that_are_apart_when_a_run_begins_in_float_end_it_only_after_they_were_together() -> None:
+    play = in_float().restart(down=60).set(cell_voltages=cells(3.33, 3.43))
+    assert play.run(30).charge_mode == "float", "perhaps a full charge left them so"
+    play.set(cell_voltages=cells(3.33)).run(1)
+    assert play.set(cell_voltages=cells(3.33, 3.43)).run(1).charge_mode == "bulk"
+
+
 @pytest.mark.parametrize("down", [10, 3600, 20 * 3600, 3 * DAY])
 def test_the_time_off_does_not_count_as_absorption(down: float) -> None:
     play = full()

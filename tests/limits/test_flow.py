@@ -182,6 +182,11 @@ def test_charge_cycles_are_the_bms_own_or_what_was_drawn() -> None:
     assert history.charge_cycles(History(), bank(charge_cycles=None, capacity=None)) is None
 
 
+def test_the_last_full_charge_is_told_by_the_clock_on_the_wall() -> None:
+    assert history.figures(History(last_full_charge=1000.0), bank(), ahead=50.0).last_full_charge == 1050.0
+    assert history.figures(History(), bank(), ahead=50.0).last_full_charge is None, "never"
+
+
 def test_history_can_be_cleared_by_groups() -> None:
     full = History(True, 10, 11, 12, 3, 4, 5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
     assert history.cleared(full, 1) == History(begun=True)
@@ -217,6 +222,32 @@ def test_junk_never_becomes_history(data: object) -> None:
     lived = history.lived(found, bank(), -10.0, -10.0, 50.0, 1.0, False)
     assert math.isfinite(lived.total_ah_drawn) and lived.total_ah_drawn >= 0
     assert History.restore(lived.persisted()) == lived
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -0.1, 1.1e9, "1", True, None, []])
+def test_what_is_absurd_of_a_history_is_left_at_its_start(value: object) -> None:
+    assert History.restore({"total_ah_drawn": value, "full_discharges": value}) == History()
+
+
+def test_what_can_be_of_a_history_is_kept() -> None:
+    said = {"total_ah_drawn": 12.5, "full_discharges": 3, "minimum_temperature": -39.5, "was_low": True}
+    assert History.restore(said) == History(
+        total_ah_drawn=12.5, full_discharges=3, minimum_temperature=-39.5, was_low=True
+    )
+    assert History.restore({"full_discharges": 1.5, "minimum_temperature": -1.1e9}) == History()
+
+
+def test_a_history_begins_once_and_only_when_the_capacity_is_known() -> None:
+    begun = history.begun(History(), bank(), 54.0)
+    assert (begun.begun, begun.total_ah_drawn, begun.charged_energy) == (True, 42 * 280.0, 42 * 280.0 * 0.054)
+    assert history.begun(begun, bank(charge_cycles=99), 54.0) is begun
+    assert history.begun(History(), bank(capacity=None), 54.0) == History()
+    fresh = history.begun(History(), bank(charge_cycles=None), None)
+    assert fresh == History(begun=True), "nothing is made up"
+    assert history.begun(History(), bank(), None).charged_energy == 0.0
+    lived = History(total_ah_drawn=50000.0, charged_energy=1.0, discharged_energy=2000.0)
+    kept = history.begun(lived, bank(), 54.0)
+    assert (kept.total_ah_drawn, kept.discharged_energy) == (50000.0, 2000.0), "never less than was counted"
 
 
 def test_extreme_values_have_their_place() -> None:
