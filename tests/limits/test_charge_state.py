@@ -421,6 +421,12 @@ def test_float_is_never_above_what_the_bms_asks_for() -> None:
     assert play.set(max_battery_voltage=53.0).run(1).cvl == 53.00
 
 
+def test_absorption_begins_at_the_maximum_of_now_not_at_that_of_before() -> None:
+    play = Play(settings(**WIDE, use_bms_values=True)).set(max_battery_voltage=54.4, cell_voltages=cells(3.35))
+    play.run(2)
+    assert play.set(max_battery_voltage=55.2, cell_voltages=cells(3.40)).run(1).charge_mode == "bulk"
+
+
 def test_a_bms_that_asks_for_0_volts_does_not_drain_the_battery() -> None:
     assert Play(settings(use_bms_values=True), {"a": reading(max_battery_voltage=0.0)}).look().cvl == 46.40
 

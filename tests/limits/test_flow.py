@@ -195,6 +195,18 @@ def test_history_can_be_cleared_by_groups() -> None:
     assert history.cleared(full, 2).total_ah_drawn == 0 == history.cleared(full, 7).charged_energy
 
 
+def test_a_group_clears_what_its_name_says_and_all_are_the_whole() -> None:
+    full = History(True, 10, 11, 12, 3, 4, 5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+    of = {"capacity": "total_ah_drawn", "voltages": "minimum_cell_voltage", "time": "last_full_charge",
+          "alarms": "low_voltage_alarms", "temperature": "maximum_temperature", "energy": "charged_energy"}  # fmt: skip
+    groups = {name: number for number, name in history.GROUPS.items()}
+    assert groups.keys() == {"all", *of}
+    for name, field in of.items():
+        left = history.cleared(full, groups[name])
+        assert not getattr(left, field) and all(getattr(left, f) for n, f in of.items() if n != name)
+    assert history.cleared(full, groups["all"]) == History(begun=True)
+
+
 def test_history_survives_a_restart_and_does_not_begin_twice() -> None:
     play = Play().set(current=-28.0)
     play.run(100)
