@@ -116,6 +116,11 @@ def test_history_of_each_step_is_what_flowed_in_it() -> None:
     assert again.last_discharge == pytest.approx(0.1), "a new discharge"
 
 
+@pytest.mark.parametrize(("seconds", "ah"), [(-1.0, 0.0), (0.0, 0.0), (0.5, 0.005), (10.0, 0.1), (10.1, 0.0)])
+def test_history_counts_short_steps_and_no_gaps(seconds: float, ah: float) -> None:
+    assert history.lived(History(), bank(), -36.0, -36.0, 50.0, seconds, None).total_ah_drawn == pytest.approx(ah)
+
+
 def test_a_new_battery_has_no_history() -> None:
     assert {name: value for name, value in History().persisted().items() if value} == {"empty_armed": True}
 
