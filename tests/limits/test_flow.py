@@ -121,6 +121,14 @@ def test_history_counts_short_steps_and_no_gaps(seconds: float, ah: float) -> No
     assert history.lived(History(), bank(), -36.0, -36.0, 50.0, seconds, None).total_ah_drawn == pytest.approx(ah)
 
 
+def test_what_is_not_known_moves_no_counter() -> None:
+    kept = History(discharging=True, last_discharge=3.0)
+    still = history.lived(kept, bank(current=None), None, None, None, 10.0, None)
+    assert (still.last_discharge, still.charged_energy, still.discharged_energy) == (3.0, 0.0, 0.0)
+    dark = history.lived(kept, bank(voltage=None), -36.0, -36.0, 50.0, 10.0, None)
+    assert (dark.total_ah_drawn, dark.discharged_energy) == (pytest.approx(0.1), 0.0)
+
+
 def test_a_new_battery_has_no_history() -> None:
     assert {name: value for name, value in History().persisted().items() if value} == {"empty_armed": True}
 
@@ -158,10 +166,11 @@ def test_a_gap_counts_nothing() -> None:
 
 
 def test_full_discharges_count_once_until_above_15_percent() -> None:
-    play = Play()
-    for soc in (5.0, 0.0, 0.0, 3.0, 0.0, 16.0, 0.0):
+    play, seen = Play(), []
+    for soc in (0.5, 0.0, 0.0, 3.0, 0.0, 15.0, 0.0, 15.1, 0.0):
         play.set(soc=soc).run(2)
-    assert play.memory.history.full_discharges == 2
+        seen.append(play.memory.history.full_discharges)
+    assert seen == [0, 1, 1, 1, 1, 1, 1, 1, 2]
 
 
 def test_q15_alarm_edges_are_counted() -> None:
