@@ -112,7 +112,7 @@ class Gateway:
         self._supervisor = Supervisor("gateway")
         self._trying = self._supervisor.trying()
         self._charge = FullCharge()
-        self.remote = Remote(clock, wall)
+        self.remote = Remote(clock, wall, lambda: self.plan.site.most(state.name for state in self.states))
         self.evidence = Evidence(clock, wall)
         self.evidence.remember(self._memory.persisted)
 

@@ -17,7 +17,7 @@ from gateway.battery import Battery
 from gateway.model import Health, Snapshot
 
 SILENT: Final = (Health.STALE, Health.LOST)
-ALL: Final = 16 * 1024 * 1024  # bytes of all rings in one report
+ALL: Final = 16 * 1024 * 1024  # bytes of all rings
 BEFORE, AFTER = 120.0, 60.0  # s around an alarm
 SET_ASIDE: Final = 5  # times
 REMEMBER_EVERY, REMEMBERED = 600.0, 8  # s, and how many; a ring's hour and a little more
@@ -52,8 +52,10 @@ class Evidence:
             self._due = None
 
     def watch(self, ports: Mapping[str, Port]) -> None:
-        """Keep what was said around bad frames: a ring forgets them within the hour."""
+        """Share the memory among the rings; keep what was said around bad frames, which a ring forgets in an hour."""
+        share = _share(ports)
         for name, port in _once(ports):
+            port.ring.most = share
             count, before = sum(port.counters.get(kind, 0) for kind in BAD), self._counted.get(name, 0)
             self._counted[name] = count
             if count > before:
@@ -67,7 +69,7 @@ class Evidence:
 
     def take(self, batteries: Iterable[Battery], ports: Mapping[str, Port]) -> dict[str, Any]:
         """Everything, bytes as they are; quick, as it is done in the event loop.  `pack` does the rest."""
-        share = min(MOST, ALL // max(1, len(dict(_once(ports)))))
+        share = _share(ports)
         owners = {id(port): name for name, port in _once(ports)}
         return {
             "monotonic": self._clock(),
@@ -102,6 +104,11 @@ def _once(ports: Mapping[str, Port]) -> Iterable[tuple[str, Port]]:
         if id(port) not in seen:
             seen.add(id(port))
             yield name, port
+
+
+def _share(ports: Mapping[str, Port]) -> int:
+    """Bytes that each link may keep."""
+    return min(MOST, ALL // max(1, len(dict(_once(ports)))))
 
 
 def _about(battery: Battery, ring: str) -> dict[str, Any]:

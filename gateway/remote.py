@@ -26,8 +26,14 @@ SHOWN, SHOWN_KEYS = 40, 8  # characters of what was asked, and keys of it, that 
 class Remote:
     """All sources' limits.  No method raises."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
-        self._clock, self._wall = clock, wall
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        most: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        """`most` tells by key what is allowed at most anyway [A]; a key that is not there has no such limit."""
+        self._clock, self._wall, self._most = clock, wall, most
         self._limits: dict[tuple[str, Key], RemoteLimit] = {}
         self._given: dict[str, tuple[float, float]] = {}  # by source: orders left, and when that was [s]
         self._number = 0
@@ -109,11 +115,16 @@ class Remote:
         if not after:
             note = f"{order.source} asks for no limit any longer"
         else:
-            note = f"{order.source} asks for {', '.join(words_of(key, value) for key, value in after.items())}"
+            note = f"{order.source} asks for {', '.join(self._words(key, value) for key, value in after.items())}"
             note += f"; this order lasts {order.ttl:g} s, unless renewed" if not order.ends else ""
         if before != after:
             log.info("%s", note)
         return note
+
+    def _words(self, key: str, value: float) -> str:
+        most = self._most().get(key)
+        vain = most is not None and value > most
+        return words_of(key, value) + (f" (no effect: {most:g} A is the configured maximum)" if vain else "")
 
     def _too_many(self, source: str) -> str:
         """Why this source has to wait; "" = it need not."""

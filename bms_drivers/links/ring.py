@@ -37,7 +37,7 @@ class Ring:
 
     def __init__(self, most: int = MOST, oldest: float = OLDEST, clock: Callable[[], float] = time.monotonic) -> None:
         """`most` bytes beside the first ones, none of them much older than `oldest` s."""
-        self._most, self._oldest, self._clock = most, oldest, clock
+        self.most, self._oldest, self._clock = most, oldest, clock
         self._first = self._newest = bytearray()
         self._chunks: deque[bytearray] = deque()  # after the first one
         self._ends: deque[float] = deque()  # s, when each of them but the newest was full
@@ -65,7 +65,7 @@ class Ring:
             self._size += len(self._newest)
         self._newest = bytearray()
         self._chunks.append(self._newest)
-        while self._ends and (self._size > self._most or self._ends[0] < now - self._oldest):
+        while self._ends and (self._size > self.most or self._ends[0] < now - self._oldest):
             self._ends.popleft()
             self._size -= len(self._chunks.popleft())
 

@@ -1,6 +1,6 @@
 """What the rules are told: the settings of the bank and of each battery, with their tables ready to be looked up."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.limits.settings import ByCellVoltage, ByMosfetTemperature, BySoc, ByTemperature, LimitSettings, Table
@@ -60,3 +60,12 @@ class Site:
     def of(self, battery: str) -> LimitSettings:
         """Settings of one battery."""
         return self.rules(battery).settings
+
+    def most(self, batteries: Iterable[str]) -> dict[str, float]:
+        """A that may flow at most by what is configured, with all of `batteries`: "ccl" and "dcl"."""
+        each = [self.of(battery) for battery in batteries]
+        sums = {
+            "ccl": (sum(one.charge_current.max for one in each), self.charge_current_limit),
+            "dcl": (sum(one.discharge_current.max for one in each), self.discharge_current_limit),
+        }
+        return {way: amps if cap is None else min(amps, cap) for way, (amps, cap) in sums.items()}

@@ -68,6 +68,22 @@ def test_only_the_newest_few_are_kept_and_a_loss_counts_too() -> None:
     assert len(aside) == 5 and {one["why"] for one in aside} == {"rack-1 stale"}
 
 
+def test_many_links_share_the_memory_of_eight() -> None:
+    clock = Clock()
+    evidence = Evidence(clock, clock)
+    there = {str(n): ports(clock)["pack"] for n in range(64)}
+    evidence.watch(there)
+    for port in there.values():
+        for _ in range(800):
+            port.ring.add("rx", bytes(1000))
+    assert 8 << 20 < sum(port.ring.size for port in there.values()) < 19 << 20
+    one = {"0": there["0"]}
+    evidence.watch(one)
+    for _ in range(4000):
+        one["0"].ring.add("rx", bytes(1000))
+    assert 1_900_000 < one["0"].ring.size < 2_200_000
+
+
 def test_what_was_said_around_bad_frames_is_kept_for_good_the_last_twenty_times() -> None:
     clock = Clock()
     evidence, there = Evidence(clock, clock), ports(clock)

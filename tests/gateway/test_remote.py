@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from gateway.app import Gateway
 from gateway.config.load import parse
-from gateway.limits import LimitSettings
+from gateway.limits import LimitSettings, Site
 from gateway.model import Command, RemoteLimit
 from gateway.remote import BURST, SOURCES, Remote
 from gateway.store import Store
 from gateway.wiring import build, rebuild
-from tests.limits.play import Play
+from tests.limits.play import Play, settings
 
 
 class Clock:
@@ -56,6 +56,11 @@ def test_keys_are_independent_and_sources_do_not_touch_each_other() -> None:
     assert found.clear().json() == {
         "accepted": True, "note": "ended: mqtt.soc_max, mqtt.soc_min", "in_force": {}, "until": {}, "id": 8,
     }  # fmt: skip
+
+
+def test_what_is_configured_for_all_batteries_together_is_the_most() -> None:
+    site = Site(LimitSettings(), {"b": settings(charge_current={"max": 20.0})}, discharge_current_limit=100.0)
+    assert site.most(["a", "b", "a/2"]) == {"ccl": 120.0, "dcl": 100.0}
 
 
 def test_it_ends_by_the_monotonic_clock_whatever_the_date_does() -> None:
@@ -177,6 +182,12 @@ def during(folder: Path, look: Callable[[Gateway], Any], config: str = CONFIG) -
 def test_an_order_counts_at_once_survives_a_new_configuration_and_no_restart(tmp_path: Path) -> None:
     async def look(gateway: Gateway) -> None:
         assert gateway.snapshot is not None and gateway.snapshot.decision.ccl == 50
+        vain = gateway.restrict("mqtt", {"ccl": 50.5, "dcl": 60, "ttl_seconds": 60})
+        assert vain.note.startswith(
+            "mqtt asks for at most 50.5 A of charge (no effect: 50 A is the configured maximum), at most 60 A of"
+        )
+        assert vain.accepted
+        assert gateway.restrict("mqtt", {"ttl_seconds": 0}).in_force == {}
         answer = await gateway.answer({"ask": "restrict", "order": {"ccl": 7, "ttl_seconds": 60}})
         assert answer["accepted"] and answer["in_force"] == {"ccl": 7}
         await asyncio.sleep(0.05)
@@ -191,7 +202,7 @@ def test_an_order_counts_at_once_survives_a_new_configuration_and_no_restart(tmp
         assert gateway.restrict("mqtt", {"ccl": None}).in_force == {"ccl": 7}
         assert (await gateway.answer({"ask": "unrestrict"}))["in_force"] == {}
         assert [entry["what"] for entry in (await gateway.answer({"ask": "audit"}))["audit"]] == [
-            "limit", "limit", "clear",
+            "limit", "limit", "limit", "limit", "clear",
         ]  # fmt: skip
 
     during(tmp_path, look)
