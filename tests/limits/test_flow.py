@@ -129,6 +129,12 @@ def test_what_is_not_known_moves_no_counter() -> None:
     assert (dark.total_ah_drawn, dark.discharged_energy) == (pytest.approx(0.1), 0.0)
 
 
+@pytest.mark.parametrize(("full_at", "last", "syncs"), [(None, 5.0, 2), (1000.0, 1000.0, 3)])
+def test_a_full_charge_has_its_date(full_at: float | None, last: float, syncs: int) -> None:
+    lived = history.lived(History(last_full_charge=5.0, automatic_syncs=2), bank(), 1.0, 1.0, 99.0, 1.0, full_at)
+    assert (lived.last_full_charge, lived.automatic_syncs) == (last, syncs)
+
+
 def test_a_new_battery_has_no_history() -> None:
     assert {name: value for name, value in History().persisted().items() if value} == {"empty_armed": True}
 
