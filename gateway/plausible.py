@@ -175,7 +175,8 @@ def _possible_sum(reading: Reading) -> tuple[float, float]:
 
 
 def _span(least: float, most: float) -> str:
-    return f"{least:.2f} V" if most - least < 0.005 else f"{least:.2f} to {most:.2f} V"
+    low, high = f"{least:.2f}", f"{most:.2f}"
+    return f"{low} V" if low == high else f"{low} to {high} V"
 
 
 def _capacities(reading: Reading) -> Iterable[Refusal]:

@@ -1,6 +1,5 @@
 """Charge voltage: the controllers of single cells, and how their target is applied.  Sheet: limits.md 3.3, 3.4."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from gateway.limits.charge_state import SAME
@@ -22,8 +21,8 @@ def target(
     u_max: float,
     before: Voltage,
     now: float,
-    frozen: bool = False,
-    least: float = 0.0,
+    frozen: bool,
+    least: float,
 ) -> tuple[float, str]:
     """The voltage [V] that keeps the highest cell of one pack at or under `cell_limit`, and why; `u_min` at least.
 
@@ -103,7 +102,7 @@ def _integral(
 
 
 def apply(
-    wished: float, u_max: float, before: Voltage, setting: ChargeVoltage, now: float, cells: int = 0, least: float = 0.0
+    wished: float, u_max: float, before: Voltage, setting: ChargeVoltage, now: float, cells: int, least: float
 ) -> tuple[Voltage, str]:
     """Down at once, hold, slowly up (3.4); returns the new state and none, limiting, holding or recovering.
 
@@ -130,8 +129,3 @@ def apply(
     if raised < wished and (raised - volts < step or u_max - raised < step / 2):  # not each mV is worth telling
         return replace(before, at=now), "recovering"
     return replace(before, volts=max(volts, raised), at=now), "recovering"
-
-
-def lowest(targets: Sequence[tuple[float, str]]) -> tuple[float, str]:
-    """The lowest wish of all packs and its reason."""
-    return min(targets, key=lambda wish: wish[0])

@@ -94,7 +94,7 @@ def charge_cycles(history: History, bank: BankState) -> float | None:
     return history.total_ah_drawn / bank.capacity if bank.capacity else None
 
 
-def figures(history: History, bank: BankState, ahead: float = 0.0) -> Life:
+def figures(history: History, bank: BankState, ahead: float) -> Life:
     """What outputs publish; `ahead` [s]: by how much the wall clock, which they tell times by, is ahead of the date."""
     kept = {name: getattr(history, name) for name in _SAME}
     cycles = charge_cycles(history, bank)

@@ -55,7 +55,7 @@ def _cells(reading: Reading, memory: BatteryMemory) -> dict[str, Input]:
     refused = any(name in reading.rejected for name in extremes) or "cell_voltages" in reading.untold
     if not (reading.cells or high is not None or refused):
         return {}
-    gone = range((reading.cells or 0) + 1, (memory.cells or 0) + 1) if reading.cells else ()
+    gone = range(reading.cells + 1, (memory.cells or 0) + 1) if reading.cells else ()
     gap = _unknown("cell", [*(n for n, volts in enumerate(cells, 1) if volts is None), *gone])
     return {
         "max_cell": Input(high, gap or ("" if high is not None else "highest cell")),
@@ -101,7 +101,7 @@ WORDS: Final = {
 def remember(inputs: Inputs, seen: Mapping[str, Seen], now: float) -> Mapping[str, Seen]:
     """What was ever known of each input, with its time."""
     known = {name: (i.value, now) for name, i in inputs.items() if i.value is not None and not i.missing}
-    return known if seen.keys() <= known.keys() else {**seen, **known}
+    return {**seen, **known}
 
 
 def usable(name: str, found: Input | None, seen: Mapping[str, Seen], now: float) -> tuple[float | None, str]:

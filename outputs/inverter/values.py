@@ -203,7 +203,7 @@ def _state(bank: BankState, decision: Decision) -> Found:
     return {
         "operating_state": state,
         "system_state": state,
-        "protections_valid": int(max([decision.alarms.get(name, 0) for name in ALARM_FLAGS]) >= 2),
+        "protections_valid": int(2 in [decision.alarms.get(name) for name in ALARM_FLAGS]),
         "balancing": None if bank.balancing is None else int(bank.balancing),
         "faulty_pack_number": next(iter([n for n, state in enumerate(bank.batteries, 1) if _is_faulty(state)]), None),
     }

@@ -168,7 +168,8 @@ def test_one_that_was_kept_out_stands_in_while_the_members_are_stale_and_is_the_
         ({"current": 5.5}, "a"),  # 2 % of 280 Ah are 5.6 A
         ({"current": None}, "a"),
         ({"current": 2.1, "capacity": None}, "ab"),
-        ({"current": 1.9, "capacity": None}, "a"),
+        ({"current": 2.0, "capacity": None}, "a"),
+        ({"current": 2.0, "capacity": 100.0}, "a"),
         ({"current": 1.1, "capacity": 50.0}, "ab"),
     ],
 )

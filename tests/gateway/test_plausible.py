@@ -103,6 +103,8 @@ def test_without_single_cells_the_bms_own_extremes_bound_the_pack_voltage() -> N
     left, why = rejected(**says, voltage=26.5)
     assert left.voltage is None
     assert why == {"voltage": "pack voltage 26.50 V, but its cells add up to 52.96 to 53.28 V"}
+    why = rejected(**{**says, "lowest_cell_voltage": 3.33}, voltage=26.5)[1]
+    assert why == {"voltage": "pack voltage 26.50 V, but its cells add up to 53.28 V"}
 
 
 def test_no_battery_has_0_volts() -> None:
@@ -184,6 +186,33 @@ def test_every_number_that_cannot_be_is_not_known_and_said(name: str, value: flo
     left, why = rejected(**{name: value})
     assert getattr(left, name) is None
     assert why[name].startswith(f"{name} ")
+
+
+CELL, HEAT = (0.5, 5.0), (-40.0, 120.0)
+POSSIBLE = {  # as the module says, and chapter 1 of limits.md
+    "voltage": (0.5, 100.0), "current": (-1000.0, 1000.0), "soc": (0.0, 100.0), "soh": (0.0, 120.0),
+    "capacity": (1.0, 5000.0), "remaining_capacity": (0.0, 5000.0), "charge_cycles": (0, 1_000_000),
+    "cell_count": (1, 64), "lowest_cell_voltage": CELL, "highest_cell_voltage": CELL, "mosfet_temperature": HEAT,
+    "ambient_temperature": HEAT, "max_charge_current": (0.0, 5000.0), "max_discharge_current": (0.0, 5000.0),
+    "max_battery_voltage": (0.0, 100.0), "min_battery_voltage": (0.0, 100.0), "cell_overvoltage_protection": CELL,
+    "cell_undervoltage_protection": CELL, "cell_voltages": CELL, "temperatures": HEAT,
+}  # fmt: skip
+
+
+def known(name: str, value: float) -> bool:
+    """Is this still there when a BMS says nothing else?"""
+    said: Any = (value,) if name in ("cell_voltages", "temperatures") else value
+    try:
+        return bool(getattr(plausible(Reading(**{name: said})), name) == said)
+    except Implausible:
+        return False
+
+
+@pytest.mark.parametrize("name", POSSIBLE)
+def test_what_is_possible_is_known_to_both_ends_and_no_further(name: str) -> None:
+    least, most = POSSIBLE[name]
+    assert known(name, least) and known(name, most)
+    assert not known(name, math.nextafter(least, -math.inf)) and not known(name, math.nextafter(most, math.inf))
 
 
 RECORDED = [case for name in registry.names() for case in cases(name) if not is_write(case)]

@@ -60,12 +60,25 @@ def test_one_pack_whose_cells_are_apart_is_an_imbalance_of_the_bank() -> None:
 
 
 def test_what_is_a_small_current_is_not_known_without_the_capacity() -> None:
-    play = Play(settings(imbalance={"enabled": True})).set(cell_voltages=cells(3.30, 3.47), current=0.0, capacity=None)
-    assert play.run(120).alarms.get("cell_imbalance", 0) == 0
+    for packs in ({"a": reading()}, {"a": reading(), "b": reading()}):
+        play = Play(settings(imbalance={"enabled": True}), packs).set(cell_voltages=cells(3.30, 3.47), current=0.0)
+        assert play.set("a", capacity=None).run(120).alarms.get("cell_imbalance", 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("current", "high", "level"),
+    [(13.9, 3.5, 1), (-13.9, 3.5, 1), (14.0, 3.5, 0), (0.0, 3.376, 1), (0.0, 3.375, 0)],
+)
+def test_imbalance_is_more_than_the_difference_at_less_than_a_small_current(
+    current: float, high: float, level: int
+) -> None:
+    limits = settings(imbalance={"enabled": True, "cell_difference": 0.125, "after": 0})
+    found = Play(limits).set(cell_voltages=cells(3.25, high), current=current).look()
+    assert found.alarms.get("cell_imbalance", 0) == level
 
 
 def test_an_unknown_lowest_cell_is_no_imbalance() -> None:
-    play = Play(settings(imbalance={"enabled": True}))
+    play = Play(settings(imbalance={"enabled": True, "cell_difference": 0.001}))
     play.set(cell_voltages=(), highest_cell_voltage=3.3, current=0.0, voltage=52.0)
     assert play.run(200).alarms.get("cell_imbalance", 0) == 0
 
@@ -92,6 +105,14 @@ def test_what_an_inverter_says_of_itself_is_held_against_the_limits_too(reported
         assert not any(play.run(59).alarms.values())
         raised = {alarm for alarm, level in play.run(1).alarms.items() if level == 2}
         assert raised == ({name} if name else set())
+
+
+@pytest.mark.parametrize(("current", "level"), [(1.0, 0), (1.1, 2), (-1.0, 0), (-1.1, 2)])
+def test_of_a_limit_of_0_a_1_a_is_measured_no_better(current: float, level: int) -> None:
+    limits = settings(obey_check={"enabled": True, "after": 0})
+    found = Play(limits).set(max_charge_current=0.0, max_discharge_current=0.0, current=current).run(2)
+    name = "high_charge_current" if current > 0 else "high_discharge_current"
+    assert found.alarms[name] == level
 
 
 def test_a_spike_is_no_disobedience() -> None:

@@ -34,6 +34,17 @@ def test_chapter_3_1_base_voltages() -> None:
     assert in_float().decision.cvl == 54.00  # type: ignore[union-attr]
 
 
+def test_chapter_3_1_base_voltages_are_told_in_hundredths() -> None:
+    odd = {"max": 3.4511, "float": 3.3757, "min": 2.9011}
+    pack = reading(cell_voltages=cells(3.33, count=15), max_battery_voltage=0.0)
+    play = Play(settings(cell_voltage=odd), {"a": pack})
+    found = play.look()
+    assert (found.cvl_caps[0].value, found.low_voltage) == (51.77, 43.52)
+    asking = Play(settings(cell_voltage=odd, use_bms_values=True), {"a": pack}).look()
+    assert asking.cvl_caps[0].value == 43.52, "no less than the empty bank"
+    assert play.set(soc=None).run(1).cvl_caps[-1].value == 50.64
+
+
 def test_chapter_3_1_voltage_drop_is_published_but_not_compared() -> None:
     play = full(voltage_drop=0.15)
     assert play.decision is not None and play.decision.cvl == 55.35
@@ -84,6 +95,15 @@ def test_b1_imbalance_starts_the_time_anew() -> None:
     play.set(cell_voltages=cells(3.452, 3.466)).run(1)
     play.set(cell_voltages=cells(3.452))
     assert play.until(lambda d: d.charge_mode == "float_transition") == 901
+
+
+@pytest.mark.parametrize(("volts", "left"), [(3.462, 101), (3.465, 101), (3.466, 901)])
+def test_b1_begins_beyond_13_mv_not_at_10(volts: float, left: int) -> None:
+    play = full()
+    play.run(799)
+    play.set(cell_voltages=cells(3.452, volts)).run(1)
+    play.set(cell_voltages=cells(3.452))
+    assert play.until(lambda d: d.charge_mode == "float_transition") == left
 
 
 def test_b3_a_sagging_pack_goes_back_to_bulk_and_starts_anew() -> None:
@@ -149,9 +169,10 @@ def test_the_longest_time_also_ends_what_was_never_balanced() -> None:
 
 
 def test_cells_that_a_full_charge_left_apart_do_not_make_it_full_again_and_again() -> None:
-    play = Play(settings(**WIDE, charge_voltage={"controller": "off"})).set(cell_voltages=cells(3.447, 3.55), soc=99.0)
+    quick = {"absorption": {"max_time": 10}, "float_transition": {"rate": 0.1}, "charge_voltage": {"controller": "off"}}
+    play = Play(settings(**WIDE, **quick)).set(cell_voltages=cells(3.447, 3.55), soc=99.0)
     play.until(lambda d: d.charge_mode == "float_transition")
-    assert play.run(4 * 3600, dt=10).charge_mode == "float"
+    assert play.run(1000, dt=10).charge_mode == "float"
     assert play.memory.full_events == 1
     assert "needs once < 80 mV and then >= 80 mV" in play.decision.waiting[0]  # type: ignore[union-attr]
     play.set(cell_voltages=cells(3.37, 3.375)).run(10)
@@ -180,7 +201,7 @@ def test_the_penalty_of_one_high_cell_does_not_keep_a_tolerant_pack_in_bulk() ->
 def test_the_maximum_counts_as_reached_5_mv_a_cell_below_it(count: int) -> None:
     play = Play(settings(**WIDE), {"a": reading(cell_voltages=cells(3.444, count=count), soc=97.0)})
     assert play.look().charge_mode == "bulk"
-    assert play.set(cell_voltages=cells(3.4451, count=count)).run(1).charge_mode == "absorption"
+    assert play.set(cell_voltages=cells(3.445, count=count)).run(1).charge_mode == "absorption"
 
 
 HIGH_CELL = cells(3.42, 3.46)
@@ -313,6 +334,16 @@ def test_q9_an_empty_battery_is_bulk_whatever_its_soc_said() -> None:
     assert play.set(cell_voltages=cells(3.29)).run(1).charge_mode == "bulk"
 
 
+def test_q9_a_threshold_that_is_off_since_leaves_nothing_to_wait_for() -> None:
+    play = full().set(soc=40.0)
+    play.until(lambda d: d.charge_mode == "float")
+    kept = play.memory.persisted()
+    assert kept["soc_unsettled"]
+    later = Play(settings(rebulk={"soc": None}), memory=Memory.restore(kept, 5.0, play.wall)).set(soc=0.0)
+    assert later.look().charge_mode == "float"
+    assert "cannot be right" not in str(later.decision)
+
+
 # ---- 3.7
 
 
@@ -390,6 +421,12 @@ def test_float_is_never_above_what_the_bms_asks_for() -> None:
     assert play.set(max_battery_voltage=53.0).run(1).cvl == 53.00
 
 
+def test_absorption_begins_at_the_maximum_of_now_not_at_that_of_before() -> None:
+    play = Play(settings(**WIDE, use_bms_values=True)).set(max_battery_voltage=54.4, cell_voltages=cells(3.35))
+    play.run(2)
+    assert play.set(max_battery_voltage=55.2, cell_voltages=cells(3.40)).run(1).charge_mode == "bulk"
+
+
 def test_a_bms_that_asks_for_0_volts_does_not_drain_the_battery() -> None:
     assert Play(settings(use_bms_values=True), {"a": reading(max_battery_voltage=0.0)}).look().cvl == 46.40
 
@@ -460,7 +497,43 @@ def test_an_interrupted_transition_goes_on() -> None:
     assert play.memory.full_events == 1
 
 
+# ---- what is told
+
+
+def lowest_cap(play: Play) -> tuple[float, list[str]]:
+    """The lowest of the caps of the last decision [V], and the rules of all."""
+    assert play.decision is not None
+    caps = play.decision.cvl_caps
+    assert all(cap.value == round(cap.value, 3) for cap in caps), "no more than is measured"
+    return min(cap.value for cap in caps), [cap.rule for cap in caps]
+
+
+def test_what_is_told_is_the_lowest_of_its_caps_whatever_the_mode() -> None:
+    options = {"float_transition": {"rate": 0.00123}, "rebulk": {"cell_difference": None}}
+    play = Play(settings(**reset(), **options), memory=reached(16))
+    assert (play.look().cvl, lowest_cap(play)) == (57.92, (57.92, ["soc_reset"]))
+    found = play.set(cell_voltages=cells(3.50003, 3.63)).run(1)
+    assert (found.cvl, lowest_cap(play)) == (56.07, (56.07, ["soc_reset", "cell_voltage"]))
+    play.set(cell_voltages=cells(3.622), soc=99.0)
+    play.until(lambda d: d.charge_mode == "float_transition")
+    found = play.run(1000.7)
+    lowest, rules = lowest_cap(play)
+    assert found.cvl == pytest.approx(lowest, abs=0.005) and found.cvl > 55.20
+    assert rules == ["float_transition"], "55.20 V does not bind what comes down from above"
+    play.until(lambda d: d.charge_mode == "float")
+    assert lowest_cap(play) == (54.00, ["config", "float"])
+    assert play.set(cell_voltages=cells(3.33003, 3.50)).run(1).cvl == 53.35
+    assert lowest_cap(play) == (53.35, ["config", "float", "cell_voltage"])
+
+
 # ---- restart
+
+
+def test_cells_that_are_apart_when_a_run_begins_in_float_end_it_only_after_they_were_together() -> None:
+    play = in_float().restart(down=60).set(cell_voltages=cells(3.33, 3.43))
+    assert play.run(30).charge_mode == "float", "perhaps a full charge left them so"
+    play.set(cell_voltages=cells(3.33)).run(1)
+    assert play.set(cell_voltages=cells(3.33, 3.43)).run(1).charge_mode == "bulk"
 
 
 @pytest.mark.parametrize("down", [10, 3600, 20 * 3600, 3 * DAY])
@@ -493,6 +566,14 @@ def test_a_process_that_stood_still_did_not_absorb() -> None:
     play.set(cell_voltages=cells(3.20), soc=60.0)
     assert play.run(20 * 3600, dt=20 * 3600).charge_mode == "bulk"
     assert play.memory.full_events == 0
+
+
+@pytest.mark.parametrize(("pause", "left"), [(59.0, 42), (61.0, 101)])
+def test_a_pause_counts_as_absorption_up_to_a_minute(pause: float, left: int) -> None:
+    play = full()
+    play.run(800)
+    play.run(pause, dt=pause)
+    assert play.until(lambda d: d.charge_mode == "float_transition") == left
 
 
 def test_the_longest_time_of_absorption_survives_restarts() -> None:

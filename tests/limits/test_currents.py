@@ -3,7 +3,10 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gateway.limits.currents import down
 from gateway.model import Decision
 from tests.limits.play import Play, cells, settings, sheet
 from tests.make import reading
@@ -62,6 +65,13 @@ def test_tables_can_be_off() -> None:
     assert both(Play(limits).set(cell_voltages=cells(3.6), temperatures=(60.0, 25.0)).look()) == (50.0, 60.0)
 
 
+@pytest.mark.parametrize(("way", "found"), [("charge", (50.0, 0.0)), ("discharge", (0.0, 60.0))])
+def test_a_table_that_is_off_one_way_holds_the_other(way: str, found: tuple[float, float]) -> None:
+    limits = settings(by_temperature={way: {"enabled": False}}, by_mosfet_temperature={way: {"enabled": False}})
+    assert both(Play(limits).set(temperatures=(60.0, 25.0)).look()) == found
+    assert both(Play(limits).set(mosfet_temperature=95.0).look()) == found
+
+
 def test_only_chosen_sensors_count() -> None:
     play = Play(settings(temperature_sensors=[1, 2])).set(temperatures=(25.0, 26.0, 70.0))
     assert both(play.look()) == (50.0, 60.0)
@@ -82,6 +92,12 @@ def test_a_bms_limit_that_cannot_be_is_missing_data(limit: float) -> None:
 
 def test_limits_are_never_rounded_up() -> None:
     assert Play().set(max_charge_current=33.3339).look().ccl == 33.333
+
+
+@given(st.floats(-1e4, 1e6) | st.sampled_from([math.inf, -math.inf, math.nan]))
+def test_a_limit_is_told_in_thousandths_at_most_what_it_is_and_never_below_0(amps: float) -> None:
+    told = down(amps)
+    assert told == 0.0 if not amps > 0 else told == amps or 0 <= amps - told + 1e-9 <= 0.001 + 1e-9
 
 
 # ---- 4.3
@@ -111,6 +127,13 @@ def test_chapter_4_3_recovery_threshold() -> None:
     play.set(cell_voltages=cells(3.443))
     assert play.run(29).ccl == 0.0
     assert play.run(3).ccl == pytest.approx(0.88, abs=0.001)
+
+
+@pytest.mark.parametrize(("asked", "found"), [(0.749, 0.0), (0.75, 0.75)])
+def test_chapter_4_3_too_small_is_less_than_the_threshold(asked: float, found: float) -> None:
+    play = Play().set(max_charge_current=0.0)
+    play.look()
+    assert play.set(max_charge_current=asked).run(32).ccl == found
 
 
 def test_q1_every_reduction_is_immediate() -> None:
@@ -227,6 +250,20 @@ def test_chapter_4_5_the_last_value_binds_while_it_is_missing() -> None:
     play = Play()
     assert play.set(temperatures=(24.5, 46.0)).look().ccl == 22.5
     assert play.set(temperatures=(24.5, None)).run(59).ccl == 22.5
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "stops"),
+    [("temperatures", "cell sensors", "cd"), ("cell_voltages", "highest cell", "cd"),
+     ("mosfet_temperature", "MOSFET temperature", "cd"), ("max_charge_current", "charge current limit", "c"),
+     ("max_discharge_current", "discharge current limit", "d"), ("charge_allowed", "charge switch", "c"),
+     ("discharge_allowed", "discharge switch", "d")],
+)  # fmt: skip
+def test_what_a_bms_has_but_never_told_is_missing_from_the_start(name: str, word: str, stops: str) -> None:
+    nothing = () if name in ("temperatures", "cell_voltages") else None
+    found = Play(batteries={"a": reading(**{name: nothing, "untold": (name,)})}).look()
+    assert both(found) == (0.0 if "c" in stops else 50.0, 0.0 if "d" in stops else 60.0)
+    assert f"missing data: {word}" in str((found.ccl_caps, found.dcl_caps))
 
 
 VANISHED = {  # what was there: full current before, when only its neighbours were looked at

@@ -103,6 +103,52 @@ def test_history_counts_what_flows() -> None:
     assert lived.deepest_discharge == 112.0
 
 
+def test_history_of_each_step_is_what_flowed_in_it() -> None:
+    drawn = History()
+    for n in (1, 2):
+        drawn = history.lived(drawn, bank(voltage=50.0), -36.0, -36.0, 50.0, 10.0, None)
+        assert (drawn.total_ah_drawn, drawn.last_discharge) == pytest.approx((n * 0.1, n * 0.1))
+        assert (drawn.charged_energy, drawn.discharged_energy) == pytest.approx((0.0, n * 0.005))
+    charged = history.lived(drawn, bank(voltage=50.0), 72.0, 72.0, 50.0, 10.0, None)
+    assert (charged.total_ah_drawn, charged.last_discharge) == (drawn.total_ah_drawn, drawn.last_discharge)
+    assert (charged.charged_energy, charged.discharged_energy) == pytest.approx((0.01, 0.01))
+    again = history.lived(charged, bank(voltage=50.0), -36.0, -36.0, 50.0, 10.0, None)
+    assert again.last_discharge == pytest.approx(0.1), "a new discharge"
+
+
+@pytest.mark.parametrize(("seconds", "ah"), [(-1.0, 0.0), (0.0, 0.0), (0.5, 0.005), (10.0, 0.1), (10.1, 0.0)])
+def test_history_counts_short_steps_and_no_gaps(seconds: float, ah: float) -> None:
+    assert history.lived(History(), bank(), -36.0, -36.0, 50.0, seconds, None).total_ah_drawn == pytest.approx(ah)
+
+
+def test_what_is_not_known_moves_no_counter() -> None:
+    kept = History(discharging=True, last_discharge=3.0)
+    still = history.lived(kept, bank(current=None), None, None, None, 10.0, None)
+    assert (still.last_discharge, still.charged_energy, still.discharged_energy) == (3.0, 0.0, 0.0)
+    dark = history.lived(kept, bank(voltage=None), -36.0, -36.0, 50.0, 10.0, None)
+    assert (dark.total_ah_drawn, dark.discharged_energy) == (pytest.approx(0.1), 0.0)
+
+
+@pytest.mark.parametrize(("full_at", "last", "syncs"), [(None, 5.0, 2), (1000.0, 1000.0, 3)])
+def test_a_full_charge_has_its_date(full_at: float | None, last: float, syncs: int) -> None:
+    lived = history.lived(History(last_full_charge=5.0, automatic_syncs=2), bank(), 1.0, 1.0, 99.0, 1.0, full_at)
+    assert (lived.last_full_charge, lived.automatic_syncs) == (last, syncs)
+
+
+def test_a_new_battery_has_no_history() -> None:
+    assert {name: value for name, value in History().persisted().items() if value} == {"empty_armed": True}
+
+
+def test_a_discharge_beyond_a_twentieth_of_the_capacity_counts_once() -> None:
+    lived, seen = History(discharging=True, last_discharge=4.75), []
+    for _ in range(4):
+        lived = history.lived(lived, bank(capacity=100.0), -36.0, -36.0, 50.0, 10.0, None)
+        seen.append((round(lived.last_discharge, 2), lived.deep_discharges))
+    assert seen == [(4.85, 0), (4.95, 0), (5.05, 1), (5.15, 1)]
+    assert History(total_ah_drawn=560.0, deep_discharges=2).average_discharge == 280.0
+    assert History().average_discharge is None
+
+
 def test_last_discharge_is_frozen_while_charging_and_begins_anew() -> None:
     play = Play().set(current=-28.0)
     play.run(1800, dt=5)
@@ -126,10 +172,11 @@ def test_a_gap_counts_nothing() -> None:
 
 
 def test_full_discharges_count_once_until_above_15_percent() -> None:
-    play = Play()
-    for soc in (5.0, 0.0, 0.0, 3.0, 0.0, 16.0, 0.0):
+    play, seen = Play(), []
+    for soc in (0.5, 0.0, 0.0, 3.0, 0.0, 15.0, 0.0, 15.1, 0.0):
         play.set(soc=soc).run(2)
-    assert play.memory.history.full_discharges == 2
+        seen.append(play.memory.history.full_discharges)
+    assert seen == [0, 1, 1, 1, 1, 1, 1, 1, 2]
 
 
 def test_q15_alarm_edges_are_counted() -> None:
@@ -155,12 +202,29 @@ def test_charge_cycles_are_the_bms_own_or_what_was_drawn() -> None:
     assert history.charge_cycles(History(), bank(charge_cycles=None, capacity=None)) is None
 
 
+def test_the_last_full_charge_is_told_by_the_clock_on_the_wall() -> None:
+    assert history.figures(History(last_full_charge=1000.0), bank(), ahead=50.0).last_full_charge == 1050.0
+    assert history.figures(History(), bank(), ahead=50.0).last_full_charge is None, "never"
+
+
 def test_history_can_be_cleared_by_groups() -> None:
     full = History(True, 10, 11, 12, 3, 4, 5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
     assert history.cleared(full, 1) == History(begun=True)
     assert history.cleared(full, 5) == replace(full, low_voltage_alarms=0, high_voltage_alarms=0)
     assert history.cleared(full, 3).minimum_voltage is None
     assert history.cleared(full, 2).total_ah_drawn == 0 == history.cleared(full, 7).charged_energy
+
+
+def test_a_group_clears_what_its_name_says_and_all_are_the_whole() -> None:
+    full = History(True, 10, 11, 12, 3, 4, 5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+    of = {"capacity": "total_ah_drawn", "voltages": "minimum_cell_voltage", "time": "last_full_charge",
+          "alarms": "low_voltage_alarms", "temperature": "maximum_temperature", "energy": "charged_energy"}  # fmt: skip
+    groups = {name: number for number, name in history.GROUPS.items()}
+    assert groups.keys() == {"all", *of}
+    for name, field in of.items():
+        left = history.cleared(full, groups[name])
+        assert not getattr(left, field) and all(getattr(left, f) for n, f in of.items() if n != name)
+    assert history.cleared(full, groups["all"]) == History(begun=True)
 
 
 def test_history_survives_a_restart_and_does_not_begin_twice() -> None:
@@ -190,6 +254,32 @@ def test_junk_never_becomes_history(data: object) -> None:
     lived = history.lived(found, bank(), -10.0, -10.0, 50.0, 1.0, False)
     assert math.isfinite(lived.total_ah_drawn) and lived.total_ah_drawn >= 0
     assert History.restore(lived.persisted()) == lived
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -0.1, 1.1e9, "1", True, None, []])
+def test_what_is_absurd_of_a_history_is_left_at_its_start(value: object) -> None:
+    assert History.restore({"total_ah_drawn": value, "full_discharges": value}) == History()
+
+
+def test_what_can_be_of_a_history_is_kept() -> None:
+    said = {"total_ah_drawn": 12.5, "full_discharges": 3, "minimum_temperature": -39.5, "was_low": True}
+    assert History.restore(said) == History(
+        total_ah_drawn=12.5, full_discharges=3, minimum_temperature=-39.5, was_low=True
+    )
+    assert History.restore({"full_discharges": 1.5, "minimum_temperature": -1.1e9}) == History()
+
+
+def test_a_history_begins_once_and_only_when_the_capacity_is_known() -> None:
+    begun = history.begun(History(), bank(), 54.0)
+    assert (begun.begun, begun.total_ah_drawn, begun.charged_energy) == (True, 42 * 280.0, 42 * 280.0 * 0.054)
+    assert history.begun(begun, bank(charge_cycles=99), 54.0) is begun
+    assert history.begun(History(), bank(capacity=None), 54.0) == History()
+    fresh = history.begun(History(), bank(charge_cycles=None), None)
+    assert fresh == History(begun=True), "nothing is made up"
+    assert history.begun(History(), bank(), None).charged_energy == 0.0
+    lived = History(total_ah_drawn=50000.0, charged_energy=1.0, discharged_energy=2000.0)
+    kept = history.begun(lived, bank(), 54.0)
+    assert (kept.total_ah_drawn, kept.discharged_energy) == (50000.0, 2000.0), "never less than was counted"
 
 
 def test_extreme_values_have_their_place() -> None:

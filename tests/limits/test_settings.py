@@ -2,56 +2,26 @@
 
 import json
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from gateway.limits.checks import doubts, together_doubts
-from gateway.limits.reference_options import KEYS, PINNED, from_reference
-from gateway.limits.settings import LimitSettings
+from gateway.limits.reference_options import from_reference
+from gateway.limits.settings import Absorption, CellVoltage, CurrentMap, ForceCharge, LimitSettings, Soc, Table
 from gateway.model import ConfigError
-from gateway.model.section import Section, key_of, of_the_file
+from gateway.model.section import Section
 from gateway.model.validation import validated
 from tests.limits.play import settings
 from tests.make import reading
-
-CHAPTER_10 = {
-    "charge_current.max": 50, "discharge_current.max": 60, "cell_voltage.min": 2.9, "cell_voltage.max": 3.45,
-    "cell_voltage.float": 3.375, "soc_reset.cell_voltage": 3.65, "soc_reset.after_days": None, "soc.source": "bms",
-    "on_loss.block": False, "on_loss.timeout_minutes": 30, "on_loss.cell_voltage_min": 3.225, "mode": "linear",
-    "on_loss.cell_voltage_max": 3.375, "on_loss.alarm": True, "charge_voltage.rate": 0.001,
-    "charge_voltage.enabled": True, "absorption.time": 900, "absorption.cell_difference": 0.010, "rebulk.soc": 80,
-    "absorption.cell_difference_deviation": 0.003, "rebulk.cell_difference": 0.080, "charge_current.hold": 30,
-    "charge_voltage.controller": "penalty", "charge_voltage.integral_factor": 0.2, "charge_current.rate": 5,
-    "charge_current.recovery_threshold_fraction": 0.015, "by_soc.charge.enabled": False, "voltage_drop": 0,
-    "by_temperature.charge.enabled": True, "soc.low_warning": 20, "soc.low_alarm": 10, "time_to_go.every": 60,
-    "soc_reset.write_to_bms": True, "use_bms_values": False, "history": True, "discharge_current.rate": 5,
-}  # fmt: skip
 
 
 def at(tree: dict[str, Any], path: str) -> Any:
     for key in path.split("."):
         tree = tree[key]
     return tree
-
-
-@pytest.mark.parametrize("path", CHAPTER_10)
-def test_defaults_are_those_of_chapter_10(path: str) -> None:
-    assert at(LimitSettings().plain(), path) == CHAPTER_10[path]
-
-
-def test_every_number_has_a_unit_and_every_key_a_meaning() -> None:
-    def walk(kind: type[Section], path: str) -> None:
-        for field in of_the_file(kind):
-            where = f"{path}.{key_of(field)}"
-            if isinstance(field.type, type) and issubclass(field.type, Section):
-                walk(field.type, where)
-            elif field.type in (float, float | None):
-                assert field.metadata.get("unit"), where
-                assert field.metadata.get("description"), where
-
-    walk(LimitSettings, "limits")
 
 
 @pytest.mark.parametrize(
@@ -81,34 +51,78 @@ def test_what_contradicts_itself_is_refused(wrong: dict[str, Any]) -> None:
         settings(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("section", "values", "says"),
+    [
+        (Table, {"points": (0, 10, 10), "fractions": (0, 1, 1)}, "all rise or all fall"),
+        (Table, {"points": (10, 5, 5), "fractions": (0, 1, 1)}, "all rise or all fall"),
+        (Table, {"points": (0, 10, 5), "fractions": (0, 1, 1)}, "all rise or all fall"),
+        (Table, {"points": (0,), "fractions": (1,)}, "two points at least"),
+        (Table, {"points": (0, 10), "fractions": (0,)}, "2 numbers and fractions 1"),
+        (Table, {"points": (0, 10), "fractions": (0, 1.01)}, "between 0 and 1"),
+        (Table, {"points": (0, 10), "fractions": (-0.01, 1)}, "between 0 and 1"),
+        (CurrentMap, {"reported": (0.0,), "measured": (0.0,)}, "two at least"),
+        (CurrentMap, {"reported": (0.0, 0.0), "measured": (0.0, 1.0)}, "must rise"),
+        (CellVoltage, {"min": 3.375}, "must rise"),
+        (CellVoltage, {"float_": 3.46}, "must rise"),
+        (Absorption, {"voltage_tolerance": 0.5, "abort_below": 0.5}, "must be less than abort_below"),
+        (Soc, {"low_alarm": 20.1}, "must not be above low_warning"),
+        (ForceCharge, {"below": 15.0}, "must be less than until"),
+    ],
+)
+def test_a_section_refuses_what_does_not_go_together(section: type[Section], values: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        section(**values)
+
+
+def test_what_just_goes_together_is_taken() -> None:
+    Table(points=(0, 10), fractions=(0, 1))
+    Table(points=(10, 0), fractions=(1, 0))
+    CurrentMap(reported=(0.0, 0.1), measured=(1.0, 0.0))
+    CellVoltage(float_=3.45)
+    Absorption(voltage_tolerance=0.5, abort_below=0.501)
+    Soc(low_alarm=20.0)
+
+
+@pytest.mark.parametrize(
+    ("adjust", "taken"),
+    [
+        ((-50, 0.1), True),
+        ((50, 10), True),
+        ((-50.1, 1), False),
+        ((50.1, 1), False),
+        ((0, 0.09), False),
+        ((0, 10.1), False),
+    ],
+)
+def test_a_sensor_is_corrected_by_what_sensors_need(adjust: tuple[float, float], taken: bool) -> None:
+    with nullcontext() if taken else pytest.raises(ValidationError, match="expected an offset of"):
+        settings(temperature_adjust={"sensor_1": adjust})
+
+
+def test_how_near_counts_as_reached_and_how_far_as_left() -> None:
+    usual, own = Absorption(), Absorption(voltage_tolerance=0.025, abort_below=0.4)
+    assert (usual.tolerance(4), usual.abort(4)) == pytest.approx((0.02, 0.12))
+    assert (usual.tolerance(16), usual.abort(16)) == pytest.approx((0.08, 0.48))
+    assert (own.tolerance(16), own.abort(16)) == (0.025, 0.4)
+    wide = Absorption(voltage_tolerance=0.6)
+    assert wide.abort(16) == pytest.approx(0.601), "always below what counts as reached"
+
+
 # ---- options of dbus-serialbattery
-
-
-def test_every_key_of_the_table_exists() -> None:
-    tree = LimitSettings().plain()
-    for path in KEYS.values():
-        at(tree, path)
-
-
-def test_no_options_are_our_defaults_but_for_what_is_pinned() -> None:
-    ours, theirs = LimitSettings().plain(), from_reference({}).plain()
-    assert {path: at(theirs, path) for path in PINNED} == {
-        path: list(value) if isinstance(value, tuple) else value for path, value in PINNED.items()
-    }
-    for path in PINNED:
-        *sections, last = path.split(".")
-        (at(theirs, ".".join(sections)))[last] = at(ours, path)
-    assert ours == theirs
 
 
 def test_options_find_their_place() -> None:
     found = from_reference(
         {"MAX_CELL_VOLTAGE": 3.5, "CHARGE_MODE": 2, "SOC_CALCULATION": True, "CVL_CONTROLLER_MODE": 2,
-         "CELL_VOLTAGES_WHILE_CHARGING": [3.55, 3.5, 3.45, 3.3], "MAX_CHARGE_CURRENT_CV_FRACTION": [0, 0.05, 0.5, 1]}
+         "CELL_VOLTAGES_WHILE_CHARGING": [3.55, 3.5, 3.45, 3.3], "MAX_CHARGE_CURRENT_CV_FRACTION": [0, 0.05, 0.5, 1],
+         **{f"TEMPERATURE_{n}_ADJUST": [n, 1] for n in (1, 2, 3, 4)}, "TEMPERATURE_MOS_ADJUST": [5, 1]}
     )  # fmt: skip
     assert (found.cell_voltage.max, found.mode, found.soc.source) == (3.5, "step", "counter")
     assert found.charge_voltage.controller == "integral"
     assert found.by_cell_voltage.charge.points == (3.55, 3.5, 3.45, 3.3)
+    assert [offset for offset, _ in found.temperature_adjust.of_sensors("1234")] == [1, 2, 3, 4]
+    assert found.temperature_adjust.mosfet == (5, 1)
 
 
 @pytest.mark.parametrize(

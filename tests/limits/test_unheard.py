@@ -8,7 +8,7 @@ import pytest
 from gateway.bank import aggregate
 from gateway.limits import Memory, evaluate
 from gateway.model import Decision, Health
-from tests.limits.play import WALL, Play
+from tests.limits.play import WALL, Play, settings
 from tests.make import reading
 
 
@@ -138,6 +138,22 @@ def test_one_that_is_only_watched_now_binds_nothing() -> None:
     watched = replace(b, reading=None, age=None, health=Health.STARTING, control=False)
     found, _ = evaluate(aggregate((a, watched), complete=True), play.site, play.memory, play.now, play.wall)
     assert (found.ccl, found.cvl) == (50.0, 55.2)
+
+
+@pytest.mark.parametrize(("block", "ccl"), [(False, 50.0), (True, 0.0)])
+def test_one_that_answers_again_after_a_restart_has_what_it_had_while_it_was_silent(block: bool, ccl: float) -> None:
+    play = Play(settings(on_loss={"block": block})).set(max_charge_current=50.0)
+    play.run(5)
+    assert play.silence().run(30).ccl == ccl
+    play.restart().answer().links["a"].good_in_a_row = 0
+    assert [play.run(1).ccl for _ in range(2)] == [ccl, ccl]
+
+
+def test_whether_it_was_blocked_is_not_known_of_a_file_that_does_not_say() -> None:
+    memory = Memory.restore({"batteries": {"a": {"lost": True, "charge": 50.0}}}, 100.0, WALL)
+    play = Play(memory=memory)
+    play.links["a"].good_in_a_row = 0
+    assert play.look().ccl == 0.0
 
 
 @pytest.mark.parametrize("value", [-1, "x", None, [], {"a": 1}, float("nan"), [1, None]])

@@ -4,6 +4,9 @@ from itertools import pairwise
 
 import pytest
 
+from gateway.limits import LimitSettings
+from gateway.limits.cvl import target
+from gateway.limits.memory import Voltage
 from tests.limits.play import WIDE, Play, cells, settings, sheet
 from tests.make import reading
 
@@ -66,6 +69,21 @@ def test_q14_the_integral_controller_counts_seconds_not_evaluations() -> None:
         play.set(cell_voltages=cells(3.4, 3.55)).run(20, dt=dt)
     assert slow.memory.voltage.volts == pytest.approx(quick.memory.voltage.volts, abs=1e-6)
     assert slow.memory.voltage.volts == pytest.approx(55.2 - 0.018 * 20, abs=1e-6)
+
+
+def test_the_integral_controller_counts_no_pause_beyond_10_s_and_none_before_it_looked() -> None:
+    play = controlled("integral").set(cell_voltages=cells(3.4, 3.55))
+    play.look()
+    assert play.memory.voltage.volts == 55.2
+    play.run(600, dt=600)
+    assert play.memory.voltage.volts == pytest.approx(55.2 - 0.018 * 10)
+
+
+def test_without_a_difference_that_counts_as_balanced_the_integral_controller_takes_all_above() -> None:
+    play = Play(sheet(**WIDE, charge_voltage={"controller": "integral"}, absorption={"cell_difference": None}))
+    play.set(cell_voltages=cells(3.4)).look()
+    play.set(cell_voltages=cells(3.4, 3.55)).run(1)
+    assert play.memory.voltage.volts == pytest.approx(55.2 - 0.020, abs=1e-9)
 
 
 def test_the_integral_controller_comes_back_by_hold_and_ramp() -> None:
@@ -131,10 +149,21 @@ def test_a_lowered_voltage_rises_by_steps_that_are_worth_telling() -> None:
     assert all(b >= a for a, b in pairwise(seen))  # type: ignore[operator]
 
 
-def test_a_charger_that_holds_more_than_it_is_told_is_told_less() -> None:
+@pytest.mark.parametrize("told", [[55.08, 55.13, 55.20], [55.07, 55.12, 55.17, 55.20]])
+def test_what_is_left_of_less_than_half_a_step_comes_with_the_last(told: list[float]) -> None:
+    play = Play(settings(**WIDE)).set(cell_voltages=cells((told[0] - 3.45) / 15, 3.46))
+    seen = [play.look().cvl]
+    play.set(cell_voltages=cells(3.4))
+    seen += [play.run(1).cvl for _ in range(400)]
+    assert sorted(set(seen)) == told  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("calm", [1, 60])
+def test_a_charger_that_holds_more_than_it_is_told_is_told_less(calm: int) -> None:
     """25 mV a cell too much: the plain penalty would only repeat what it was told before."""
-    play = Play(settings(**WIDE), {"a": reading(cell_voltages=cells(3.475, count=4))})
-    assert play.look().cvl == 13.80
+    play = Play(settings(**WIDE), {"a": reading(cell_voltages=cells(3.44, count=4))})
+    play.run(calm)
+    assert play.set(cell_voltages=cells(3.475, count=4)).run(1).cvl == 13.80
     assert play.run(14).cvl == 13.80, "it has its time to obey"
     assert play.run(1).cvl == 13.68
     assert "0.10 V more than it is told" in play.decision.cvl_caps[-1].why  # type: ignore[union-attr]
@@ -142,9 +171,27 @@ def test_a_charger_that_holds_more_than_it_is_told_is_told_less() -> None:
     assert play.run(600, dt=10).cvl == 13.68, "and so it stays while that holds the cells at their maximum"
 
 
+@pytest.mark.parametrize(("high", "rest", "was", "told"), [(3.46, 3.44, 13.735, 13.725), (3.49, 3.43, 13.755, 13.73)])
+def test_it_is_told_less_by_what_the_cell_is_above_and_by_no_more_than_it_holds_too_much(
+    high: float, rest: float, was: float, told: float
+) -> None:
+    pack, before = reading(cell_voltages=cells(rest, high, count=4)), Voltage(volts=was, over_since=0.0)
+    found, why = target(pack, LimitSettings(), 3.45, 11.6, 13.8, before, 20.0, frozen=False, least=13.65)
+    assert found == pytest.approx(told)
+    assert f"the charger holds 13.78 V, {13.78 - was:.2f} V more than it is told" in why
+
+
 def test_a_charger_that_never_obeys_is_not_told_less_and_less() -> None:
     play = Play(settings(**WIDE), {"a": reading(cell_voltages=cells(3.475, count=4))})
     assert play.run(800, dt=5).cvl == pytest.approx((3.45 + 3.375) / 2 * 4)
+
+
+@pytest.mark.parametrize(("volts", "count", "told"), [(3.456, 3, 10.35), (3.456, 4, 13.756), (3.4549, 16, 55.20)])
+def test_only_what_is_clearly_more_than_it_is_told_is_told_less(volts: float, count: int, told: float) -> None:
+    """18 mV a pack are measured no better, and neither are 5 mV a cell."""
+    play = Play(settings(**WIDE), {"a": reading(cell_voltages=cells(volts, count=count))})
+    play.run(30)
+    assert play.memory.voltage.volts == pytest.approx(told)
 
 
 def test_q3_a_constant_overshoot_gives_no_saw_tooth() -> None:
@@ -171,6 +218,34 @@ def test_q4_the_label_goes_when_nothing_is_limited_any_more() -> None:
     assert play.set(cell_voltages=cells(3.4, 3.55)).look().cell_ovp == "limiting"
     found = play.set(cell_voltages=cells(3.452, 3.466)).run(1000)
     assert (found.cvl, found.cell_ovp) == (55.20, "none"), "what is above the limit no longer lowers anything"
+
+
+@pytest.mark.parametrize(("kind", "volts"), [("penalty", 27.175), ("clipped", 27.185)])
+def test_of_parallel_strings_the_pack_is_the_mean(kind: str, volts: float) -> None:
+    """Two strings of 8: 3.4 V a cell but for one of 3.55 V; a sum over both would lower nothing."""
+    pack = reading(cell_voltages=cells(3.4, 3.55), cell_count=8, voltage=27.275)
+    play = Play(settings(charge_voltage={"controller": kind}), {"a": pack})
+    play.look()
+    assert play.memory.voltage.volts == pytest.approx(volts)
+
+
+def test_the_integral_controller_goes_no_further_by_what_a_silent_pack_said_last() -> None:
+    low, high = reading(cell_voltages=cells(3.33)), reading(cell_voltages=cells(3.33, 3.60))
+    play = Play(settings(**WIDE, charge_voltage={"controller": "integral"}), {"a": low, "b": high})
+    play.run(5)
+    play.silence("b").run(10)
+    stood = play.memory.voltage.volts
+    assert stood is not None and stood < 55.0
+    assert play.run(600).cvl is not None
+    assert play.memory.voltage.volts == stood, "neither lowered further nor raised"
+
+
+def test_q4_what_was_lowered_by_less_than_is_measured_comes_back_at_once() -> None:
+    play = Play().set(cell_voltages=cells(3.44995, 3.4505))
+    assert play.look().cell_ovp == "limiting"
+    assert play.memory.voltage.volts == pytest.approx(55.19925)
+    assert play.set(cell_voltages=cells(3.44)).run(1).cell_ovp == "none"
+    assert play.memory.voltage.volts == 55.2
 
 
 def test_the_lowest_target_of_several_batteries_wins_whatever_their_order() -> None:

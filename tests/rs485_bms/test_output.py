@@ -79,6 +79,22 @@ def test_a_gateway_that_hangs_says_stop_and_then_nothing(dialect: str, patience:
     asyncio.run(scenario())
 
 
+def test_that_the_gateway_hangs_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    def said() -> list[str]:
+        return [line for line in caplog.messages if "the gateway hangs: answering 0 A both ways" in line]
+
+    async def scenario() -> None:
+        async with asking() as inverter:
+            inverter.publish()
+            await inverter.told(pylon(0x61))
+            assert not said()
+            inverter.now += 5.1
+            await until(said)
+
+    asyncio.run(scenario())
+    assert len(said()) == 1
+
+
 def test_what_must_be_told_is_repeated_for_a_minute_and_then_nothing_may_flow() -> None:
     async def scenario() -> None:
         async with asking() as inverter:
