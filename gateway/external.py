@@ -17,12 +17,12 @@ STALE_AFTER: Final = 60.0  # s; sheet: 5.5
 RANGES: Final = {"current": (-5000.0, 5000.0, 0.0), "soc": (0.0, 100.0, 5.0)}  # A, %; s between two questions
 
 SETTINGS: Final = "com.victronenergy.settings"
-ESS: Final = "/Settings/CGwacs"
+ESS: Final = "/Settings/CGwacs"  # a folder: localsettings answers for all that lies in it
 FLOOR: Final = {
-    "hub": Wanted(f"{ESS}/Hub4Mode", 0, 10),
-    "state": Wanted(f"{ESS}/BatteryLife/State", 0, 20),
-    "minimum": Wanted(f"{ESS}/BatteryLife/MinimumSocLimit", 0, 100),
-    "limit": Wanted(f"{ESS}/BatteryLife/SocLimit", 0, 100),
+    "hub": Wanted(ESS, 0, 10, part="Hub4Mode"),
+    "state": Wanted(ESS, 0, 20, part="BatteryLife/State"),
+    "minimum": Wanted(ESS, 0, 100, part="BatteryLife/MinimumSocLimit"),
+    "limit": Wanted(ESS, 0, 100, part="BatteryLife/SocLimit"),
 }
 ESS_MODE, KEEP_CHARGED, WITHOUT_BATTERY_LIFE = 1, 9, (10, 11, 12)  # Hub4Mode; states of BatteryLife
 

@@ -77,6 +77,23 @@ def test_what_changes_slowly_is_asked_rarely_and_all_is_gone_with_the_service(ad
     watched.stop()
 
 
+def test_what_lies_in_one_folder_is_one_question_and_each_of_it_may_lack(address: str) -> None:
+    wanted = {name: Wanted("/Ess", 0, 100, part=f"Life/{name}") for name in ("low", "high", "lacks")}
+    watched = Watched(SERVICE, wanted, address, every=0.05, stale_after=60.0)
+    asked: list[str] = []
+    ask = watched._ask
+    watched._ask = lambda bus, path, names: (asked.append(path), ask(bus, path, names))[1]  # type: ignore[method-assign]
+    with Shunt(address, SERVICE, {"/Ess/Life/low": 1.0, "/Ess/Life/high": 2.0}) as shunt:
+        watched.start(lambda: asked.append("round"))
+        until(lambda: watched.values() == {"low": 1.0, "high": 2.0})
+        assert watched.fault() == "/Ess/Life/lacks says no number, expected 0..100"
+        shunt.say("/Ess/Life/low", 101.0)
+        until(lambda: watched.values() == {"high": 2.0})
+    until(lambda: watched.values() == {})
+    watched.stop()
+    assert asked[:4] == ["/Ess", "round"] * 2
+
+
 def test_a_service_that_hangs_counts_until_its_values_are_stale(address: str) -> None:
     clock = Clock()
     sensor = ExternalSensor(SERVICE, {"current": "/Dc/0/Current"}, address, clock)
