@@ -1,5 +1,7 @@
 """A Bluetooth adapter is switched off and on: what Linux still holds of a connection ends, whoever has forgotten it."""
 
+import asyncio
+from contextlib import ExitStack
 from typing import Final
 
 from bleak.exc import BleakDBusError
@@ -7,16 +9,21 @@ from dbus_fast import BusType, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
 TRIES: Final = 3  # to switch it on again
+PATIENCE: Final = 5.0  # s for BlueZ to do one of them: who waits here holds the adapter
 
 
 async def restart(path: str) -> None:
-    """Off and on; `path` is BlueZ's name of the adapter (/org/bluez/hci0).  Raises BleakDBusError, OSError."""
+    """Off and on; `path` is BlueZ's name of the adapter (/org/bluez/hci0).
+
+    Raises BleakDBusError, OSError, TimeoutError.
+    """
     bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
-    try:
-        await _power(bus, path, False)
-    finally:
-        await _on(bus, path)
-        bus.disconnect()
+    with ExitStack() as stack:
+        stack.callback(bus.disconnect)
+        try:
+            await _power(bus, path, False)
+        finally:
+            await _on(bus, path)
 
 
 async def _on(bus: MessageBus, path: str) -> None:
@@ -30,15 +37,15 @@ async def _on(bus: MessageBus, path: str) -> None:
 
 
 async def _power(bus: MessageBus, path: str, on: bool) -> None:
-    reply = await bus.call(
-        Message(
-            destination="org.bluez",
-            path=path,
-            interface="org.freedesktop.DBus.Properties",
-            member="Set",
-            signature="ssv",
-            body=["org.bluez.Adapter1", "Powered", Variant("b", on)],
-        )
+    message = Message(
+        destination="org.bluez",
+        path=path,
+        interface="org.freedesktop.DBus.Properties",
+        member="Set",
+        signature="ssv",
+        body=["org.bluez.Adapter1", "Powered", Variant("b", on)],
     )
+    async with asyncio.timeout(PATIENCE):
+        reply = await bus.call(message)
     if reply is not None and reply.message_type is MessageType.ERROR:
         raise BleakDBusError(reply.error_name or "", reply.body)

@@ -115,7 +115,7 @@ def test_a_configuration_read_again_is_applied_without_a_gap(home: House) -> Non
     home.wait(lambda state: state["batteries"][0]["counters"]["good"] > 1, 5, "a second reading")
     said = again(home, config("rack-1", highest=3.4), "read again")
     assert "gateway.yaml: read again: limits.cell_voltage.max 3.45 -> 3.4\n" in said
-    state = home.wait(lambda state: state["decision"]["cvl"] == 54.4, 20, "the new charge voltage")
+    state = home.wait(lambda state: state["decision"]["cvl"] == 54.4, 5, "the new charge voltage")
     assert state["batteries"][0]["counters"]["good"] > 1, "the battery was not begun anew"
     said = again(home, config("rack-1", "rack-2", highest=3.4), "rack-2: starting -> online")
     assert "gateway.yaml: read again: batteries.rack-2 added\n" in said
