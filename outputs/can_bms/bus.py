@@ -315,6 +315,18 @@ def opener(interface: str, channel: str, bitrate: int, listen_to: Sequence[tuple
 
     def work() -> can.BusABC:
         logging.getLogger("can").setLevel(logging.CRITICAL)  # it logs every failed try; we say it once
-        return can.Bus(channel=channel, interface=interface, **more)
+        bus = can.Bus(channel=channel, interface=interface, **more)
+        if interface == "socketcan":
+            _ask_whether_up(bus)
+        return bus
 
     return work
+
+
+def _ask_whether_up(bus: can.BusABC) -> None:
+    """An interface that is down can be opened: the kernel says so to the first who reads.  Raises what it says."""
+    try:
+        bus.recv(0)
+    except (can.CanError, OSError):
+        bus.shutdown()
+        raise

@@ -119,7 +119,7 @@ def test_down_flushes_the_queue_and_after_up_no_old_frame_comes(seen: Seen) -> N
 def test_an_interface_that_went_down_or_away_comes_back_with_the_present_state(
     seen: Seen, channel: str, files: list[str]
 ) -> None:
-    assert seen.status["down"][channel]["connected"] is False
+    assert seen.status["down"][channel]["connected"] is seen.status["there, but down"][channel]["connected"] is False
     assert seen.status["back"][channel]["connected"] is True
     lines = [line.partition(f" {channel}: ")[2] for line in seen.log.splitlines() if f" {channel}: " in line]
     said = [line for line in lines if line.startswith("cannot")]

@@ -77,10 +77,10 @@ class Story:
         await self.phase("stuck again", 3.5, adapter.stall)
         down_up = "ip link set can0 down"
         await self.phase("down", 1.5, down_up, "ip link set vcan0 down", "ip link del vcan1", adapter.go_on)
-        up = ("ip link set can0 up && ip link set vcan0 up", "ip link add dev vcan1 type vcan && ip link set vcan1 up")
-        await self.phase("up", 0.3, *up)
+        await self.phase("there, but down", 3.0, "ip link add dev vcan1 type vcan")
+        await self.phase("up", 0.3, "ip link set can0 up && ip link set vcan0 up && ip link set vcan1 up")
         watches.append(Watch("vcan1", self.folder, "again"))
-        await self.phase("back", 6.0)
+        await self.phase("back", 9.0)
         self.phases["end"] = time.monotonic()
         publishing.cancel()
         for output in self.outputs.values():
