@@ -5,12 +5,16 @@ Bits are counted as in the file: a signal begins at its lowest bit in Intel orde
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal
 
 FLOATS: Final = {16: "e", 32: "f", 64: "d"}
 Order = Literal["little", "big"]
+Place = tuple[str, int, int, int, int, float, float]
+"""Of a signal of integers: name, 1 if big-endian, shift, mask, sign bit, scale and offset."""
+Kind = tuple[int, ...]
+"""Of a frame: its size, then what each of its multiplexors says."""
 
 
 class Undecodable(ValueError):
@@ -64,6 +68,12 @@ class Signal:
         (number,) = struct.unpack(">" + FLOATS[self.length], bits.to_bytes(self.length // 8, "big"))
         return float(number) * self.scale + self.offset
 
+    def place(self, size: int) -> Place:
+        """Where it is in the data of `size` bytes."""
+        mask = (1 << self.length) - 1
+        sign = 1 << self.length - 1 if self.signed else 0
+        return self.name, int(self.order == "big"), self.shift(size), mask, sign, self.scale, self.offset
+
     def shift(self, size: int) -> int:
         """Bits below it in the data of `size` bytes, read as a number in its order."""
         return self.first if self.order == "little" else 8 * size - self.first - self.length
@@ -78,6 +88,7 @@ class Message:
     extended: bool
     length: int  # bytes
     signals: tuple[Signal, ...]
+    _known: dict[Kind, tuple[Place, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def encode(self, raw: Mapping[str, int]) -> bytes:
         """The frame in which each signal is this integer; bits that belong to none are 0."""
@@ -93,9 +104,22 @@ class Message:
 
     def values(self, data: bytes) -> dict[str, float]:
         """As `decode`, the numbers that they stand for."""
-        if self._places and len(data) == self.length:
-            return self._whole(data)
-        return {signal.name: signal.value(data) for signal in self._there(data)}
+        if not self._plain:
+            return {signal.name: signal.value(data) for signal in self._there(data)}
+        both = int.from_bytes(data, "little"), int.from_bytes(data, "big")
+        found: dict[str, float] = {}
+        for name, order, shift, mask, sign, scale, offset in self._places(data):
+            bits = both[order] >> shift & mask
+            found[name] = (bits - mask - 1 if bits & sign else bits) * scale + offset
+        return found
+
+    def _places(self, data: bytes) -> tuple[Place, ...]:
+        """Where the signals are in a frame of that size, with multiplexors that say that; worked out once for each."""
+        size = len(data)
+        kind = (size, *[one.raw(data) for one in self._multiplexors if one.within <= size])
+        if kind not in self._known:
+            self._known[kind] = tuple(signal.place(size) for signal in self._there(data))
+        return self._known[kind]
 
     def _there(self, data: bytes) -> Iterator[Signal]:
         """The signals that a frame holds."""
@@ -107,27 +131,14 @@ class Message:
                 chosen[signal.name] = self._chosen(signal, data)
             yield signal
 
-    def _whole(self, data: bytes) -> dict[str, float]:
-        """The usual case quickly: a whole frame in which all signals are, and all of them integers."""
-        both = int.from_bytes(data, "little"), int.from_bytes(data, "big")
-        found: dict[str, float] = {}
-        for name, order, shift, mask, sign, scale, offset in self._places:
-            bits = both[order] >> shift & mask
-            found[name] = (bits - mask - 1 if bits & sign else bits) * scale + offset
-        return found
+    @cached_property
+    def _multiplexors(self) -> tuple[Signal, ...]:
+        return tuple(signal for signal in self.signals if signal.selects)
 
     @cached_property
-    def _places(self) -> tuple[tuple[str, int, int, int, int, float, float], ...]:
-        """Name, order, shift, mask, sign bit, scale and offset of each signal; () where it is not that simple."""
-        if any(one.selects or one.selected_by or one.floating or one.within > self.length for one in self.signals):
-            return ()
-        return tuple(
-            (
-                one.name, int(one.order == "big"), one.shift(self.length), (1 << one.length) - 1,
-                1 << one.length - 1 if one.signed else 0, one.scale, one.offset,
-            )
-            for one in self.signals
-        )  # fmt: skip
+    def _plain(self) -> bool:
+        """Integers only, and no multiplexor that another one selects."""
+        return not any(one.floating or (one.selects and one.selected_by) for one in self.signals)
 
     def _chosen(self, signal: Signal, data: bytes) -> int:
         """Which signals a multiplexor says to be there.  Raises Undecodable where it says none that there are."""

@@ -29,6 +29,8 @@ _MESSAGE: Final = re.compile(r"^\s*BO_\s+(\d+)\s+(\w+)\s*:", re.M)
 _SIGNAL: Final = re.compile(r"^\s*SG_\s+(\w+)\s*(M|m\d+M?)?\s*:\s*(\d+)\|(\d+)@([01])", re.M)
 _CYCLE: Final = re.compile(r'^\s*BA_\s+"GenMsgCycleTime"\s+BO_\s+(\d+)\s+(\d+)\s*;', re.M)
 
+Way = Callable[[Any], Any]
+"""From a signal's number to the value that is told on."""
 Shift = Callable[[Setup], int]
 """What the settings add to every identifier, the address mostly."""
 
@@ -99,11 +101,11 @@ class Dbc:
             raise Implausible(message, data.hex(" "), str(problem)) from None
         if not found:
             raise BadLength(f"{message}: {len(data)} bytes hold none of its signals")
-        told = {name: ways[name](value) for name, value in found.items()}
+        told = {name: value if (way := ways[name]) is None else way(value) for name, value in found.items()}
         return told if len(told) >= len(unknown) else {**unknown, **told}
 
     @cached_property
-    def _readers(self) -> dict[str, tuple[table.Message, dict[str, Callable[[Any], Any]], Values]]:
+    def _readers(self) -> dict[str, tuple[table.Message, dict[str, Way | None], Values]]:
         """By message: its table, how what it tells becomes what is told on, and what a short frame lacks."""
         return {
             m.name: (
@@ -186,13 +188,27 @@ def _asked(driver: Driver, setup: Setup) -> Iterator[CanAsk]:
                 yield question
 
 
-def _way(signal: table.Signal) -> Callable[[Any], Any]:
-    """From the signal's number to the value; numbers outside the range are None."""
+def _way(signal: table.Signal) -> Way | None:
+    """From the signal's number to the value; numbers outside the range are None.  None = the number as it is."""
     name = signal.name
     if KINDS.get(name) == "str" and signal.length >= TEXT:
         return lambda value: text(int(value).to_bytes(signal.length // 8, signal.order))
     checked = _checked(signal)
-    return checked if KINDS.get(name, "float") == "float" else lambda value: typed(name, checked(value))
+    if KINDS.get(name, "float") == "float":
+        return None if _is_always_right(signal) else checked
+    return lambda value: typed(name, checked(value))
+
+
+def _is_always_right(signal: table.Signal) -> bool:
+    """It has no number that is outside its range, or that would be rounded."""
+    if signal.floating or not isinstance(signal.scale, int) or not isinstance(signal.offset, int):
+        return False
+    low, high = signal.minimum, signal.maximum
+    if low is None or high is None or low >= high:
+        return True
+    least = -(1 << signal.length - 1) if signal.signed else 0
+    ends = [raw * signal.scale + signal.offset for raw in (least, least + (1 << signal.length) - 1)]
+    return low <= min(ends) and max(ends) <= high
 
 
 def _checked(signal: table.Signal) -> Callable[[float], float | None]:
