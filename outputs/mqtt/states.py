@@ -49,13 +49,12 @@ def lasting(state: Mapping[str, Any]) -> State:
 
 
 def _plain(values: Mapping[str, Told], rows: tuple[Value, ...]) -> State:
-    return {row.name: _shown(values[row.name], row.kind) for row in rows}
-
-
-def _shown(value: Told, kind: str) -> Any:
-    if kind == "moment" and isinstance(value, int | float) and not isinstance(value, bool):
-        return moment(value)
-    return value[:LONGEST] if isinstance(value, str) else value
+    """As JSON has it."""
+    state: State = {name: value[:LONGEST] if isinstance(value, str) else value for name, value in values.items()}
+    for row in rows:
+        if row.kind == "moment" and isinstance(at := state[row.name], int | float):
+            state[row.name] = moment(at)
+    return state
 
 
 def moment(epoch: float) -> str | None:

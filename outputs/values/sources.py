@@ -106,8 +106,12 @@ def remaining(subject: Subject) -> float | None:
 
 def cell_difference(subject: Subject) -> float | None:
     """V between the lowest and the highest cell."""
-    low, high = subject.view.min_cell, subject.view.max_cell
-    return None if low is None or high is None else high.value - low.value
+    if subject.state is None:
+        ends = subject.snapshot.bank.min_cell, subject.snapshot.bank.max_cell
+        low, high = [None if end is None else end.value for end in ends]
+    else:
+        low, high = _reading(subject).min_cell, _reading(subject).max_cell
+    return None if low is None or high is None else high - low
 
 
 def cells_sum(subject: Subject) -> float | None:

@@ -6,8 +6,9 @@ Sheet: face.md chapter 8 (the list), chapters 1, 3 and 4 (classes of Home Assist
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from gateway.model import BatteryState, Health, Snapshot
 from gateway.model.errors import printable
@@ -24,18 +25,23 @@ DIES: Final[Mapping[Lives, frozenset[Health]]] = {
     "lost": frozenset({Health.LOST}),
     "always": frozenset(),
 }
-PLAIN: Final = (float, int, str)  # as tuples: this is asked a hundred times at a time
+PLAIN: Final = (int, str)  # as tuples: this is asked a hundred times at a time
 NUMBERS: Final = (float, int)
 LISTS: Final = (tuple, list)
 SAFELY: Final = 1e-6  # of a digit: what binary fractions are off, which must not cost a whole digit
 
 
-class Subject(NamedTuple):
+@dataclass(frozen=True)
+class Subject:
     """Of whom values are told: the bank, or one battery."""
 
-    view: View
     snapshot: Snapshot
     state: BatteryState | None = None  # None = the bank
+
+    @cached_property
+    def view(self) -> View:
+        """Made when the first value asks for it: some need none."""
+        return bank_view(self.snapshot) if self.state is None else battery_view(self.state)
 
     @property
     def health(self) -> Health:
@@ -73,12 +79,12 @@ class Keyed(Field):
 
 def of_bank(snapshot: Snapshot) -> Subject:
     """The bank of a Snapshot that is vouched for (`outputs.view.vouched`)."""
-    return Subject(bank_view(snapshot), snapshot)
+    return Subject(snapshot)
 
 
 def of_battery(snapshot: Snapshot, state: BatteryState) -> Subject:
     """One battery of it."""
-    return Subject(battery_view(state), snapshot, state)
+    return Subject(snapshot, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +154,12 @@ class Value:
         return None if subject.health in DIES[self.lives] else self.shown(self.source(subject))
 
     def shown(self, found: object) -> Told:
-        """What the source found, as it is told."""
-        if found is None or isinstance(found, PLAIN):
+        """What the source found, as it is told; the commonest first, for a message has two hundred values."""
+        if isinstance(found, float):
+            return self._number(found)
+        if found is None or found is True or found is False:
+            return found
+        if isinstance(found, PLAIN):
             return self._plain(found)
         if isinstance(found, LISTS):
             return [each if isinstance(each, dict) else self._plain(each) for each in found]
@@ -162,21 +172,21 @@ class Value:
             return value
         if isinstance(value, str):
             return self._text(value)
-        if not isinstance(value, NUMBERS) or not math.isfinite(value):
+        return self._number(value) if isinstance(value, NUMBERS) else None
+
+    def _number(self, value: float) -> float | None:
+        if not math.isfinite(value):
             return None
-        return int(value) if self.kind == "int" else rounded(float(value), self.digits, self.rounding)
+        if self.kind == "int":
+            return int(value)
+        near = ROUND[self.rounding](value, self.digits)
+        return near if self.digits else int(near)
 
     def _text(self, text: str) -> str | None:
         """Text that may travel anywhere; of an enum only the words that everybody was told beforehand."""
         if self.kind == "enum" and text not in self.options:
             return None
         return printable(text)
-
-
-def rounded(value: float, digits: int, rounding: Rounding = "nearest") -> float | int:
-    """To so many decimals, an int for none; never towards the dangerous side where `rounding` is down or up."""
-    near = nearest(value, digits) if rounding == "nearest" else ROUND[rounding](value, digits)
-    return near if digits else int(near)
 
 
 def nearest(value: float, digits: int) -> float:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.model import ALARMS, Cap, Decision, External, Health, Life, Snapshot
 from gateway.report import snapshot_json
 from outputs.values import BANK, BATTERY, BY_NAME, VALUES, of_all, told
-from outputs.values.value import DIES, Value, rounded
+from outputs.values.value import DIES, Value, down, up
 from outputs.venus_dbus.guide import numbered
 from outputs.venus_dbus.lifetime import HISTORY, OWN
 from outputs.venus_dbus.paths import LIMITS, TABLE
@@ -129,8 +129,8 @@ def test_a_gateway_that_hangs_is_told_of_with_limits_of_0_and_nothing_measured()
 
 @given(st.floats(0, 1000), st.integers(0, 3))
 def test_a_limit_never_grows_by_rounding_and_loses_no_more_than_a_digit(value: float, digits: int) -> None:
-    assert value - 10.0**-digits - 1e-6 <= rounded(value, digits, "down") <= value + 1e-6
-    assert value - 1e-6 <= rounded(value, digits, "up") <= value + 10.0**-digits + 1e-6
+    assert value - 10.0**-digits - 1e-6 <= down(value, digits) <= value + 1e-6
+    assert value - 1e-6 <= up(value, digits) <= value + 10.0**-digits + 1e-6
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True), st.text(max_size=8))
@@ -140,7 +140,7 @@ def test_what_is_no_number_is_not_known_and_a_text_can_be_printed(value: float, 
     voltage = BY_NAME["voltage"].of(subject)
     assert (voltage is None) == (not math.isfinite(value))
     assert BY_NAME["charge_mode"].of(subject) in (None, *BY_NAME["charge_mode"].options)
-    remark = BY_NAME["remark"].of(battery._replace(state=replace(battery.state, remark=text)))
+    remark = BY_NAME["remark"].of(replace(battery, state=replace(battery.state, remark=text)))
     assert isinstance(remark, str) and remark.isprintable()
 
 
