@@ -63,11 +63,11 @@ class ExternalSensor:
 
 
 class EssFloor:
-    """The SoC at which Venus OS stops discharging, from its settings, twice a minute; away from Venus OS nothing."""
+    """The SoC at which Venus OS stops discharging, from its settings, once a minute; away from Venus OS nothing."""
 
-    def __init__(self, address: str, clock: Callable[[], float] = time.monotonic, every: float = 30.0) -> None:
+    def __init__(self, address: str, clock: Callable[[], float] = time.monotonic, every: float = 60.0) -> None:
         """`address` of the D-Bus daemon; ask `every` so many s."""
-        self._watched = Watched(SETTINGS, FLOOR, address, every=every, stale_after=120.0, clock=clock)
+        self._watched = Watched(SETTINGS, FLOOR, address, every=every, stale_after=180.0, clock=clock)
 
     def start(self) -> None:
         """Begin to ask."""

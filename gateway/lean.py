@@ -2,9 +2,11 @@
 
 import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any, Final
 
 OPENSSL: Final = ("ssl", "_hashlib")  # what brings it
+UNUSED: Final = ("can.io", "can.thread_safe_bus")  # parts of python-can: log files; a bus for several threads
 
 
 def without_openssl() -> None:
@@ -23,3 +25,26 @@ def without_openssl() -> None:
     finally:
         for name in absent:
             del modules[name]
+
+
+def without_unused_parts() -> None:
+    """Have python-can imported without what nobody here uses, and without SQLite and others for it: 3 MB less.
+
+    To be called before anybody imports it.  Whoever would use it is told why it is not there.
+    """
+    for name in UNUSED:
+        sys.modules.setdefault(name, _LeftOut(name))
+
+
+class _LeftOut(ModuleType):
+    """Stands for a module: it has every name, and nothing behind it."""
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (_Missing,), {"__module__": self.__name__})
+
+
+class _Missing:
+    def __init__(self, *_: object, **__: object) -> None:
+        raise ImportError(f"{type(self).__module__} is left out of a gateway that runs: gateway/lean.py")

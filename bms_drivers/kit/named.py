@@ -14,7 +14,6 @@ A cell that shows exactly 0 does not exist.
 import functools
 import re
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any, Final
 
 from bms_drivers.kit.declare import Values
@@ -84,7 +83,7 @@ def typed(name: str, value: Any) -> Any:
 
 def decimals(*numbers: float) -> int:
     """Digits after the point that the finest of `numbers` has, nine at most."""
-    return min(9, max(0, *(-int(Decimal(str(number)).normalize().as_tuple().exponent) for number in numbers)))
+    return max(len(f"{number:.9f}".rstrip("0").partition(".")[2]) for number in numbers)
 
 
 def gathered(values: Values, names: tuple[str, ...]) -> Values:

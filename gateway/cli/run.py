@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from gateway.lean import without_openssl
+from gateway.lean import without_openssl, without_unused_parts
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 USUAL: Final = Path("gateway.yaml")
@@ -28,6 +28,7 @@ def command(file: Path | None, config: Path | None, socket: Path | None, level: 
     if file is not None and config is not None and file != config:
         raise click.UsageError(f"{file} and --config {config}: one of them, expected one configuration")
     without_openssl()
+    without_unused_parts()
     from gateway.begin import begin
 
     begin(file or config or USUAL, socket, level, watchdog)
