@@ -17,18 +17,29 @@ from gateway.model import GatewayError
 
 Row = tuple[str, str, str]
 VECTORS = Path("tests/vectors")
-BATCHES, ROUNDS = 400, 2  # small ones: many a batch then runs undisturbed
+PASSES, BATCHES, ROUNDS = 4, 100, 2  # small ones: many a batch then runs undisturbed
 
 
 def decoding(folder: Path, seconds: float) -> Iterator[Row]:
-    """Splitting, decoding and assembling of one poll, without any link."""
-    for name in registry.names():
-        driver = registry.load(name)
-        cases = [json.loads(file.read_text()) for file in sorted((VECTORS / name).glob("*.json"))]
-        if not cases:
-            continue  # nothing of it was ever recorded
-        polls, answered = max((measured(driver, case) for case in cases), key=lambda found: found[1])
-        yield f"decode: one poll of a {name}, {answered} answers", f"{1000 * polls:.3f} ms", "< 0.3 ms"
+    """Splitting, decoding and assembling of one poll, without any link; in several passes over all drivers.
+
+    A computer may be slower for seconds, and what else it does only ever adds: the quickest pass counts.
+    """
+    drivers = {name: registry.load(name) for name in registry.names()}
+    recorded = {name: _fullest(driver) for name, driver in drivers.items()}
+    known = {name: case for name, (case, answers) in recorded.items() if answers}
+    passes = [{name: measured(drivers[name], case) for name, case in known.items()} for _ in range(PASSES)]
+    for name in known:
+        least = min(found[name] for found in passes)
+        what = f"decode: one poll of a {name}, {recorded[name][1]} answers"
+        yield what, f"{1000 * least:.3f} ms", "< 0.3 ms"
+
+
+def _fullest(driver: Driver) -> tuple[Mapping[str, Any], int]:
+    """The recording that answers most of one poll, and how many answers those are; empty: nothing was recorded."""
+    cases = [json.loads(file.read_text()) for file in sorted((VECTORS / driver.name).glob("*.json"))]
+    counted = [(case, Played(driver, case).answers()) for case in cases]
+    return max(counted, key=lambda found: found[1], default=({}, 0))
 
 
 class Bus:
@@ -45,28 +56,44 @@ class Bus:
         return self._heard[step]
 
 
-def measured(driver: Driver, case: Mapping[str, Any]) -> tuple[float, int]:
-    """s for one poll of this recording, and how many answers it took."""
-    session = Session(driver, recorded_settings(driver, case))
-    bus = Bus(case)
-    replies = {exchange["tx"]: bytes.fromhex("".join(exchange["rx"])) for exchange in case.get("exchanges", ())}
-    steps = [poll for poll in driver.plan if poll.every != ONCE]
-    answered = sum(led(session, poll, replies, bus) for poll in steps)
-    try:
-        took = [batch(session, steps, replies, bus) for _ in range(BATCHES)]
-    except GatewayError:
-        return 0.0, 0
-    return min(took), answered  # what else the machine does only ever adds
+class Played:
+    """A driver and a recording, one poll of which can be led again and again."""
+
+    def __init__(self, driver: Driver, case: Mapping[str, Any]) -> None:
+        self._session = Session(driver, recorded_settings(driver, case))
+        self._bus = Bus(case)
+        self._replies = {
+            exchange["tx"]: bytes.fromhex("".join(exchange["rx"])) for exchange in case.get("exchanges", ())
+        }
+        self._steps = [poll for poll in driver.plan if poll.every != ONCE]
+
+    def poll(self) -> int:
+        """Lead every step; how many answers there were."""
+        return sum(led(self._session, step, self._replies, self._bus) for step in self._steps)
+
+    def answers(self) -> int:
+        """To one poll; 0 where no Reading comes of them."""
+        try:
+            count = self.poll()
+            self._session.readings()
+        except GatewayError:
+            return 0
+        return count
+
+    def batch(self) -> float:
+        """s of CPU for one poll, of many."""
+        began = time.process_time()
+        for _ in range(ROUNDS):
+            self.poll()
+            self._session.readings()
+        return (time.process_time() - began) / ROUNDS
 
 
-def batch(session: Session, steps: Sequence[Poll], replies: Mapping[str, bytes], bus: Bus) -> float:
-    """s of CPU for one poll, of many.  Raises GatewayError where no Reading comes out."""
-    began = time.process_time()
-    for _ in range(ROUNDS):
-        for poll in steps:
-            led(session, poll, replies, bus)
-        session.readings()
-    return (time.process_time() - began) / ROUNDS
+def measured(driver: Driver, case: Mapping[str, Any]) -> float:
+    """s for one poll of this recording."""
+    played = Played(driver, case)
+    played.poll()
+    return min(played.batch() for _ in range(BATCHES))
 
 
 def led(session: Session, poll: Poll, replies: Mapping[str, bytes], bus: Bus) -> int:
