@@ -9,7 +9,6 @@ for.  Its `problem_code` is another one for each family, with warnings and plain
 more than that there is something: internal_failure as a warning.
 """
 
-import difflib
 import json
 import math
 import re
@@ -20,6 +19,7 @@ from typing import Any, Final
 from bms_drivers import kit
 from bms_drivers.kit import plugins
 from gateway.model import BadLength, ConfigError, Implausible, Reading, WrongDevice
+from gateway.model.words import meant
 
 SAMPLE, ABOUT = "sample", "about"
 KINDS: Final = {SAMPLE: 1, ABOUT: 2}
@@ -194,8 +194,7 @@ def made_of(setup: kit.Setup, read: None = None) -> kit.Driver:
     """The driver with the plug-in that is named.  Raises ConfigError for one that there is not."""
     model, known = setup["model"] or "", plugins.names()
     if model and known and model not in known:
-        near = difflib.get_close_matches(model, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
+        hint = meant(model, known, f"one of {', '.join(known)}")
         raise ConfigError(f"model: {plugins.LIBRARY} has no plug-in {model!r}, {hint}")
     return replace(DRIVER, ble=kit.BleLine((), plugin=kit.Plugin(model, setup["password"] or "")), made_of=None)
 

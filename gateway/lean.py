@@ -42,9 +42,9 @@ class _LeftOut(ModuleType):
     def __getattr__(self, name: str) -> type:
         if name.startswith("__"):
             raise AttributeError(name)
-        return type(name, (_Missing,), {"__module__": self.__name__})
+        return _Missing
 
 
 class _Missing:
     def __init__(self, *_: object, **__: object) -> None:
-        raise ImportError(f"{type(self).__module__} is left out of a gateway that runs: gateway/lean.py")
+        raise ImportError(f"{', '.join(UNUSED)} are left out of a gateway that runs: gateway/lean.py")

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from bms_drivers.kit.can import Dbc, Message
-from bms_drivers.kit.named import NAMES, canonical, lacking
+from bms_drivers.kit.named import canonical, lacking, suggestion
 from gateway.extras import needed
 
 
@@ -25,8 +24,7 @@ def _signals(dbc: Dbc) -> Iterator[str]:
     for message in dbc.messages.values():
         for signal in message.signals:
             if signal[0] != "_" and not canonical(signal):
-                near = get_close_matches(signal.lower(), NAMES, n=1, cutoff=0.5)
-                hint = f"did you mean {near[0]}?" if near else "expected one of those in docs/add-a-bms.md"
+                hint = suggestion(signal)
                 where = _place(dbc, rf"SG_\s+{signal}\b", after=rf"BO_\s+\d+\s+{message.name}\b")
                 yield f"{where}: signal {signal}: no value of that name, {hint} (with _ before it, it is not read)"
 

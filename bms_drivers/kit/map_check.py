@@ -1,13 +1,12 @@
 """What of a register map cannot make a Reading, or would make one that is older than it looks; each with its key."""
 
 from collections.abc import Callable, Iterator, Sequence
-from difflib import get_close_matches
 from typing import Final
 
 from bms_drivers.kit.declare import ONCE
 from bms_drivers.kit.map_file import Bits, Map, Value, Where
 from bms_drivers.kit.map_read import COILS, Path, Place, bits_of, lane, places
-from bms_drivers.kit.named import ALARM, KINDS, NAMES, NUMBERED, canonical, lacking
+from bms_drivers.kit.named import ALARM, KINDS, NUMBERED, canonical, lacking, suggestion
 from gateway.config.explain import SAME
 from gateway.model import CONTROL
 
@@ -142,9 +141,7 @@ def _unknown(name: str) -> str:
     """Why no value is called so; "" = one is."""
     if name[:1] == "_" or canonical(name):
         return ""
-    near = get_close_matches(name.lower(), NAMES, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else "expected one of those in docs/add-a-bms.md"
-    return f"no value of that name, {hint} (with _ before it, it is not read)"
+    return f"no value of that name, {suggestion(name)} (with _ before it, it is not read)"
 
 
 def _unit(name: str) -> str:

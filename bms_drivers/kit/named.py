@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from bms_drivers.kit.declare import Values
 from gateway.model import ALARMS, Reading
+from gateway.model.words import meant
 
 NUMBERED: Final = re.compile(r"(cell_voltage|cell_balancing|temperature)_([1-9]\d?)")
 ALARM: Final = re.compile(rf"(alarm|warning|level)_({'|'.join(ALARMS)})(_\d+)?")
@@ -59,6 +60,11 @@ def alarm(name: str) -> tuple[str, str]:
     """
     found = ALARM.fullmatch(name.removeprefix("_"))
     return (found[1], found[2]) if found else ("", "")
+
+
+def suggestion(name: str) -> str:
+    """What a name that is none of them may have meant."""
+    return meant(name.lower(), NAMES, "expected one of those in docs/add-a-bms.md", likeness=0.5)
 
 
 def lacking(names: Iterable[str]) -> list[str]:

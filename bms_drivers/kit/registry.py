@@ -3,7 +3,6 @@
 A site without Bluetooth never loads a Bluetooth stack.
 """
 
-import difflib
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -13,6 +12,7 @@ import bms_drivers
 from bms_drivers import sims
 from bms_drivers.kit.declare import Driver
 from gateway.model import ConfigError
+from gateway.model.words import meant
 
 
 @cache
@@ -31,8 +31,7 @@ def simulated() -> list[str]:
 def load(name: str) -> Driver:
     """The driver called `name`.  Raises ConfigError with the nearest name, or for a file that declares none."""
     if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(names())}"
+        hint = meant(name, names(), f"one of {', '.join(names())}")
         raise ConfigError(f"driver: no driver is called {name!r}, {hint}")
     driver: Driver | None = getattr(import_module(f"bms_drivers.{name}"), "DRIVER", None)
     if driver is None or driver.name != name:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import click
 
 from gateway.model import GatewayError
+from gateway.model.words import meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
     def understood(said: str) -> str:
         if said.lower() in names:
             return said.lower()
-        near = get_close_matches(said.lower(), names, n=1)
-        raise GatewayError(f"{said!r}: {f'did you mean {near[0]}?' if near else 'expected ' + ', '.join(names)}")
+        hint = meant(said.lower(), names, f"expected {', '.join(names)}")
+        raise GatewayError(f"{said!r}: {hint}")
 
     return understood
 

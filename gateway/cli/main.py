@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Final
 
@@ -11,6 +10,7 @@ import click
 from gateway import VERSION
 from gateway.extras import needed
 from gateway.model import GatewayError
+from gateway.model.words import meant
 
 COMMANDS: Final = {  # name: (module, one line for --help)
     "init": ("init", "A first gateway.yaml: finds the BMSs, asks what it must, offers the service."),
@@ -52,8 +52,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import one command; of one that there is not, name the nearest."""
         if name not in COMMANDS:
-            near = get_close_matches(name, COMMANDS, n=1)
-            ctx.fail(f"no command is called {name!r}, {f'did you mean {near[0]}?' if near else 'see --help'}")
+            ctx.fail(f"no command is called {name!r}, {meant(name, COMMANDS, 'see --help')}")
         command: click.Command = import_module(f"gateway.cli.{COMMANDS[name][0]}").command
         return command
 

@@ -4,13 +4,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from cantools.database.can import Message, Signal
 
 from gateway.model import GatewayError, Placed
+from gateway.model.words import meant
 from outputs.can_bms.dbc_attributes import ATTRIBUTES, OF_TOOLS, value_of, wrong_values
 from outputs.inverter.coder import TINY
 from outputs.inverter.keys import BOUNDS, ENABLES, KINDS, LEVELS, LIMITS, REQUIRED, suggest
@@ -88,9 +88,8 @@ class Checker:
                 yield self.at(message, f"the limits are sent every {cycle} ms only, expected {SLOWEST} or less")
         for name in self.database.dbc.attribute_definitions if self.database.dbc else ():
             if name not in ATTRIBUTES and name not in OF_TOOLS:
-                near = get_close_matches(name, ATTRIBUTES, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                yield f"{self.file}: attribute {name}: there is none of that name, it is not used{hint}"
+                hint = meant(name, ATTRIBUTES, "")
+                yield f"{self.file}: attribute {name}: there is none of that name, it is not used{hint and f'; {hint}'}"
 
     def at(self, message: Message, why: str, signal: Signal | None = None) -> str:
         """`why`, with the place in the file."""

@@ -5,10 +5,10 @@ are SI except where the name says otherwise (mV, kWh).
 """
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Final, Literal
 
 from gateway.model import GatewayError
+from gateway.model.words import meant
 
 Kind = Literal["number", "flag", "text", "version", "group"]
 Value = float | str | Mapping[str, object] | tuple[float, ...]
@@ -71,8 +71,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 def suggest(wrong: str, known: Iterable[str]) -> str:
     """`did you mean ...?` for a misspelt name, or the list of those there are."""
     names = sorted(known)
-    near = get_close_matches(wrong, names, n=1)
-    return f"did you mean {near[0]}?" if near else f"known are: {', '.join(names)}"
+    return meant(wrong, names, f"known are: {', '.join(names)}")
 
 
 def mistaken(text: str, names: Iterable[str]) -> str:
