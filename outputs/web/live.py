@@ -43,7 +43,7 @@ class Audience:
     def close(self) -> None:
         """Send all away."""
         for writer in tuple(self._writers):
-            writer.close()
+            writer.transport.abort()
         self._writers.clear()
 
 

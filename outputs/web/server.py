@@ -69,7 +69,7 @@ class Server:
             server.close()
         self._audience.close()
         for writer in tuple(self._open):
-            writer.close()
+            writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._open) >= MOST:
@@ -77,6 +77,7 @@ class Server:
             writer.transport.abort()
             return
         self._open.add(writer)
+        writer.transport.set_write_buffer_limits(0)  # so that `drain` ends when the kernel has all
         try:
             with self._supervisor.trying(passing=(OSError, TimeoutError)):
                 await _Conversation(self._answer, self._audience, reader, writer).run()
@@ -84,7 +85,7 @@ class Server:
             log.debug("a browser: %s", problem or "takes too long")
         finally:
             self._open.discard(writer)
-            writer.close()
+            writer.transport.abort()  # `close` waits for ever for one who does not read
 
     async def _answer(self, request: Request) -> Response:
         self.requests += 1

@@ -1,9 +1,11 @@
 """Over real sockets: what is answered, what is refused, and that nobody who behaves badly keeps others waiting."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -192,6 +194,34 @@ def test_more_connections_than_there_is_room_for_are_refused(monkeypatch: pytest
                 await asyncio.sleep(0.01)
             assert (await get(web, "/")).status == 200
             assert web.status()["refused"] == 1
+
+    run(look())
+
+
+def deaf(web: Web) -> socket.socket:
+    """One who asks for much and reads nothing."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.connect(("127.0.0.1", port(web)))
+    one.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        one.sendall(b"GET /api/values HTTP/1.1\r\nHost: localhost\r\n\r\n" * 900)
+    return one
+
+
+def test_of_one_who_asks_and_does_not_read_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SLOW", 0.2)
+
+    async def look() -> None:
+        async with site() as web:
+            before = len(list(Path("/proc/self/fd").iterdir()))
+            with deaf(web), deaf(web):
+                while web.status()["connections"] != 2:
+                    await asyncio.sleep(0.01)
+                while web.status()["connections"]:
+                    await asyncio.sleep(0.05)
+                await asyncio.sleep(0)
+                assert len(list(Path("/proc/self/fd").iterdir())) == before + 2, "ours, and none of the server's"
 
     run(look())
 
