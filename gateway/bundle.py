@@ -48,7 +48,8 @@ made anew.  Local network addresses stay.  Look through gateway.yaml yourself: a
 def bundle(evidence: Mapping[str, Any], config: str) -> bytes:
     """The report as a zip file; `config` is the text of gateway.yaml, "" where it cannot be read."""
     redactor = Redactor()
-    redactor.learn(config)
+    batteries = evidence.get("batteries", ())
+    redactor.learn(config, [battery[key] for battery in batteries for key in ("name", "driver", "ring")])
     files: dict[str, str] = {
         "gateway.yaml": redactor.text(config),
         "about.json": _json(redactor.data(_about(evidence))),
@@ -57,7 +58,7 @@ def bundle(evidence: Mapping[str, Any], config: str) -> bytes:
         "audit.json": _json(redactor.data(evidence.get("audit", []))),
         "log.txt": redactor.text("".join(map(_line, evidence.get("log", [])))),
     }
-    files |= {f"files/{path.name}": redactor.text(text) for path, text in _own_files(evidence.get("batteries", ()))}
+    files |= {f"files/{path.name}": redactor.text(text) for path, text in _own_files(batteries)}
     if evidence.get("history"):
         files["history.json"] = _json(redactor.data(evidence["history"]))
     if "error" in evidence:

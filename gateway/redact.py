@@ -7,20 +7,31 @@ stays.  Local addresses stay: they tell nothing outside, and much about a fault.
 import os
 import platform
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 MASK: Final = "MASKED"
 SECRET_KEY: Final = (
     r"[\w-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|username|user|login|ssid|psk|portal[_-]?id)"
 )
-QUOTED: Final = r"""(?:"[^"]*"|'[^']*')"""
-LINE: Final = re.compile(
-    rf"""(?P<key>(?:^|[\s#;(-])["']?{SECRET_KEY}["']?\s*[:=][ \t]*)(?P<value>{QUOTED}|[^\s#,}}][^#\n,}}]*)""",
+SECRET: Final = re.compile(SECRET_KEY, re.I)
+QUOTED: Final = r"""(?:"(?:\\.|[^"\\\n])*"|'(?:''|[^'\n])*')"""
+PLAIN: Final = r"(?:(?<!\s)#|[^#\n])*"
+WHOLE: Final = re.compile(
+    r"(?P<key>^(?:[\s-]*|.*?(?:^|\s)#(?:.*?[\s#;({,-])?)"
+    rf"""["']?{SECRET_KEY}["']?\s*[:=][ \t]*)(?P<value>{QUOTED}|[^\s#]{PLAIN})""",
     re.I | re.M,
 )
+"""In a line that begins with the key, and in a comment: all that is left of it is the value."""
+LINE: Final = re.compile(
+    rf"""(?P<key>[\s#;(-]["']?{SECRET_KEY}["']?\s*[:=][ \t]*)(?P<value>{QUOTED}|[^\s#,}}](?:(?<!\s)#|[^#\n,}}])*)""",
+    re.I,
+)
 INLINE: Final = re.compile(rf"""(?P<key>[{{,]\s*["']?{SECRET_KEY}["']?\s*:\s*)(?P<value>{QUOTED}|[^,}}\n]+)""", re.I)
-JSON_VALUE: Final = re.compile(rf"""(?P<key>"{SECRET_KEY}"\s*:\s*")(?P<value>[^"]+)""", re.I)
+FORMS: Final = (WHOLE, LINE, INLINE)
+JSON_VALUE: Final = re.compile(rf"""(?P<key>"{SECRET_KEY}"\s*:\s*")(?P<value>(?:\\.|[^"\\])+)""", re.I)
+KEY: Final = re.compile(r"(?:^|[\s{,])([\w-]+)(?=\s*:)", re.M)
+COMMENT: Final = re.compile(r"(?:^|\s)#.*", re.M)
 MAC: Final = re.compile(r"\b((?:[0-9A-Fa-f]{2}[:-]){3})((?:[0-9A-Fa-f]{2}[:-]){2}[0-9A-Fa-f]{2})\b")
 MAIL: Final = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
 CREDENTIALS: Final = re.compile(r"(?<=://)[^/\s:@]+(?::[^/\s@]*)?(?=@)")
@@ -38,17 +49,23 @@ class Redactor:
         self.masked: dict[str, int] = {}  # kind -> how many different ones
         self._names = [name for name in (platform.node(), os.environ.get("SUDO_USER", "")) if len(name) >= SHORTEST]
 
-    def learn(self, text: str) -> None:
-        """Note the secrets in a configuration, before anything is masked."""
-        for form in (LINE, INLINE):
+    def learn(self, text: str, words: Iterable[str] = ()) -> None:
+        """Note the secrets in a configuration, before anything is masked.
+
+        What is part of one of its keys, or of `words`, is masked beside its own key alone: a report in which `mqtt` is
+        masked everywhere, since the user is called so, says nothing and cannot be played.
+        """
+        public = [*words, *KEY.findall(COMMENT.sub("", text))]
+        for form in FORMS:
             for found in form.finditer(text):
                 value = found["value"].strip().strip("\"'")
-                if len(value) >= SHORTEST and not HARMLESS.fullmatch(value):
-                    self._secrets.add(value)
+                if len(value) < SHORTEST or HARMLESS.fullmatch(value) or any(value in word for word in public):
+                    continue
+                self._secrets.add(value)
 
     def text(self, text: str) -> str:
         """Without any of it.  Nothing of it is left where this itself fails: then the whole text is masked."""
-        for form in (LINE, INLINE, JSON_VALUE):
+        for form in (*FORMS, JSON_VALUE):
             text = form.sub(self._value, text)
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, self._counted("secret", secret, lambda number: MASK))
@@ -71,6 +88,8 @@ class Redactor:
             return [self._data(value, key) for value in data]
         if not isinstance(data, str):
             return data
+        if SECRET.fullmatch(key) and data and not HARMLESS.fullmatch(data):
+            return self._counted("secret", data, lambda number: MASK)
         if key in ("serial_number", "custom_name") and data:
             return self._counted(key, data, lambda number: f"{MASK}-{number}")
         return self.text(data)

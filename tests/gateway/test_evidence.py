@@ -128,6 +128,14 @@ def test_half_a_character_of_a_bms_does_not_end_the_report(tmp_path: Path) -> No
         assert json.loads(bag.read("state.json")) == {"model": "P16?"}
 
 
+def test_a_user_who_is_called_like_an_output_or_a_battery_does_not_end_the_replay(tmp_path: Path) -> None:
+    for user in ("mqtt", "pack"):
+        config = f"{CONFIG}outputs:\n  mqtt: {{host: h, username: {user}}}\n"
+        found = load(report(tmp_path, [("pack", "jbd", Ring())], config))
+        assert list(found.settings.outputs) == ["mqtt"]
+        assert [battery.name for battery in found.settings.batteries] == list(found.recordings) == ["pack"]
+
+
 def test_a_bms_that_falls_silent_does_so_again_in_the_replay_at_its_time(tmp_path: Path) -> None:
     clock, said = Clock(), next(case for case in cases("jbd") if case.name == "4s-sp04s034").data["exchanges"]
     ring = Ring(clock=clock)

@@ -1,6 +1,7 @@
 """What leaves the house in a report: secrets do not, what relates stays."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -23,13 +24,16 @@ def redacted(text: str, *others: str) -> list[str]:
         "password: hunter2", "  password: 'hunter2'  # the good one", '  password: "hunter2"', "# password: hunter2",
         "# its password = hunter2", "mqtt: {host: h, password: hunter2}", "mqtt: {password: hunter2, host: h}",
         "wifi_ssid: hunter2", "api_key: hunter2", "apikey: hunter2", "token: hunter2", "portal-id: hunter2",
+        "password: gr8#hunter2", "password: gr8, hunter2}", "# its password: gr8, hunter2",
+        '  password: "gr8\\" hunter2"', "  - password: 'it''s hunter2'", "mqtt: {password: gr8#hunter2}",
+        "# mqtt: {token: hunter2, host: h}",
         "USERNAME: hunter2", "url: mqtt://me:hunter2@broker/x", "passphrase:\thunter2",
     ],
 )  # fmt: skip
 def test_secrets_are_masked_and_the_rest_of_the_line_stays(line: str) -> None:
     (found,) = redacted(line)
     assert "hunter2" not in found and MASK in found
-    assert found.startswith(line.partition("hunter2")[0].rstrip("'\"").removesuffix("me:"))
+    assert found.startswith(re.split("hunter2|it''s|gr8", line)[0].rstrip("'\"").removesuffix("me:"))
     assert ("# the good one" in found) is ("# the good one" in line)
 
 
@@ -53,6 +57,22 @@ def test_a_secret_is_masked_wherever_it_turns_up() -> None:
     )
     assert "gr8" not in config + log + state and "solar-admin" not in config + log + state
     json.loads(state)
+
+
+def test_a_word_of_the_configuration_is_masked_beside_its_key_alone() -> None:
+    text = (
+        "batteries:\n  - {name: solar-1, driver: jbd}\nmqtt:\n  username: mqtt\n  password: pass\n# login: solar, 12\n"
+    )
+    redactor = Redactor()
+    redactor.learn(text, ["solar-1", "jbd"])
+    assert redactor.text(text) == (
+        "batteries:\n  - {name: solar-1, driver: jbd}\nmqtt:\n  username: MASKED\n  password: MASKED\n# login: MASKED\n"
+    )
+
+
+def test_what_a_battery_runs_with_is_masked_whatever_the_file_says_by_now() -> None:
+    setup = {"password": "hunter2", "wifi_ssid": "home", "map": "mine.yaml", "token": None}
+    assert Redactor().data(setup) == {"password": MASK, "wifi_ssid": MASK, "map": "mine.yaml", "token": None}
 
 
 def test_macs_keep_their_makers_half_and_stay_apart_and_parse() -> None:
