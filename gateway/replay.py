@@ -9,8 +9,10 @@ import json
 import os
 import selectors
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -25,6 +27,7 @@ from gateway.config.load import examine
 from gateway.config.schema import Settings
 from gateway.limits.correct import correct
 from gateway.model import ConfigError, GatewayError, Snapshot
+from gateway.remote import Remote
 from gateway.store import Store
 from gateway.wiring import bounds_of, site_of
 
@@ -145,6 +148,15 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """s."""
         return self._jumping.now
+
+    @contextmanager
+    def back_at(self, moment: float) -> Iterator[None]:
+        """What is done in here is done at that time [s]."""
+        here, self._jumping.now = self._jumping.now, moment
+        try:
+            yield
+        finally:
+            self._jumping.now = here
 
 
 class _Witness:
@@ -268,9 +280,20 @@ def _first(about: Mapping[str, Any], report: Report) -> float:
 
 
 def _order_again(report: Report, gateway: Gateway, loop: JumpingLoop) -> None:
-    """Limits that were asked for from outside are asked for again, each at its time."""
+    """Limits that were asked for from outside are asked for again, each at its time: they may last for a day, and the
+    bytes only for an hour.
+    """
     for entry in report.audit:
-        if entry["what"] == "limit" and report.begin <= entry["monotonic"] <= report.end:
-            loop.call_at(entry["monotonic"], gateway.remote.asked, entry["source"], entry["asked"])
-        elif entry["what"] == "clear":
-            loop.call_at(entry["monotonic"], gateway.remote.clear)
+        again = _again(entry, gateway.remote)
+        if entry["monotonic"] < loop.time():
+            with loop.back_at(entry["monotonic"]):
+                again()
+        elif entry["monotonic"] <= report.end:
+            loop.call_at(entry["monotonic"], again)
+
+
+def _again(entry: Mapping[str, Any], remote: Remote) -> Callable[[], object]:
+    """What has the same done once more."""
+    if entry["what"] == "limit":
+        return partial(remote.asked, entry["source"], entry["asked"])
+    return remote.clear if entry["what"] == "clear" else lambda: None

@@ -153,6 +153,22 @@ def test_a_bms_that_falls_silent_does_so_again_in_the_replay_at_its_time(tmp_pat
     assert told[0][0] <= 2 and 28 <= told[1][0] <= 32, "10 s after the last answer"
 
 
+def test_a_limit_that_was_asked_for_before_the_recording_begins_is_in_force_in_the_replay(tmp_path: Path) -> None:
+    clock, said = Clock(), next(case for case in cases("jbd") if case.name == "4s-sp04s034").data["exchanges"]
+    ring = Ring(clock=clock)
+    for n in range(60):
+        for number, exchange in enumerate(said):
+            clock.now = n + 0.1 * number
+            ring.add("tx", bytes.fromhex(exchange["tx"]))
+            ring.add("rx", b"".join(map(bytes.fromhex, exchange["rx"])))
+    asked = [("limit", -5000.0, {"dcl": 3, "ttl_seconds": 3600}), ("limit", -3599.0, {"ccl": 2, "ttl_seconds": 3630}),
+             ("refused", -10.0, {"dcl": -1}), ("limit", -9.0, {"dcl": 4, "ttl_seconds": 900})]  # fmt: skip
+    audit = [{"what": what, "monotonic": at, "source": "mqtt", "asked": order} for what, at, order in asked]
+    moments = play(load(report(tmp_path, [("pack", "jbd", ring)], audit=audit))).moments
+    in_force = {round(one.at): {limit.key: limit.value for limit in one.remote} for one in moments}
+    assert in_force[20] == {"ccl": 2, "dcl": 4} and in_force[50] == {"dcl": 4}
+
+
 def test_frames_of_a_can_bus_are_heard_when_they_came(tmp_path: Path) -> None:
     clock, case = Clock(), cases("jk_can")[0].data
     ring, clock.now = Ring(clock=clock), 0.0
