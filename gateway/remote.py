@@ -13,6 +13,7 @@ from typing import Any, Final
 from gateway.model import Command, CommandError, RemoteLimit, Restricted, Restriction
 from gateway.model.errors import printable
 from gateway.model.restriction import TTL, Key, restriction
+from outputs.allowance import Allowance
 
 log = logging.getLogger("bms_gateway.remote")
 
@@ -20,7 +21,16 @@ NOTED: Final = 200  # orders
 BURST: Final = 5  # orders that one source may give at once; two numbers of an automation come in the same moment
 EACH: Final = 1.0  # s in which it may give one more
 SOURCES: Final = 16
+NOTE_EACH: Final = 60.0  # s in which one more refusal of a source is noted, behind as many as orders at once
 SHOWN, SHOWN_KEYS = 40, 8  # characters of what was asked, and keys of it, that are noted
+
+
+class _Source:
+    """What one source may still do, and the note of its last refusal."""
+
+    def __init__(self) -> None:
+        self.orders, self.notes = Allowance(BURST, EACH), Allowance(BURST, NOTE_EACH)
+        self.refusal: dict[str, Any] = {}
 
 
 class Remote:
@@ -35,7 +45,8 @@ class Remote:
         """`most` tells by key what is allowed at most anyway [A]; a key that is not there has no such limit."""
         self._clock, self._wall, self._most = clock, wall, most
         self._limits: dict[tuple[str, Key], RemoteLimit] = {}
-        self._given: dict[str, tuple[float, float]] = {}  # by source: orders left, and when that was [s]
+        self._sources: dict[str, _Source] = {}
+        self._strangers = _Source()  # all for whom there is no room
         self._number = 0
         self.audit: deque[dict[str, Any]] = deque(maxlen=NOTED)
 
@@ -84,12 +95,14 @@ class Remote:
         """An order that is not followed, and why; what is in force stays."""
         self._number += 1
         why = printable(why)
-        last = self.audit[-1] if self.audit else {}
-        if (last.get("source"), last.get("what"), last.get("note")) == (source, "refused", why):
-            last["times"] = last.get("times", 1) + 1  # a flood of them must fill neither log nor audit
+        known = self._source(source)
+        again = known.refusal.get("note") == why and known.refusal is self.audit[-1]
+        if again or (any(note is known.refusal for note in self.audit) and not known.notes.take(self._clock())):
+            known.refusal["times"] = known.refusal.get("times", 1) + 1  # a flood must fill neither log nor audit
         else:
             log.warning("%s: an order is refused: %s", source, why)
             self._note(source, "refused", self._of(source), self._of(source), asked=_short(asked), note=why)
+            known.refusal = self.audit[-1]
         return Restricted(False, why, tuple(self._limits.values()), self._number)
 
     def commanded(self, command: Command, notes: list[str]) -> None:
@@ -128,16 +141,17 @@ class Remote:
 
     def _too_many(self, source: str) -> str:
         """Why this source has to wait; "" = it need not."""
-        now = self._clock()
-        left, at = self._given.get(source, (float(BURST), now))
-        left = min(float(BURST), left + max(0.0, now - at) / EACH)
-        if source not in self._given and len(self._given) >= SOURCES:
+        known = self._source(source)
+        if known is self._strangers:
             return f"more than {SOURCES} sources give orders"
-        if left < 1.0:
-            self._given[source] = (left, now)
+        if not known.orders.take(self._clock()):
             return f"more than one order a second, and {BURST} at once, is not followed"
-        self._given[source] = (left - 1.0, now)
         return ""
+
+    def _source(self, name: str) -> _Source:
+        if len(self._sources) < SOURCES:
+            return self._sources.setdefault(name, _Source())
+        return self._sources.get(name, self._strangers)
 
     def _note(self, source: str, what: str, before: Mapping[str, Any], after: Mapping[str, Any], **more: Any) -> None:
         at = {"when": round(self._wall(), 3), "monotonic": round(self._clock(), 3)}

@@ -136,6 +136,17 @@ def test_there_are_only_so_many_sources_and_notes() -> None:
     assert len(found.audit) == 200
 
 
+def test_a_flood_of_different_refusals_fills_neither_audit_nor_log(caplog: pytest.LogCaptureFixture) -> None:
+    found, clock, _ = remote()
+    found.asked("cli", {"ccl": 5})
+    for n in range(2000):
+        clock.now += 0.01
+        answer = found.asked("mqtt", {"ccl": -n - 1, "dcl": 5})
+        assert not answer.accepted and answer.note.startswith(f"ccl {-n - 1} is no limit")
+    assert found.audit[0]["source"] == "cli" and len(found.audit) < 40 and len(caplog.records) < 40
+    assert sum(entry.get("times", 1) for entry in found.audit) == 2001
+
+
 ORDERS = st.dictionaries(
     st.sampled_from(["ccl", "dcl", "soc_min", "soc_max", "ttl_seconds", "cvl"]),
     st.none() | st.booleans() | st.floats() | st.integers(-10, 20000) | st.text(max_size=5),
