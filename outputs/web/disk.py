@@ -11,7 +11,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -21,12 +21,12 @@ Rows = Sequence[tuple[float, Mapping[str, float]]]
 MAGIC: Final = b"BGH1"
 HEAD: Final = struct.Struct("<4sIII")
 FOLDER: Final = "history"
-DAYS: Final = 31
+DAYS: Final = 31  # files
 LARGEST: Final = 64 * 1024 * 1024  # bytes of one file; ours have 1 MB at most
 
 
 def save(directory: Path, rows: Rows) -> None:
-    """Add rows to the file of the day of the last one; files that are too old go.  Raises OSError."""
+    """Add rows to the file of the day of the last one; the oldest files go.  Raises OSError."""
     if not rows:
         return
     folder = directory / FOLDER
@@ -34,10 +34,8 @@ def save(directory: Path, rows: Rows) -> None:
     day = datetime.fromtimestamp(rows[-1][0], UTC).date()
     with (folder / f"{day}.rows").open("ab") as file:
         file.write(pack(rows))
-    oldest = f"{day - timedelta(days=DAYS)}.rows"
-    for file_ in _files(folder):
-        if file_.name < oldest:
-            file_.unlink(missing_ok=True)
+    for old in _files(folder)[:-DAYS]:  # by their number: the date may be wrong, and right again tomorrow
+        old.unlink(missing_ok=True)
 
 
 def load(directory: Path) -> Iterator[tuple[float, dict[str, float]]]:

@@ -136,9 +136,18 @@ def test_what_is_before_the_damage_counts(tmp_path: Path, harm: str) -> None:
 
 
 def test_files_that_are_too_old_go(tmp_path: Path) -> None:
-    for day in (0, 1, 33, 40):
+    days = [0, 1, *range(10, 41)]
+    for day in days:
         disk.save(tmp_path, [(NOW + day * 86400, {"soc": 1.0})])
-    assert [wall for wall, _ in disk.load(tmp_path)] == [NOW + 33 * 86400, NOW + 40 * 86400]
+    assert [wall for wall, _ in disk.load(tmp_path)] == [NOW + day * 86400 for day in days[-disk.DAYS :]]
+    assert len(list((tmp_path / disk.FOLDER).iterdir())) == disk.DAYS
+
+
+def test_a_date_that_is_far_off_for_a_while_costs_no_history(tmp_path: Path) -> None:
+    kept = [NOW + day * 86400 for day in range(-20, 1)]
+    for wall in (*kept, NOW + 4000 * 86400, 86400.0, NOW + 60):
+        disk.save(tmp_path, [(wall, {"soc": 1.0})])
+    assert {*kept, NOW + 60} <= {wall for wall, _ in disk.load(tmp_path)}
 
 
 def test_a_restart_goes_on_behind_what_was_kept(tmp_path: Path) -> None:
