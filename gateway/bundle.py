@@ -14,7 +14,7 @@ from typing import Any, Final
 from bms_drivers.kit import registry
 from bms_drivers.kit.declare import Driver
 from bms_drivers.kit.secrets import masked
-from bms_drivers.links.ring import exchanges, frames, records
+from bms_drivers.links.ring import CAN, exchanges, frames, records
 from gateway.evidence import unpacked
 from gateway.model import ConfigError
 from gateway.redact import Redactor
@@ -71,7 +71,8 @@ def bundle(evidence: Mapping[str, Any], config: str) -> bytes:
         files[f"frames/{_file(ring['name'])}.json"] = _dense({**told, "first": _said(said["first"]), "bad": bad})
     for number, aside in enumerate(evidence.get("aside", ()), 1):
         for name, raw in aside["rings"].items():
-            recording = _recording(name, _drivers(evidence["batteries"], name), unpacked(raw))
+            drivers = [] if name in aside.get("gone", ()) else _drivers(evidence["batteries"], name)
+            recording = _recording(name, drivers, unpacked(raw))
             told = {**recording, "why": redactor.text(aside["why"]), "when": aside["when"]}
             files[f"aside/{number}-{_file(name)}.json"] = _dense(told)
     when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(evidence.get("wall", time.time())))
@@ -115,7 +116,8 @@ def _recording(name: str, drivers: Sequence[Driver], raw: bytes) -> dict[str, An
     """
     masks = [mask for driver in drivers or map(registry.load, registry.names()) for mask in driver.secrets]
     driver = drivers[0].name if drivers else "unknown"
-    transport = drivers[0].transports[0] if drivers else "serial"
+    on_can = any(record.way >= CAN for record in records(raw))
+    transport = drivers[0].transports[0] if drivers else "can" if on_can else "serial"
     case: dict[str, Any] = {"driver": driver, "transport": transport, "kind": "captured", "origin": name}
     said: list[dict[str, Any]]
     if transport == "can":
@@ -146,7 +148,8 @@ def _line(line: Sequence[Any]) -> str:
 
 
 def _file(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
+    """As part of a path: what a battery may be called, so that no two are one."""
+    return "".join(letter if letter.isalnum() or letter in "-_ .+#()" else "_" for letter in name)
 
 
 def _json(data: Any) -> str:

@@ -10,6 +10,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
+from weakref import WeakKeyDictionary, ref
 
 from bms_drivers.links.port import Port
 from bms_drivers.links.ring import MOST
@@ -37,8 +38,8 @@ class Evidence:
         self._before: Snapshot | None = None
         self._memories: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
         self._due: tuple[float, str] | None = None  # when to set aside [s], and why
-        self._counted: dict[str, int] = {}  # what was bad so far, by port
-        self._bad: dict[str, deque[bytes]] = {}
+        self._counted: WeakKeyDictionary[Port, int] = WeakKeyDictionary()  # what was bad so far
+        self._bad: WeakKeyDictionary[Port, deque[bytes]] = WeakKeyDictionary()
 
     def look(self, snapshot: Snapshot, ports: Mapping[str, Port]) -> None:
         """Once the minute after an alarm is over, set its bytes aside."""
@@ -49,18 +50,19 @@ class Evidence:
         if self._due is not None and snapshot.at >= self._due[0]:
             share = _share(ports, ASIDE_MOST, ASIDE_ALL)
             rings = {name: port.ring.newest(BEFORE + AFTER, share) for name, port in _once(ports)}
-            self._aside.append({"when": round(snapshot.wall - AFTER, 3), "why": self._due[1], "rings": rings})
+            self._aside.append({"when": round(snapshot.wall - AFTER, 3), "why": self._due[1], "rings": rings,
+                                "of": {name: ref(port) for name, port in _once(ports)}})  # fmt: skip
             self._due = None
 
     def watch(self, ports: Mapping[str, Port]) -> None:
         """Share the memory among the rings; keep what was said around bad frames, which a ring forgets in an hour."""
         share = _share(ports)
-        for name, port in _once(ports):
+        for _, port in _once(ports):
             port.ring.most = share
-            count, before = sum(port.counters.get(kind, 0) for kind in BAD), self._counted.get(name, 0)
-            self._counted[name] = count
+            count, before = sum(port.counters.get(kind, 0) for kind in BAD), self._counted.get(port, 0)
+            self._counted[port] = count
             if count > before:
-                self._bad.setdefault(name, deque(maxlen=BAD_KEPT)).append(port.ring.last(BAD_AROUND))
+                self._bad.setdefault(port, deque(maxlen=BAD_KEPT)).append(port.ring.last(BAD_AROUND))
 
     def held(self, ports: Mapping[str, Port]) -> int:
         """Bytes that are kept, of what went over the links."""
@@ -85,10 +87,16 @@ class Evidence:
                           for battery in batteries if battery.watch.name in ports],
             "memories": list(self._memories),
             "rings": [{"name": name, "port": port.name, "counters": dict(port.counters), "first": port.ring.first(),
-                       "newest": port.ring.newest(most=share), "bad": b"".join(self._bad.get(name, ()))}
+                       "newest": port.ring.newest(most=share), "bad": b"".join(self._bad.get(port, ()))}
                       for name, port in _once(ports)],
-            "aside": list(self._aside),
+            "aside": [_whose(aside, ports) for aside in self._aside],
         }  # fmt: skip
+
+
+def _whose(aside: Mapping[str, Any], ports: Mapping[str, Port]) -> dict[str, Any]:
+    """`gone`: whose port is no longer the one of their name; who spoke there may have been another kind of BMS."""
+    gone = [name for name, port in aside["of"].items() if port() is not ports.get(name)]
+    return {**{key: aside[key] for key in ("when", "why", "rings")}, "gone": gone}
 
 
 def _alarming(old: Snapshot, new: Snapshot) -> Iterator[str]:

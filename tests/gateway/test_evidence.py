@@ -136,6 +136,12 @@ def test_a_user_who_is_called_like_an_output_or_a_battery_does_not_end_the_repla
         assert [battery.name for battery in found.settings.batteries] == list(found.recordings) == ["pack"]
 
 
+def test_batteries_whose_names_are_much_alike_have_a_file_each(tmp_path: Path) -> None:
+    names = ["rack 1", "rack.1", "rack_1", "rack-1", "rack+1", "rack#1", "rack(1)", "Räck 1"]
+    found = json.loads(zipfile.ZipFile(report(tmp_path, [(name, "jbd", Ring()) for name in names])).read("about.json"))
+    assert len(set(found["files"].values())) == len(names)
+
+
 def test_a_bms_that_falls_silent_does_so_again_in_the_replay_at_its_time(tmp_path: Path) -> None:
     clock, said = Clock(), next(case for case in cases("jbd") if case.name == "4s-sp04s034").data["exchanges"]
     ring = Ring(clock=clock)
@@ -225,17 +231,42 @@ def test_a_damaged_report_is_refused_in_one_line(tmp_path: Path, damage: str) ->
 
 
 def test_of_a_device_that_nobody_knows_everything_that_may_be_a_secret_is_masked() -> None:
-    record = bytearray(300)
-    record[:5], record[62:70] = b"\x55\xaa\xeb\x90\x03", b"hunter22"
-    record[299] = sum(record[:299]) & 0xFF
     ring = Ring(clock=Clock())
     ring.add("tx", b"who?")
-    ring.add("rx", bytes(record))
+    ring.add("rx", jk_record())
     evidence = pack({"batteries": [], "aside": [], "rings": [
         {"name": "x", "port": "x", "counters": {}, "first": ring.first(), "newest": b"", "bad": b""}]})  # fmt: skip
     with zipfile.ZipFile(io.BytesIO(bundle(evidence, ""))) as bag:
         text = bag.read("frames/x.json").decode()
-    assert b"hunter22".hex() not in text and record[:5].hex() in text
+    assert b"hunter22".hex() not in text and jk_record()[:5].hex() in text
+
+
+def jk_record() -> bytes:
+    """With a password in it."""
+    record = bytearray(300)
+    record[:5], record[62:70] = b"\x55\xaa\xeb\x90\x03", b"hunter22"
+    record[299] = sum(record[:299]) & 0xFF
+    return bytes(record)
+
+
+def test_what_was_set_aside_of_a_bms_that_another_kind_has_replaced_by_now_tells_no_secret() -> None:
+    clock = Clock()
+    evidence, before, after = Evidence(clock, clock), ports(clock), ports(clock)
+    before["can"] = Port("can0", ReplayLink({"frames": []}), clock=clock)
+    for _ in range(1000):
+        before["pack"].ring.add("rx", jk_record())
+        before["can"].ring.add_frame("rx", CanFrame(0x380, b"hunter22", extended=False))
+    evidence.look(make.snapshot(clock.now), before)
+    for at in (1.0, 62.0):
+        evidence.look(make.snapshot(clock.now + at, decision=make.decision(alarms={"high_voltage": 2})), before)
+    for there in (before, after):
+        named = {"name": "pack", "driver": "jk_pb" if there is before else "jbd", "ring": "pack", "setup": {}}
+        taken = pack({**evidence.take([], there), "batteries": [named]})
+        with zipfile.ZipFile(io.BytesIO(bundle(taken, ""))) as bag:
+            text, can = [bag.read(f"aside/1-{name}.json").decode() for name in ("pack", "can")]
+        assert b"hunter22".hex() not in text + can
+        assert "55aaeb90" in text and '"id": "0x380"' in can
+        assert f'"driver": "{"jk_pb" if there is before else "unknown"}"' in text
 
 
 def test_a_report_without_a_gateway_tells_of_the_configuration_alone(tmp_path: Path) -> None:
