@@ -51,11 +51,16 @@ class Client(aiomqtt.Client):
             await asyncio.sleep(self.pause)
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
-        """There is something to write: mostly the system takes all of it now; else wait until it can take more."""
-        if self.connected:
-            client.loop_write()
-        if not self.connected or client.want_write():
-            super()._on_socket_register_write(client, userdata, sock)
+        """There is something to write: mostly the system takes all of it now; else wait until it can take more.
+
+        Once connected that is waited for from now on: a moment later the number may be another file's.
+        """
+        if not self.connected:
+            return super()._on_socket_register_write(client, userdata, sock)
+        client.loop_write()
+        if client.want_write() and client.socket() is not None:  # else it was closed over this
+            self._loop.add_writer(sock.fileno(), client.loop_write)
+        return None
 
 
 class Mqtt:

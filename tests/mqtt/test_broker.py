@@ -132,6 +132,23 @@ def test_a_broker_that_dies_and_comes_back_without_memory_is_told_everything_ane
         asyncio.run(run(there))
 
 
+def test_a_connection_that_breaks_while_something_is_written_is_made_anew_and_no_exception(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run(there: Broker) -> None:
+        async with running(settings(there.port)) as mqtt:
+            await until(lambda: mqtt.status()["connected"])
+            assert mqtt._client is not None
+            paho = mqtt._client._client
+            paho.socket().shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+            paho.publish("x", b"y")
+            await until(lambda: mqtt.status()["connections"] == 2)
+
+    with broker(tmp_path) as there:
+        asyncio.run(run(there))
+    assert not [record.getMessage() for record in caplog.records if record.name == "asyncio"]
+
+
 def test_a_broker_that_stands_still_costs_neither_time_nor_memory(tmp_path: Path) -> None:
     async def run(there: Broker) -> None:
         loop = asyncio.get_running_loop()
