@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from gateway.model import BankState, BatteryState, Cap, Decision, Extreme, Health, Life, Reading, Snapshot
 
-HUNG: Final = "the gateway itself hangs: limits withdrawn"
+HUNG: Final = "the gateway has decided nothing for some seconds: limits withdrawn"
 ABSURD: Final = 1e6  # V, A; no battery has it
 SAID_AT_MOST: Final = 200  # characters of a reason, of a connection
 MODE_WORDS: Final = {

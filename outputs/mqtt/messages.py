@@ -66,8 +66,6 @@ class Messages:
 
     def due(self, snapshot: Snapshot) -> Iterator[tuple[Message, Any]]:
         """Each message that is due, with what `sent` wants to be told of it."""
-        if not snapshot.bank.complete:
-            return
         bank, batteries = of_all(snapshot, self._clock())
         names = parts(subject.state.name for subject in batteries if subject.state is not None)
         told: dict[str, states.State] = {"": states.bank_state(bank)}

@@ -90,7 +90,12 @@ class Mqtt:
         self._task = asyncio.create_task(self._supervisor.keep(self._run), name=self.name)
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Keep the newest; what must not wait is sent at once."""
+        """Keep the newest; what must not wait is sent at once.
+
+        One that is not complete is of other batteries: what was told of those before ends with its own deadline.
+        """
+        if not snapshot.bank.complete:
+            return
         self._snapshot = snapshot
         if self._messages.is_urgent(snapshot):
             self._news.set()

@@ -347,8 +347,13 @@ def test_past_its_deadline_a_state_withdraws_the_limits_and_before_the_first_com
             assert ear.of("/bank") == [] and ear.of("/config") == []
             mqtt.publish(replace(snapshot(), valid_until=time.monotonic() + 0.3))
             assert json.loads(await ear.wait("/bank"))["ccl"] == 50.0
+            other = make.bank(make.battery("other", reading=None), complete=False)
+            mqtt.publish(snapshot(bank=other, decision=make.decision(ccl=40.0)))  # since a SIGHUP
             await until(lambda: json.loads(ear.of("/bank")[-1])["ccl"] == 0.0)
             assert json.loads(ear.of("/bank")[-1])["voltage"] is None
+            assert all(json.loads(told)["ccl"] in (50.0, 0.0) for told in ear.of("/bank"))
+            mqtt.publish(snapshot(decision=make.decision(ccl=30.0)))
+            await until(lambda: json.loads(ear.of("/bank")[-1])["ccl"] == 30.0)
 
     with broker(tmp_path) as there:
         asyncio.run(run(there))
