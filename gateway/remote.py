@@ -121,7 +121,7 @@ class Remote:
             self._limits.pop((order.source, key), None)
             return
         expires, until = self._clock() + order.ttl, self._wall() + order.ttl
-        self._limits[order.source, key] = RemoteLimit(key, float(value), order.source, expires, until)
+        self._limits[order.source, key] = RemoteLimit(key, value + 0.0, order.source, expires, until)
 
     def _told(self, order: Restriction, before: Mapping[str, float], after: Mapping[str, float]) -> str:
         """The sentence about it; the log has one for each change and none for a renewal."""

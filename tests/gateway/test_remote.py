@@ -158,11 +158,12 @@ ORDERS = st.dictionaries(
 @examples(max_examples=40, deadline=None)
 def test_whatever_is_asked_what_is_in_force_is_a_number_in_its_range_with_an_end(orders: Any) -> None:
     found, clock, _ = remote()
-    for source, data, seconds in orders:
+    for source, data, seconds in [*orders, ("cli", {"ccl": -0.0}, 0.0)]:
         clock.now += seconds
         answer = found.asked(source, data)
         json.dumps(answer.json(), allow_nan=False)
         for limit in found.active():
+            assert math.copysign(1.0, limit.value) == 1.0, "no -0 A is told"
             assert 0 <= limit.value <= (100 if limit.key.startswith("soc") else 10_000)
             assert clock.now < limit.expires <= clock.now + 86_400
 
