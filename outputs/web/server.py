@@ -123,6 +123,7 @@ class _Conversation:
             if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
                 return None
             self._http.start_next_cycle()
+            await asyncio.sleep(0)  # whoever sent many requests at once has them answered one a turn of the loop
 
     async def _request(self) -> Request | None:
         """The next one; None when there is none.  Raises h11.RemoteProtocolError, TooLarge, TimeoutError."""

@@ -198,6 +198,24 @@ def test_more_connections_than_there_is_room_for_are_refused(monkeypatch: pytest
     run(look())
 
 
+def test_one_who_asks_for_very_much_at_once_keeps_nothing_else_waiting() -> None:
+    async def look() -> float:
+        async with site() as web:
+            web.publish(make.snapshot(bank=make.bank(*(make.battery(f"rack-{n}") for n in range(16)))))
+            reader, writer = await asyncio.open_connection("127.0.0.1", port(web))
+            taking = asyncio.create_task(reader.read())
+            writer.write(b"GET /api/state HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200 + b"no HTTP\r\n\r\n")
+            longest, last = 0.0, time.monotonic()
+            while not taking.done():
+                await asyncio.sleep(0.001)
+                longest, last = max(longest, time.monotonic() - last), time.monotonic()
+            assert (await taking).count(b"HTTP/1.1 200") == 200
+            writer.close()
+            return longest
+
+    assert run(look()) < 0.2
+
+
 def deaf(web: Web) -> socket.socket:
     """One who asks for much and reads nothing."""
     one = socket.socket()
