@@ -83,6 +83,7 @@ class Server:
                 writer.write(HEADER.pack(transaction, 0, len(answer) + 1, unit) + answer)
                 async with asyncio.timeout(STALLED):
                     await writer.drain()
+                await asyncio.sleep(0)  # whoever sent many requests at once has them answered one a turn of the loop
 
     def answer(self, unit: int, pdu: bytes) -> bytes:
         """To one request, without header and unit; the exception where there is none."""

@@ -154,6 +154,24 @@ def test_200_connections_are_bounded_and_those_who_were_there_first_go_on() -> N
     asyncio.run(run())
 
 
+def test_one_who_asks_for_very_much_at_once_keeps_nothing_else_waiting() -> None:
+    async def run() -> float:
+        async with running(now(rich())) as (output, _):
+            port = int(str(output.status()["listen"]).rpartition(":")[2])
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            taking = asyncio.create_task(reader.read())
+            writer.write(struct.pack(">HHHBBHH", 1, 0, 6, 1, 3, 0, 125) * 8000 + bytes(7))
+            longest, last = 0.0, time.monotonic()
+            while not taking.done():
+                await asyncio.sleep(0.001)
+                longest, last = max(longest, time.monotonic() - last), time.monotonic()
+            assert len(await taking) == 8000 * (9 + 250)
+            writer.close()
+            return longest
+
+    assert asyncio.run(run()) < 0.15
+
+
 @pytest.mark.parametrize(
     "raw",
     [
