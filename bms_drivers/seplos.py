@@ -57,7 +57,7 @@ STATE: Final = kit.Walk(  # reply 0x44; the codes a cell, sensor, ... bear no le
 )
 STATE_NAMES: Final = ("charge_allowed", "discharge_allowed", "heating", "cell_balancing", "balancing", "alarms")
 STATE_SIZE: Final = 20  # bytes of _state
-SWITCHES, BALANCE = 6, 7  # where they are in it
+SWITCHES, BALANCE, OPEN_WIRES = 6, 7, 10  # where they are in it
 SETTINGS: Final = kit.Walk(  # reply 0x47, followed by ten characters of model
     ">",
     kit.Next("_pack", "u8"),
