@@ -143,14 +143,26 @@ def allowed(values: kit.Values) -> kit.Values:
     return {"charge_allowed": not word & STOPS_CHARGE, "discharge_allowed": not word & STOPS_DISCHARGE}
 
 
+def told(frames: Sequence[kit.Frame]) -> bytes:
+    """The registers of a block that is read once.  Raises Implausible for zeros (sheet section 9)."""
+    if not any(frames[0].payload):
+        raise Implausible("registers", "all of them 0", "what a pack has: this reply is empty")
+    return frames[0].payload
+
+
 def identity(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:
     """Registers 105 to 127: texts, which slaves of some models do not have (bytes FF)."""
-    data = frames[0].payload
+    data = told(frames)
     return {
         "model": kit.text(data[:24]),
         "firmware_version": kit.text(data[24:30]),
         "serial_number": kit.text(data[30:46]),
     }
+
+
+def settings(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:
+    """Registers 45 to 135: where the pack trips; a single 0 is no such voltage."""
+    return {name: value or None for name, value in SETTINGS.read(told(frames)).items()}
 
 
 def proof(values: kit.Values) -> str:
@@ -186,7 +198,7 @@ DRIVER: Final = kit.Driver(
             gives=("model", "firmware_version", "serial_number"), every=kit.ONCE,
         ),
         kit.Poll(
-            "settings", kit.simple(kit.block(45, 91, timeout=2.5), kit.reads(SETTINGS)),
+            "settings", kit.simple(kit.block(45, 91, timeout=2.5), settings),
             gives=SETTINGS.names, every=kit.ONCE,
         ),
     ),
