@@ -180,6 +180,7 @@ DRIVER: Final = kit.Driver(
     line=kit.SerialLine(baud=9600, quiet=0.1, turnaround=0.03),
     options=(
         kit.Option("address", 1, "unit, as the DIP switches say; 16 = the master", least=1, most=HIGHEST_UNIT),
+        kit.rates(9600, 19200),
         kit.Option(
             "current_step", "0.01", "A that a step of the currents is; 0.1 for 12 V units with Bluetooth",
             kind=str, choices=("0.01", "0.1"),

@@ -405,6 +405,7 @@ DRIVER: Final = kit.Driver(
             choices=(*range(16), "all"),
         ),
         kit.Option("pack", None, "pack behind a master, 255 = each of them; default the address", least=0, most=255),
+        kit.rates(9600, 115200),
         kit.Option("modbus", False, "true = the RS485 port is set to 'Pace Modbus'", kind=bool),
         kit.Option("cid1", 0x46, "79 (0x4F) on some boards of 14 Li-ion cells", choices=(0x46, 0x4F)),
     ),

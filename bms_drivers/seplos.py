@@ -306,6 +306,7 @@ DRIVER: Final = kit.Driver(
     line=kit.SerialLine(baud=19200, quiet=0.05, turnaround=0.09),
     options=(
         kit.Option("address", 0, "DIP switches; 0 = a single pack, or the master of a set", least=0, most=15),
+        kit.rates(19200, 9600),
         kit.Option("version", 0x20, "VER of the requests; 38 (0x26) for Boqiang boards", least=0, most=255),
         kit.Option("group", None, "pack number in the requests; default the address", least=0, most=255),
         kit.Option("listen", False, "true = a master polls it: only listens, with poll_interval: 5", kind=bool),
