@@ -117,8 +117,13 @@ def read(block: Block, setup: kit.Setup, tries: int = 2) -> kit.Registers:
 Taken = Callable[[bytes, int, kit.Setup, kit.Values], kit.Values]  # data, its first register
 
 
-def first_of(name: str, blocks: tuple[Block, ...], taken: Taken) -> Callable[[kit.Setup, kit.Values], kit.Talk]:
-    """The talk that takes the first of `blocks` which is answered, and asks for that one alone from then on."""
+def first_of(
+    name: str, blocks: tuple[Block, ...], taken: Taken, patient: bool = True
+) -> Callable[[kit.Setup, kit.Values], kit.Talk]:
+    """The talk that takes the first of `blocks` which is answered, and asks for that one alone from then on.
+
+    Unless `patient` only a refusal makes it try the next, not silence.
+    """
     key = f"_block_{name}"
 
     def talk(setup: kit.Setup, known: kit.Values) -> kit.Talk:
@@ -126,11 +131,15 @@ def first_of(name: str, blocks: tuple[Block, ...], taken: Taken) -> Callable[[ki
         for block in [known[key]] if key in known else blocks:
             try:
                 frames = yield read(block, setup)
-            except (LinkTimeout, DeviceRefused) as found:
-                problem = found
-                continue
-            values = taken(frames[0].payload, block[0], setup, known)
-            return {**values, key: block, "_answered_as": frames[0].address}
+            except LinkTimeout as silence:
+                problem = silence
+                if not patient:
+                    break
+            except DeviceRefused as refusal:
+                problem = refusal
+            else:
+                values = taken(frames[0].payload, block[0], setup, known)
+                return {**values, key: block, "_answered_as": frames[0].address}
         raise problem
 
     return talk
@@ -154,8 +163,8 @@ def sensors(data: bytes) -> kit.Values:
 
 
 def cells_and_sensors(setup: kit.Setup, known: kit.Values) -> kit.Talk:
-    """Both in one block, else in two."""
-    values = yield from first_of("cells", CELL_BLOCKS, cells)(setup, known)
+    """Both in one block, else in two; where nobody answered yet, silence is nobody's (on a port that is searched)."""
+    values = yield from first_of("cells", CELL_BLOCKS, cells, patient="_answered_as" in known)(setup, known)
     if "temperatures" not in values:
         with suppress(DeviceRefused):
             values |= sensors((yield read(SENSOR_BLOCK, setup))[0].payload)

@@ -137,6 +137,17 @@ def test_a_battery_that_wants_blocks_of_17_has_cells_and_sensors() -> None:
     assert (plan.known["_block_cells"]) == (5000, 17)
 
 
+def test_where_nobody_answered_yet_silence_ends_the_question_for_cells() -> None:
+    talk = DRIVER.poll("cells").talk(SETUP, {})
+    next(talk)
+    with pytest.raises(LinkTimeout):
+        talk.throw(LinkTimeout("silent"))
+    again = DRIVER.poll("cells").talk(SETUP, {"_answered_as": 48})
+    next(again)
+    question = again.throw(LinkTimeout("the recording lacks it"))
+    assert isinstance(question, Registers) and question.count == 17
+
+
 def test_the_block_that_worked_is_asked_for_alone_from_then_on() -> None:
     plan, device = session("renogy"), firmware(main=5047, states=5107)
     poll(plan, device)
