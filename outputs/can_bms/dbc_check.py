@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from cantools.database.can import Message, Signal
 
+from dbc import read
 from gateway.model import GatewayError, Placed
 from gateway.model.words import meant
 from outputs.can_bms.dbc_attributes import ATTRIBUTES, OF_TOOLS, value_of, wrong_values
@@ -34,11 +35,6 @@ def coding_of(database: Any, signal: Signal) -> str:
     """How a signal's value becomes its raw integer."""
     coding = str(value_of(database, signal, "Coding", "by_name"))
     return CODINGS.get(KINDS.get(signal.name, "flag"), "flag") if coding == "by_name" else coding
-
-
-def start_bit(signal: Signal) -> int:
-    """The first bit in sending order, counted from the first bit of the frame in the signal's byte order."""
-    return int(signal.start if signal.byte_order == "little_endian" else signal.start // 8 * 8 + 7 - signal.start % 8)
 
 
 def raw_bounds(signal: Signal) -> tuple[int, int]:
@@ -112,7 +108,7 @@ class Checker:
                 yield self.at(message, why, signal)
 
     def _place(self, message: Message, signal: Signal, taken: dict[int, str]) -> Iterator[str]:
-        bits = _bits(signal)
+        bits = read.signal(signal).bits
         if not bits or max(bits) >= 8 * message.length or min(bits) < 0:
             yield f"does not fit into the {message.length} bytes of its message"
         if others := sorted({taken[bit] for bit in bits if bit in taken}):
@@ -126,7 +122,7 @@ class Checker:
             yield f"no value of that name; {suggest(signal.name, KINDS)}"
         if signal.is_float or not signal.scale > 0:
             yield "expected whole numbers, each worth more than 0"
-        if coding in ("text", "hex_version") and (signal.length % 8 or start_bit(signal) % 8):
+        if coding in ("text", "hex_version") and (signal.length % 8 or read.signal(signal).first % 8):
             yield "expected texts of whole bytes"
         elif coding == "hex_version" and signal.length != 16:
             yield "expected a version of two bytes"
@@ -163,12 +159,6 @@ class Checker:
         default = str(value_of(self.database, signal, "Default", ""))
         if default and KINDS.get(signal.name) in ("number", "flag") and not re.fullmatch(r"-?\d+(\.\d+)?", default):
             yield f"Default is {default!r}, expected a number"
-
-
-def _bits(signal: Signal) -> list[int]:
-    """Each of its bits: eight times the byte, and the bit from the least significant one."""
-    places = range(start_bit(signal), start_bit(signal) + signal.length)
-    return list(places) if signal.byte_order == "little_endian" else [p // 8 * 8 + 7 - p % 8 for p in places]
 
 
 def _is_group(group: str) -> bool:
