@@ -58,7 +58,8 @@ def _meaning(signal: table.Signal) -> Iterator[str]:
         yield "its factor is 0, so that it always says the same"
     if signal.floating and signal.length not in table.FLOATS:
         yield f"{signal.length} bits are no floating-point number, expected {', '.join(map(str, table.FLOATS))}"
-    if None not in (low := signal.minimum, high := signal.maximum) and low > high:
+    low, high = signal.minimum, signal.maximum
+    if low is not None and high is not None and low > high:
         yield f"its range begins at {low:g} and ends at {high:g}, expected the lower end first"
     whole = not (signal.signed or signal.floating or signal.length % 8) and (signal.scale, signal.offset) == (1, 0)
     if KINDS.get(signal.name) == "str" and signal.length >= TEXT and not whole:
