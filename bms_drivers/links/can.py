@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import can
 
@@ -29,6 +29,9 @@ AT_ONCE: Final = 64  # frames read in one go, so that a full bus does not keep t
 LOOK: Final = 0.2  # s; how long the thread of a bus without a file descriptor sleeps at most
 NOTHING: Final = CanId(0, extended=True)  # in the filter while nobody listens: an empty one lets all through
 KEPT_MOST: Final = 4096  # frames of different identifiers that are kept
+
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,13 +267,10 @@ class CanLink:
 
     def _keep(self, frame: CanFrame) -> None:
         """As the newest of its kind, for everybody who listens to it."""
-        if len(self.newest) < KEPT_MOST or (frame.id, frame.extended) in self.newest:
-            self.newest[frame.id, frame.extended] = frame
+        _renew(self.newest, (frame.id, frame.extended), frame)
         for wanted in self._since:
             if wanted.fits(frame.kind):
-                key = wanted, frame.id, wanted.which(frame.data)
-                if len(self._parts) < KEPT_MOST or key in self._parts:
-                    self._parts[key] = frame
+                _renew(self._parts, (wanted, frame.id, wanted.which(frame.data)), frame)
 
     def _show(self, way: Literal["tx", "rx"], frame: CanFrame) -> None:
         """What goes over the bus, for whoever listens and for `run --log debug`."""
@@ -311,6 +311,14 @@ def _full(problem: Exception) -> bool:
     """The sending buffer is full: nobody on the bus acknowledges."""
     code = getattr(problem, "error_code", None) or getattr(problem, "errno", None)
     return code in (errno.ENOBUFS, errno.EAGAIN) or "timed out" in str(problem).lower()
+
+
+def _renew(kept: dict[Key, CanFrame], key: Key, frame: CanFrame) -> None:
+    """Keep the frame in place of the last of its kind; too many, and the kind that was not heard for longest goes."""
+    kept.pop(key, None)
+    kept[key] = frame
+    if len(kept) > KEPT_MOST:
+        del kept[next(iter(kept))]
 
 
 def _put(queue: "asyncio.Queue[CanFrame | None]", frame: CanFrame | None) -> bool:
