@@ -100,12 +100,20 @@ class Checker:
         if message.is_multiplexed() or message.length > 8 or (not message.signals and message.length):
             yield self.at(message, "expected plain signals in at most 8 bytes")
             return
-        for why in wrong_values(self.database, message):
+        for why in (*wrong_values(self.database, message), *self._of_message(message)):
             yield self.at(message, why)
         taken: dict[int, str] = {}
         for signal in message.signals:
             for why in (*self._place(message, signal, taken), *self._signal(signal)):
                 yield self.at(message, why, signal)
+
+    def _of_message(self, message: Message) -> Iterator[str]:
+        for name, count in Counter(signal.name for signal in message.signals).items():
+            if count > 1:
+                yield f"there are {count} signals {name}, expected one"
+        cycle = value_of(self.database, message, "GenMsgCycleTime", 0)
+        if isinstance(cycle, int | float) and cycle < 0:
+            yield f"GenMsgCycleTime is {cycle}, expected ms between two frames"
 
     def _place(self, message: Message, signal: Signal, taken: dict[int, str]) -> Iterator[str]:
         bits = read.signal(signal).bits
@@ -120,7 +128,7 @@ class Checker:
         coding = coding_of(self.database, signal)
         if signal.name not in KINDS and not group and coding != "constant":
             yield f"no value of that name; {suggest(signal.name, KINDS)}"
-        if signal.is_float or not signal.scale > 0:
+        if signal.is_float or not 0 < signal.scale < math.inf or not math.isfinite(signal.offset):
             yield "expected whole numbers, each worth more than 0"
         if coding in ("text", "hex_version") and (signal.length % 8 or read.signal(signal).first % 8):
             yield "expected texts of whole bytes"
@@ -142,6 +150,12 @@ class Checker:
         for name in ("Default", "Fallback") if signal.name in (*REQUIRED, *LIMITS, *ENABLES) else ():
             if value := value_of(self.database, signal, name, ""):
                 yield f"{name} is {value!r}, expected none: the gateway knows it, or says so"
+        if (
+            signal.name in LIMITS
+            and signal.scale
+            and (least := raw_range(signal)[0] * signal.scale + signal.offset) > 0
+        ):
+            yield f"it says {least:g} A at least, expected 0: a stop could not be told"
         start = value_of(self.database, signal, "GenSigStartValue", 0)
         if signal.name in LIMITS and isinstance(start, int | float) and (amps := start * signal.scale) > 0:
             yield f"GenSigStartValue is {amps + signal.offset:g} A, expected 0: what nobody knows allows nothing"
