@@ -50,6 +50,12 @@ class Signal:
         """Bytes of a frame that holds it."""
         return (self.first + self.length + 7) // 8
 
+    @property
+    def bits(self) -> frozenset[int]:
+        """Its bits in a frame: eight times the byte, and the bit from the least significant one."""
+        places = range(self.first, self.first + self.length)
+        return frozenset(places if self.order == "little" else [p // 8 * 8 + 7 - p % 8 for p in places])
+
     def placed(self, raw: int, size: int) -> int:
         """`raw` at its place in the data of `size` bytes, read as a number in its order; what is too large is cut."""
         return (raw & (1 << self.length) - 1) << self.shift(size)

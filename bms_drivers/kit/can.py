@@ -6,6 +6,7 @@ that a short frame does not hold, or of another than the multiplexed part.
 
 import functools
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ ENCODING: Final = "cp1252"  # of DBC files
 MISSED: Final = 3  # frames in a row that may be missing before a value is not known
 SHORTEST: Final = 1.0  # s that a value lives at least
 TEXT: Final = 24  # bits; what names or versions have of them is text, and a number with fewer
+FLOAT_MOST: Final = sys.float_info.max
 SLOW: Final = 2.0  # s between two frames; what comes less often is not old for that
 
 _MESSAGE: Final = re.compile(r"^\s*BO_\s+(\d+)\s+(\w+)\s*:", re.M)
@@ -49,6 +51,7 @@ class Message:
     cycle: float | None = None  # s between two of it
     signals: list[str] = field(default_factory=list)
     selects: int = 0  # as in CanId
+    selected: tuple[str, ...] = ()  # signals that a multiplexor selects
 
     @property
     def gives(self) -> tuple[str, ...]:
@@ -80,7 +83,9 @@ class Dbc:
             self.text = file.read_bytes().decode(ENCODING, "replace")
         except OSError as problem:
             raise ConfigError(f"{file}: {problem.strerror}") from None
-        self.messages = {message.name: message for message in _messages(self.text)}
+        found = _messages(self.text)
+        self.declared = tuple(message.name for message in found)
+        self.messages = {message.name: message for message in found}
 
     @cached_property
     def tables(self) -> Mapping[str, table.Message]:
@@ -215,7 +220,7 @@ def _checked(signal: table.Signal) -> Callable[[float], float | None]:
     """To the digits that the file gives, without a negative zero; None outside the range."""
     low, high, digits = signal.minimum, signal.maximum, decimals(signal.scale, signal.offset)
     if low is None or high is None or low >= high:
-        low, high = -float("inf"), float("inf")
+        low, high = -FLOAT_MOST, FLOAT_MOST  # infinity is no number that anybody measured
     slot = signal.name.startswith("cell_voltage_")  # one without a cell shows 0
 
     def whole(value: float) -> float | None:
@@ -244,7 +249,8 @@ def _messages(text: str) -> list[Message]:
 
 def _message(head: re.Match[str], signals: Sequence[re.Match[str]], cycles: Mapping[int, float]) -> Message:
     selects = sum(_bits(int(s[3]), int(s[4]), s[5] == "1") for s in signals if s[2] == "M")
-    return Message(head[2], int(head[1]), cycles.get(int(head[1])), [signal[1] for signal in signals], selects)
+    selected = tuple(s[1] for s in signals if s[2] and s[2] != "M")
+    return Message(head[2], int(head[1]), cycles.get(int(head[1])), [s[1] for s in signals], selects, selected)
 
 
 def _bits(start: int, length: int, intel: bool) -> int:

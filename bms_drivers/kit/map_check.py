@@ -6,9 +6,8 @@ from typing import Final
 from bms_drivers.kit.declare import ONCE
 from bms_drivers.kit.map_file import Bits, Map, Value, Where
 from bms_drivers.kit.map_read import COILS, Path, Place, bits_of, lane, places
-from bms_drivers.kit.named import ALARM, KINDS, NUMBERED, canonical, lacking, suggestion
+from bms_drivers.kit.named import ALARM, KINDS, NUMBERED, SLOWEST, canonical, lacking, suggestion
 from gateway.config.explain import SAME
-from gateway.model import CONTROL
 
 Mistakes = Iterator[tuple[Path, str]]
 
@@ -16,12 +15,6 @@ HIGHEST: Final = 0xFFFF  # register
 UNITS: Final = {  # by the end of a name
     "voltage": "V", "protection": "V", "current": "A", "soc": "%", "soh": "%", "capacity": "Ah", "temperature": "°C",
 }  # fmt: skip
-SLOWEST: Final = {
-    **dict.fromkeys((*CONTROL, "alarms"), 10),
-    **dict.fromkeys(("max_charge_current", "max_discharge_current", "max_battery_voltage", "min_battery_voltage"), 300),
-    "soc": 60,
-}
-"""s between two questions for what limits rest on: until it is asked again, an answer does not count as old."""
 
 
 def mistakes(file: Map) -> Mistakes:

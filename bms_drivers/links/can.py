@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import can
 
 from bms_drivers.kit.declare import EXTENDED, CanAsk, CanId, Frame, Question
 from bms_drivers.links.link import Counters, FrameTap
+from gateway.can_faults import explained
 from gateway.model import LinkClosed, LinkTimeout
 from gateway.supervise import Supervisor
 
@@ -29,6 +30,9 @@ AT_ONCE: Final = 64  # frames read in one go, so that a full bus does not keep t
 LOOK: Final = 0.2  # s; how long the thread of a bus without a file descriptor sleeps at most
 NOTHING: Final = CanId(0, extended=True)  # in the filter while nobody listens: an empty one lets all through
 KEPT_MOST: Final = 4096  # frames of different identifiers that are kept
+
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class CanLink:
         try:
             self._bus = await asyncio.to_thread(self._open_bus)
         except (can.CanError, OSError, ValueError) as problem:
-            raise LinkClosed(self._refused(problem)) from None
+            raise LinkClosed(explained(self.channel, problem)) from None
         self.counters["reopened"] += bool(self._opened)
         self._opened += 1
         self.newest.clear()
@@ -174,7 +178,7 @@ class CanLink:
             self._bus.set_filters(self._filters())
         except (can.CanError, OSError) as problem:
             self.drop()
-            raise LinkClosed(self._refused(problem)) from None
+            raise LinkClosed(explained(self.channel, problem)) from None
 
     async def frames(self) -> AsyncIterator[CanFrame]:
         """All frames from now on.  Raises LinkClosed when the bus is not or no longer there."""
@@ -201,7 +205,7 @@ class CanLink:
                 self.counters["unsent"] += 1
                 return
             self.drop()
-            raise LinkClosed(self._refused(problem)) from None
+            raise LinkClosed(explained(self.channel, problem)) from None
         self.counters["requests"] += 1
         self._show("tx", frame)
 
@@ -224,7 +228,7 @@ class CanLink:
                         return
                     self._take(message)
             except (can.CanError, OSError) as problem:
-                self._why = self._refused(problem)
+                self._why = explained(self.channel, problem)
                 self.drop()
 
     def _read_in_thread(self, bus: can.BusABC, loop: asyncio.AbstractEventLoop) -> None:
@@ -241,7 +245,7 @@ class CanLink:
                     if message is not None:
                         tell(self._take, message)
             except (can.CanError, OSError) as problem:
-                self._why = self._refused(problem)
+                self._why = explained(self.channel, problem)
                 tell(self._close_if, bus)
 
     def _close_if(self, bus: can.BusABC) -> None:
@@ -264,13 +268,10 @@ class CanLink:
 
     def _keep(self, frame: CanFrame) -> None:
         """As the newest of its kind, for everybody who listens to it."""
-        if len(self.newest) < KEPT_MOST or (frame.id, frame.extended) in self.newest:
-            self.newest[frame.id, frame.extended] = frame
+        _renew(self.newest, (frame.id, frame.extended), frame)
         for wanted in self._since:
             if wanted.fits(frame.kind):
-                key = wanted, frame.id, wanted.which(frame.data)
-                if len(self._parts) < KEPT_MOST or key in self._parts:
-                    self._parts[key] = frame
+                _renew(self._parts, (wanted, frame.id, wanted.which(frame.data)), frame)
 
     def _show(self, way: Literal["tx", "rx"], frame: CanFrame) -> None:
         """What goes over the bus, for whoever listens and for `run --log debug`."""
@@ -283,15 +284,6 @@ class CanLink:
 
     def _gone(self) -> NoReturn:
         raise LinkClosed(self._why)
-
-    def _refused(self, problem: Exception) -> str:
-        code = getattr(problem, "error_code", None) or getattr(problem, "errno", None)
-        if code == errno.EAFNOSUPPORT:
-            return f"{self.channel}: this system's kernel has no SocketCAN loaded; load it with: modprobe can_raw"
-        if code in (errno.ENODEV, errno.ENETDOWN, errno.ENXIO):
-            advice = f"ip link set {self.channel} up type can bitrate 500000"
-            return f"{self.channel}: no such CAN interface, or it is down; bring it up with: {advice}"
-        return f"{self.channel}: {str(problem).splitlines()[0] if str(problem) else type(problem).__name__}"
 
 
 def _filter(wanted: CanId) -> can.typechecking.CanFilter:
@@ -311,6 +303,14 @@ def _full(problem: Exception) -> bool:
     """The sending buffer is full: nobody on the bus acknowledges."""
     code = getattr(problem, "error_code", None) or getattr(problem, "errno", None)
     return code in (errno.ENOBUFS, errno.EAGAIN) or "timed out" in str(problem).lower()
+
+
+def _renew(kept: dict[Key, CanFrame], key: Key, frame: CanFrame) -> None:
+    """Keep the frame in place of the last of its kind; too many, and the kind that was not heard for longest goes."""
+    kept.pop(key, None)
+    kept[key] = frame
+    if len(kept) > KEPT_MOST:
+        del kept[next(iter(kept))]
 
 
 def _put(queue: "asyncio.Queue[CanFrame | None]", frame: CanFrame | None) -> bool:

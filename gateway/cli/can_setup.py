@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from gateway.model import GatewayError
-from outputs.can_bms import net, setup
+from outputs.can_bms import doctor, net, setup
 from outputs.can_bms.setup import File, Hat, How, Wish
 
 
@@ -51,9 +51,12 @@ def setup_command(
 
 
 def _restartable(channel: str, root: Path) -> bool:
-    """Whether the driver can leave bus-off by itself; yes where the interface is not there yet."""
+    """Whether the driver can leave bus-off by itself; yes where the interface is not there yet.
+
+    Raises GatewayError for what is no CAN interface: a file of ours would take it from who manages it.
+    """
     try:
-        link = net.read(channel) if root == Path("/") else None
+        link = doctor.read(channel) if root == Path("/") else None
     except net.NetError:
         link = None
     return link is None or link.restartable

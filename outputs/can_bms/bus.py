@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import can
 
+from gateway.can_faults import explained
 from gateway.supervise import Supervisor, words
 from outputs.can_bms.aside import aside, attempt
 from outputs.can_bms.dialect import Frame
@@ -271,7 +272,8 @@ class Bus:
     def _opened(self, bus: can.BusABC | None, fault: Exception | None) -> None:
         if fault is not None:
             self._unopened = True
-            self._say(f"cannot open: {words(fault)}")
+            why = words(fault) if self.interface is None else explained(self.interface.channel, fault)
+            self._say(f"cannot open: {why}")
             self._open_later()
             return
         self._bus, self._full = bus, 0

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from cantools.database.can import Message, Signal
 
+from dbc import read
 from gateway.model import GatewayError, Placed
 from gateway.model.words import meant
 from outputs.can_bms.dbc_attributes import ATTRIBUTES, OF_TOOLS, value_of, wrong_values
@@ -34,11 +35,6 @@ def coding_of(database: Any, signal: Signal) -> str:
     """How a signal's value becomes its raw integer."""
     coding = str(value_of(database, signal, "Coding", "by_name"))
     return CODINGS.get(KINDS.get(signal.name, "flag"), "flag") if coding == "by_name" else coding
-
-
-def start_bit(signal: Signal) -> int:
-    """The first bit in sending order, counted from the first bit of the frame in the signal's byte order."""
-    return int(signal.start if signal.byte_order == "little_endian" else signal.start // 8 * 8 + 7 - signal.start % 8)
 
 
 def raw_bounds(signal: Signal) -> tuple[int, int]:
@@ -104,15 +100,23 @@ class Checker:
         if message.is_multiplexed() or message.length > 8 or (not message.signals and message.length):
             yield self.at(message, "expected plain signals in at most 8 bytes")
             return
-        for why in wrong_values(self.database, message):
+        for why in (*wrong_values(self.database, message), *self._of_message(message)):
             yield self.at(message, why)
         taken: dict[int, str] = {}
         for signal in message.signals:
             for why in (*self._place(message, signal, taken), *self._signal(signal)):
                 yield self.at(message, why, signal)
 
+    def _of_message(self, message: Message) -> Iterator[str]:
+        for name, count in Counter(signal.name for signal in message.signals).items():
+            if count > 1:
+                yield f"there are {count} signals {name}, expected one"
+        cycle = value_of(self.database, message, "GenMsgCycleTime", 0)
+        if isinstance(cycle, int | float) and cycle < 0:
+            yield f"GenMsgCycleTime is {cycle}, expected ms between two frames"
+
     def _place(self, message: Message, signal: Signal, taken: dict[int, str]) -> Iterator[str]:
-        bits = _bits(signal)
+        bits = read.signal(signal).bits
         if not bits or max(bits) >= 8 * message.length or min(bits) < 0:
             yield f"does not fit into the {message.length} bytes of its message"
         if others := sorted({taken[bit] for bit in bits if bit in taken}):
@@ -124,9 +128,9 @@ class Checker:
         coding = coding_of(self.database, signal)
         if signal.name not in KINDS and not group and coding != "constant":
             yield f"no value of that name; {suggest(signal.name, KINDS)}"
-        if signal.is_float or not signal.scale > 0:
+        if signal.is_float or not 0 < signal.scale < math.inf or not math.isfinite(signal.offset):
             yield "expected whole numbers, each worth more than 0"
-        if coding in ("text", "hex_version") and (signal.length % 8 or start_bit(signal) % 8):
+        if coding in ("text", "hex_version") and (signal.length % 8 or read.signal(signal).first % 8):
             yield "expected texts of whole bytes"
         elif coding == "hex_version" and signal.length != 16:
             yield "expected a version of two bytes"
@@ -146,6 +150,12 @@ class Checker:
         for name in ("Default", "Fallback") if signal.name in (*REQUIRED, *LIMITS, *ENABLES) else ():
             if value := value_of(self.database, signal, name, ""):
                 yield f"{name} is {value!r}, expected none: the gateway knows it, or says so"
+        if (
+            signal.name in LIMITS
+            and signal.scale
+            and (least := raw_range(signal)[0] * signal.scale + signal.offset) > 0
+        ):
+            yield f"it says {least:g} A at least, expected 0: a stop could not be told"
         start = value_of(self.database, signal, "GenSigStartValue", 0)
         if signal.name in LIMITS and isinstance(start, int | float) and (amps := start * signal.scale) > 0:
             yield f"GenSigStartValue is {amps + signal.offset:g} A, expected 0: what nobody knows allows nothing"
@@ -163,12 +173,6 @@ class Checker:
         default = str(value_of(self.database, signal, "Default", ""))
         if default and KINDS.get(signal.name) in ("number", "flag") and not re.fullmatch(r"-?\d+(\.\d+)?", default):
             yield f"Default is {default!r}, expected a number"
-
-
-def _bits(signal: Signal) -> list[int]:
-    """Each of its bits: eight times the byte, and the bit from the least significant one."""
-    places = range(start_bit(signal), start_bit(signal) + signal.length)
-    return list(places) if signal.byte_order == "little_endian" else [p // 8 * 8 + 7 - p % 8 for p in places]
 
 
 def _is_group(group: str) -> bool:

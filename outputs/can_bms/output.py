@@ -186,6 +186,7 @@ class CanOutput:
         frames = self._what_to_send(now)
         taken = self._bus.beat(frames)
         self._inverter.watch(now, told=taken and bool(frames))
+        self._others.look((), now)  # they fall silent on a bus that is gone, too
         self._frames = frames if taken else []
         if self._frames:
             if log.isEnabledFor(logging.DEBUG):

@@ -4,7 +4,8 @@ What is not known is left out; the dialect's file says what stands in its bytes 
 only when it is 100, because some inverters stop charging there, before balancing is done (sheet: section 10).
 
 Limits: a direction that is forbidden has a limit of 0 A and its enable bit cleared, as inverters differ in which they
-look at.  The charge voltage limit stays what was decided: at a CVL of 0 some dump the battery, others raise an alarm.
+look at; so has one with a limit below the step in which dialects tell it, which would read 0 A.  The charge voltage
+limit stays what was decided: at a CVL of 0 some dump the battery, others raise an alarm.
 
 Sheet: can-inverter-protocols.md sections 10, 11 and 14; limits.md sections 4.4 and 8.2.
 """
@@ -19,7 +20,7 @@ from outputs.inverter.keys import CELLS, Value
 FULL: Final = 99.95  # %, what counts as 100 %
 
 STANDBY, CHARGING, DISCHARGING = 1, 2, 3  # Growatt's operating states; sheet: section 7
-NO_CURRENT: Final = 0.1  # A, the step in which dialects tell it
+LEAST: Final = 0.1  # A, the step in which dialects tell currents and limits
 
 Found = dict[str, Value | None]
 
@@ -101,19 +102,24 @@ def raised(alarms: Mapping[str, int], keys: Container[str]) -> dict[str, Value]:
 
 
 def _limits(decision: Decision) -> Found:
-    charge = decision.allow_charge and decision.ccl > 0
-    discharge = decision.allow_discharge and decision.dcl > 0
+    ccl, dcl = _limit(decision.ccl, decision.allow_charge), _limit(decision.dcl, decision.allow_discharge)
+    charge = ccl > 0
     return {
         "charge_voltage_limit": decision.cvl,
-        "charge_current_limit": decision.ccl if decision.allow_charge else 0.0,
-        "discharge_current_limit": decision.dcl if decision.allow_discharge else 0.0,
+        "charge_current_limit": ccl,
+        "discharge_current_limit": dcl,
         "discharge_voltage_limit": decision.low_voltage,
         "charge_enable": int(charge),
-        "discharge_enable": int(discharge),
+        "discharge_enable": int(dcl > 0),
         "force_charge_1": int(charge and decision.force_charge),  # which of the two an inverter reads is its own affair
         "force_charge_2": int(charge and decision.force_charge),
         "full_charge": int(charge and decision.full_charge),
     }
+
+
+def _limit(amps: float, allowed: bool) -> float:
+    """A; 0 where it is forbidden, or would read 0."""
+    return 0.0 if not allowed or amps < LEAST else amps
 
 
 def _measurements(bank: BankState, decision: Decision) -> Found:
@@ -198,7 +204,7 @@ def _places(snapshot: Snapshot) -> Found:
 def _state(bank: BankState, decision: Decision) -> Found:
     """What the bank does, and which battery of it does not."""
     current = bank.current or 0.0
-    idle = abs(current) < NO_CURRENT or not (decision.allow_charge or decision.allow_discharge)
+    idle = abs(current) < LEAST or not (decision.allow_charge or decision.allow_discharge)
     state = STANDBY if idle else CHARGING if current > 0 else DISCHARGING
     return {
         "operating_state": state,

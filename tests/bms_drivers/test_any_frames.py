@@ -1,15 +1,18 @@
 """Whatever comes over a CAN bus, a driver raises nothing but the errors of frames, and reads its own among it."""
 
 import asyncio
+import math
 import random
+import struct
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bms_drivers.kit import registry
+from bms_drivers.kit import can, registry
 from bms_drivers.kit.declare import CanAsk, CanId
 from bms_drivers.kit.decode import decode, recorded_settings
 from bms_drivers.kit.session import Session
@@ -108,3 +111,24 @@ def test_every_frame_left_out_leaves_no_value_of_its_own(case: Case) -> None:
             assert len(reading.cell_voltages) in (0, len(whole.cell_voltages))
             assert reading.voltage is None or whole.voltage == pytest.approx(reading.voltage, abs=0.2)
             assert reading.soc is None or reading.soc == pytest.approx(whole.soc, abs=0.5)
+
+
+FLOATS = """VERSION ""
+
+BU_: Battery
+
+BO_ 768 Pack: 8 Battery
+ SG_ voltage : 0|32@1- (1,0) [0|0] "V" Battery
+ SG_ charge_cycles : 32|32@1- (1,0) [0|0] "" Battery
+
+SIG_VALTYPE_ 768 voltage : 1;
+SIG_VALTYPE_ 768 charge_cycles : 1;
+"""
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_a_floating_point_number_that_nobody_measured_is_not_known(number: float, tmp_path: Path) -> None:
+    (tmp_path / "floats.dbc").write_text(FLOATS)
+    file = can.Dbc(tmp_path / "floats.dbc")
+    assert file.values("Pack", struct.pack("<ff", number, number)) == {"voltage": None, "charge_cycles": None}
+    assert file.values("Pack", struct.pack("<ff", 52.5, 80.0)) == {"voltage": 52.5, "charge_cycles": 80}

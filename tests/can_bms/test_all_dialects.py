@@ -195,6 +195,18 @@ def test_warnings_and_alarms_are_apart(name: str, alarm: str) -> None:
         assert all(is_alarm(flag) is (level == 2) for flag in flags)
 
 
+@pytest.mark.parametrize("amps", [0.0, 0.04, 0.0999, 0.1, 0.15])
+@pytest.mark.parametrize("name", names())
+def test_no_direction_is_enabled_whose_limit_reads_0(name: str, amps: float) -> None:
+    dialect = load(name)
+    snapshot = make.snapshot(decision=make.decision(ccl=amps, dcl=amps, force_charge=True, full_charge=True))
+    told = dialect.decode(dialect.encode(values_of(snapshot, dialect.keys)))
+    requests = ("charge_enable", "force_charge_1", "force_charge_2", "full_charge")
+    for limit, flags in (("charge_current_limit", requests), ("discharge_current_limit", ("discharge_enable",))):
+        assert told[limit] == (amps // 0.1 / 10 if amps >= 0.1 else 0.0)
+        assert {told[flag] for flag in flags if flag in told} <= {int(bool(told[limit]))}
+
+
 @pytest.mark.parametrize("name", names())
 def test_an_alarm_of_level_2_is_shown_in_every_dialect_that_has_alarms(name: str) -> None:
     if any(is_alarm(key) for key in DIALECTS[name].keys):

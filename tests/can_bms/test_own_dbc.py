@@ -87,6 +87,12 @@ def test_every_attribute_of_the_guide_is_one_and_every_one_is_in_the_guide() -> 
          ":4: message Limits (0x100): signal charge_voltage_limit: expected whole numbers, each worth more than 0"),
         ("[0|60]", "[7000|8000]",
          ":4: message Limits (0x100): signal charge_voltage_limit: of its range 7000 to 8000 its bits hold nothing"),
+        ("23|16@0+ (0.1,0)", "23|16@0+ (1e999,0)",
+         ":5: message Limits (0x100): signal charge_current_limit: expected whole numbers, each worth more than 0"),
+        ("23|16@0+ (0.1,0) [0|300]", "23|16@0+ (0.1,0) [0.1|300]",
+         ":5: message Limits (0x100): signal charge_current_limit: it says 0.1 A at least, expected 0: a stop could"),
+        (" SG_ soc :", " SG_ voltage :", ":10: message State (0x101): there are 2 signals voltage, expected one"),
+        ('BO_ 256 500', 'BO_ 256 -5', ":3: message Limits (0x100): GenMsgCycleTime is -5, expected ms between two"),
     ],
 )  # fmt: skip
 def test_a_fault_is_named_with_its_line_message_and_signal(tmp_path: Path, old: str, new: str, fault: str) -> None:

@@ -31,6 +31,23 @@ def refused(*batteries: str, outputs: str = "{}") -> str:
         ("SG_ voltage :", "SG_ _voltage :", "acme.dbc: no signal voltage"),
         ("BO_ 770 Alarms", "BO_ 768 Alarms", ":25: message Alarms: Pack has the same identifier"),
         ("BO_ 769 Cells: 8", "BO_ 769 Cells 8", "not a DBC file that can be used"),
+        ("32|8@1+ (1,0) [0|100]", "30|8@1+ (1,0) [0|100]", ":12: signal soc: shares bits with current"),
+        ("0|16@1+ (0.01,0)", "0|16@0+ (0.01,0)", ":11: signal current: shares bits with voltage"),
+        ("m1 : 24|16", "m1 : 8|16", ":23: signal cell_voltage_4: shares bits with cell_voltage_3"),
+        ("m1 : 24|16", "m1 : 55|16", ":23: signal cell_voltage_4: does not fit into the 8 bytes of its message"),
+        ("_part M :", "_part :", ":18: message Cells: cell_voltage_1 is multiplexed, but no signal of it selects"),
+        ("(0.01,0) [1|100]", "(0,0) [1|100]", ":10: signal voltage: its factor is 0"),
+        ("[1|100]", "[100|1]", ":10: signal voltage: its range begins at 100 and ends at 1, expected the lower end"),
+        ("_life_counter : 56|8", "model : 64|28", ":16: signal model: expected a text of whole bytes, as 64.64@1"),
+        ("alarm_low_cell_voltage", "warning_high_temperature", ":27: signal warning_.*: message Alarms tells it, too"),
+        ("cell_voltage_3", "cell_voltage_1", ":20: signal cell_voltage_1: message Cells tells it, too"),
+        ("BO_ 770 Alarms", "BO_ 770 Pack", "acme.dbc: message Pack: there are 2 of that name, expected one"),
+        ("BO_ 768 200", "BO_ 768 60000", ":9: message Pack: each 60 s, but limits rest on .*: expected 10 s at most"),
+        (
+            "BO_ 768 200;",
+            "BO_ 768 200;\nSIG_VALTYPE_ 770 alarm_high_cell_voltage : 1;",
+            ":26: .*: 1 bits are no floating",
+        ),
     ],
 )
 def test_what_a_dbc_lacks_is_said_with_its_line(old: str, new: str, said: str, tmp_path: Path) -> None:
@@ -39,6 +56,15 @@ def test_what_a_dbc_lacks_is_said_with_its_line(old: str, new: str, said: str, t
     text = refused(f"driver: dbc, port: can0, dbc: {file}")
     assert re.search(f"^{file.parent}/[^\n]*{said}", text, re.M), text
     file.write_text(GOOD)
+    assert refused(f"driver: dbc, port: can0, dbc: {file}") == ""
+
+
+def test_one_signal_may_have_two_meanings(tmp_path: Path) -> None:
+    both = "SG_ max_charge_current : 56|8@1+ (1,0) [0|200]\n SG_ max_discharge_current : 56|8@1+ (1,0) [0|200]"
+    file = tmp_path / "acme.dbc"
+    file.write_text(
+        GOOD.replace("SG_ _life_counter : 56|8@1+ (1,0) [0|255]", both.replace("200]\n", '200] "A" Gateway\n'))
+    )
     assert refused(f"driver: dbc, port: can0, dbc: {file}") == ""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from bms_drivers.kit.declare import CanAsk, CanId
 from bms_drivers.links.can import CanFrame, CanLink
 from gateway.model import LinkClosed
 
@@ -151,3 +152,21 @@ def test_a_reader_that_meets_a_defect_closes_the_bus_and_says_so_once(caplog: py
 
     asyncio.run(run())
     assert sum("reader of test: a defect" in record.message for record in caplog.records) == 1
+
+
+def test_a_flood_of_identifiers_does_not_hide_who_speaks_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bms_drivers.links.can.KEPT_MOST", 20)
+    anybody = CanId(0x0000FFFD, extended=True, mask=0x01FFFF00)
+
+    async def test(link: CanLink, bms: CanLink) -> None:
+        asked = CanAsk((anybody,), settle=0.0, complete=lambda got: False, partial=True)
+        link.expect(asked.hears)
+        for source in range(30):
+            await bms.send(CanFrame(anybody.id & ~0xFF | source, b"\0", extended=True))
+        await bms.send(CanFrame(0x356, b"\1"))
+        await until(lambda: link.counters["replies"] == 31)
+        assert len(frames := await link.exchange(asked)) == 20
+        assert frames[-1].kind & 0xFF == 29, "the last that spoke"
+        assert link.newest[VOLTAGE].data == b"\1" and len(link.newest) == 20
+
+    with_buses(test)

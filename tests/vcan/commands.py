@@ -66,7 +66,12 @@ class Commands:
     def tell(self) -> dict[str, Any]:
         here = lambda: self.shell.run("cansend can0 351#1402C012C012C201")  # noqa: E731
         doctor = ("doctor", "can0", "--seconds", "2")
-        seen = {"setup": self.run("setup", "can0"), "no such": self.run("doctor", "can7")}
+        seen = {
+            "setup": self.run("setup", "can0"),
+            "setup lo": self.run("setup", "lo"),
+            "no such": self.run("doctor", "can7"),
+            "watch none": self.run("watch", "can7"),
+        }
         with self.meanwhile(here, self.hears(KEEP_ALIVE)):
             seen["sound"] = self.run(*doctor)
             seen["watch"] = self.run("watch", "can0", "--for", "3s")

@@ -27,6 +27,15 @@ def test_setup_asks_for_no_restart_of_a_driver_that_has_none(said: dict[str, Any
     assert "BitRate=500000" in said["setup"]["out"] and "RestartSec" not in said["setup"]["out"]
 
 
+def test_no_files_are_written_for_what_is_no_can_interface(said: dict[str, Any]) -> None:
+    assert said["setup lo"]["code"] == 1 and said["setup lo"]["out"] == ""
+    assert said["setup lo"]["err"].splitlines()[-1].endswith("lo is no CAN interface but of kind loopback")
+
+
+def test_an_interface_that_is_not_there_cannot_be_watched(said: dict[str, Any]) -> None:
+    assert "can7: no such CAN interface, or it is down; bring it up with: ip link set can7" in said["watch none"]["err"]
+
+
 def test_a_sound_bus(said: dict[str, Any]) -> None:
     done = said["sound"]
     assert done["code"] == 0, done["out"]

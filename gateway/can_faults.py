@@ -1,0 +1,16 @@
+"""What a fault of a CAN bus means, and what helps."""
+
+import errno
+
+from gateway.supervise import words
+
+
+def explained(channel: str, fault: Exception) -> str:
+    """One line: the bus, what is wrong with it and, where that is known, the command that mends it."""
+    code = getattr(fault, "error_code", None) or getattr(fault, "errno", None)
+    if code == errno.EAFNOSUPPORT:
+        return f"{channel}: this system's kernel has no SocketCAN loaded; load it with: modprobe can_raw"
+    if code in (errno.ENODEV, errno.ENETDOWN, errno.ENXIO):
+        advice = f"ip link set {channel} up type can bitrate 500000"
+        return f"{channel}: no such CAN interface, or it is down; bring it up with: {advice}"
+    return f"{channel}: {words(fault)}"
