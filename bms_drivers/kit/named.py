@@ -13,11 +13,12 @@ A cell that shows exactly 0 does not exist.
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from bms_drivers.kit.declare import Values
-from gateway.model import ALARMS, Reading
+from bms_drivers.kit.declare import ONCE, Values
+from gateway.config.explain import SAME
+from gateway.model import ALARMS, CONTROL, Reading
 from gateway.model.words import meant
 
 NUMBERED: Final = re.compile(r"(cell_voltage|cell_balancing|temperature)_([1-9]\d?)")
@@ -36,6 +37,15 @@ NAMES: Final = (
 """Names, one of each kind."""
 ESSENTIAL: Final = (("voltage",), ("soc", "current"))
 """What must be told, one of each group: a battery without it cannot be watched."""
+UNITS: Final = {  # by the end of a name
+    "voltage": "V", "protection": "V", "current": "A", "soc": "%", "soh": "%", "capacity": "Ah", "temperature": "°C",
+}  # fmt: skip
+SLOWEST: Final = {
+    **dict.fromkeys((*CONTROL, "alarms"), 10),
+    **dict.fromkeys(("max_charge_current", "max_discharge_current", "max_battery_voltage", "min_battery_voltage"), 300),
+    "soc": 60,
+}
+"""s between two answers for what limits rest on: until the next one is due, an answer does not count as old."""
 
 
 def canonical(name: str) -> str:
@@ -71,6 +81,20 @@ def lacking(names: Iterable[str]) -> list[str]:
     """What must be told and is not, as "soc or current"."""
     told = set(names)
     return [" or ".join(group) for group in ESSENTIAL if not told.intersection(group)]
+
+
+def too_seldom(name: str, every: float) -> Iterator[str]:
+    """Why it is not told often enough, where it comes each `every` seconds, or once."""
+    told = canonical(name) if name else ""
+    if every > (most := SLOWEST.get(told, ONCE)):
+        yield f"{'once' if every == ONCE else f'{every:g} s'}, but limits rest on {name}: expected {most} s at most"
+
+
+def wrong_unit(name: str, unit: str) -> str:
+    """Why the value of that name cannot be told in `unit`; "" = it can."""
+    one = numbered(name)[0] or name
+    right = "" if ALARM.fullmatch(name) else next((unit for end, unit in UNITS.items() if one.endswith(end)), "")
+    return "" if SAME.get(unit, unit) == right else f"{unit!r}, but {one} is told in {right or 'no unit'}"
 
 
 @functools.cache

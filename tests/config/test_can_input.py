@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dbc import read
 from gateway.config.load import load, parse
 from gateway.model import ConfigError
 
@@ -30,7 +31,24 @@ def refused(*batteries: str, outputs: str = "{}") -> str:
         ('BA_ "GenMsgCycleTime" BO_ 769 500;', "", ":18: message Cells: no cycle time"),
         ("SG_ voltage :", "SG_ _voltage :", "acme.dbc: no signal voltage"),
         ("BO_ 770 Alarms", "BO_ 768 Alarms", ":25: message Alarms: Pack has the same identifier"),
-        ("BO_ 769 Cells: 8", "BO_ 769 Cells 8", "not a DBC file that can be used"),
+        (
+            "BO_ 769 Cells: 8",
+            "BO_ 769 Cells 8",
+            ":18: not a DBC file that can be used: invalid from column 15 on: 8 Ba",
+        ),
+        (GOOD, "", ":1: not a DBC file that can be used: invalid from column 1 on: its end"),
+        (GOOD, "hello", ":1: not a DBC file that can be used: invalid from column 1 on: hello"),
+        ("[1|100]", "[100|1]", ":10: signal voltage: its range .* is written backwards"),
+        ('(0.01,0) [1|100] "V"', '(10,0) [1|100] "mV"', ":10: signal voltage: 'mV', but voltage is told in V"),
+        ("(0.01,0)", "(0,0)", ":10: signal voltage: .* every value the same"),
+        ("16|16@1-", "8|16@1-", ":11: signal current: shares bits with voltage"),
+        ("m1 : 8|16@1+", "m0 : 8|16@1+", ":22: signal cell_voltage_3: shares bits with cell_voltage_1"),
+        ("48|8@1+", "60|8@1+", ":15: signal temperature_1: does not fit into the 8 bytes"),
+        (
+            "BO_ 768 200;",
+            "BO_ 768 60000;",
+            ":10: signal voltage: 60 s, but limits rest on voltage: expected 10 s at most",
+        ),
     ],
 )
 def test_what_a_dbc_lacks_is_said_with_its_line(old: str, new: str, said: str, tmp_path: Path) -> None:
@@ -39,6 +57,14 @@ def test_what_a_dbc_lacks_is_said_with_its_line(old: str, new: str, said: str, t
     text = refused(f"driver: dbc, port: can0, dbc: {file}")
     assert re.search(f"^{file.parent}/[^\n]*{said}", text, re.M), text
     file.write_text(GOOD)
+    assert refused(f"driver: dbc, port: can0, dbc: {file}") == ""
+
+
+@pytest.mark.parametrize("coded", ["utf-8-sig", "utf-8", "cp1252"])
+def test_a_dbc_may_be_saved_as_any_editor_does(coded: str, tmp_path: Path) -> None:
+    file = tmp_path / "acme.dbc"
+    file.write_text(GOOD.replace('"degC"', '"°C"').replace("\n", "\r\n"), encoding=coded, newline="")
+    assert '"°C"' in read.text(file)
     assert refused(f"driver: dbc, port: can0, dbc: {file}") == ""
 
 
