@@ -1,4 +1,4 @@
-"""What it means when a serial port cannot be opened, for people.  Ground floor."""
+"""What it means when a serial port or a CAN bus cannot be opened, for people.  Ground floor."""
 
 import errno
 import grp
@@ -23,6 +23,17 @@ def opening_failed(url: str, problem: OSError) -> LinkError:
     if "Inappropriate ioctl" in str(cause):
         return LinkClosed(f"{url}: not a serial port")
     return LinkClosed(f"{url}: {cause.strerror or cause}")
+
+
+def bus_failed(channel: str, problem: Exception) -> str:
+    """What a CAN bus that cannot be used means to the user, in one line."""
+    code = getattr(problem, "error_code", None) or getattr(problem, "errno", None)
+    if code == errno.EAFNOSUPPORT:
+        return f"{channel}: this system's kernel has no SocketCAN loaded; load it with: modprobe can_raw"
+    if code in (errno.ENODEV, errno.ENETDOWN, errno.ENXIO):
+        advice = f"ip link set {channel} up type can bitrate 500000"
+        return f"{channel}: no such CAN interface, or it is down; bring it up with: {advice}"
+    return f"{channel}: {' '.join(str(problem).split()) or type(problem).__name__}"
 
 
 def _who_may(path: str) -> str:

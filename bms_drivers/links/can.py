@@ -20,6 +20,7 @@ import can
 from bms_drivers.kit.declare import EXTENDED, CanAsk, CanId, Frame, Question
 from bms_drivers.links.link import Counters, FrameTap
 from gateway.model import LinkClosed, LinkTimeout
+from gateway.opening import bus_failed
 from gateway.supervise import Supervisor
 
 log = logging.getLogger("bms_gateway.can")
@@ -84,7 +85,7 @@ class CanLink:
         try:
             self._bus = await asyncio.to_thread(self._open_bus)
         except (can.CanError, OSError, ValueError) as problem:
-            raise LinkClosed(self._refused(problem)) from None
+            raise LinkClosed(bus_failed(self.channel, problem)) from None
         self.counters["reopened"] += bool(self._opened)
         self._opened += 1
         self.newest.clear()
@@ -174,7 +175,7 @@ class CanLink:
             self._bus.set_filters(self._filters())
         except (can.CanError, OSError) as problem:
             self.drop()
-            raise LinkClosed(self._refused(problem)) from None
+            raise LinkClosed(bus_failed(self.channel, problem)) from None
 
     async def frames(self) -> AsyncIterator[CanFrame]:
         """All frames from now on.  Raises LinkClosed when the bus is not or no longer there."""
@@ -201,7 +202,7 @@ class CanLink:
                 self.counters["unsent"] += 1
                 return
             self.drop()
-            raise LinkClosed(self._refused(problem)) from None
+            raise LinkClosed(bus_failed(self.channel, problem)) from None
         self.counters["requests"] += 1
         self._show("tx", frame)
 
@@ -224,7 +225,7 @@ class CanLink:
                         return
                     self._take(message)
             except (can.CanError, OSError) as problem:
-                self._why = self._refused(problem)
+                self._why = bus_failed(self.channel, problem)
                 self.drop()
 
     def _read_in_thread(self, bus: can.BusABC, loop: asyncio.AbstractEventLoop) -> None:
@@ -241,7 +242,7 @@ class CanLink:
                     if message is not None:
                         tell(self._take, message)
             except (can.CanError, OSError) as problem:
-                self._why = self._refused(problem)
+                self._why = bus_failed(self.channel, problem)
                 tell(self._close_if, bus)
 
     def _close_if(self, bus: can.BusABC) -> None:
@@ -283,15 +284,6 @@ class CanLink:
 
     def _gone(self) -> NoReturn:
         raise LinkClosed(self._why)
-
-    def _refused(self, problem: Exception) -> str:
-        code = getattr(problem, "error_code", None) or getattr(problem, "errno", None)
-        if code == errno.EAFNOSUPPORT:
-            return f"{self.channel}: this system's kernel has no SocketCAN loaded; load it with: modprobe can_raw"
-        if code in (errno.ENODEV, errno.ENETDOWN, errno.ENXIO):
-            advice = f"ip link set {self.channel} up type can bitrate 500000"
-            return f"{self.channel}: no such CAN interface, or it is down; bring it up with: {advice}"
-        return f"{self.channel}: {str(problem).splitlines()[0] if str(problem) else type(problem).__name__}"
 
 
 def _filter(wanted: CanId) -> can.typechecking.CanFilter:

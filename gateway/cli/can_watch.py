@@ -11,7 +11,7 @@ import click
 
 from gateway.cli.duration import parse_duration
 from gateway.model import GatewayError
-from gateway.supervise import words
+from gateway.opening import bus_failed
 from outputs.can_bms.dbc_file import load
 from outputs.can_bms.dialect import Dialect, Frame
 from outputs.can_bms.errors import kinds
@@ -63,7 +63,7 @@ def _messages(channel: str, interface: str, seconds: float | None) -> Iterator[c
     except KeyboardInterrupt:
         return
     except (can.CanError, OSError, ValueError) as fault:
-        raise GatewayError(f"{channel}: {words(fault)}") from None
+        raise GatewayError(bus_failed(channel, fault)) from None
 
 
 def _line(speaker: Speaker, dialect: Dialect) -> None:
