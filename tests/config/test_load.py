@@ -361,9 +361,9 @@ def test_names_that_would_break_cell_ids_or_logs_are_refused(name: str) -> None:
 PORTS = "/dev/ttyUSB0 /dev/serial/by-id/usb-FTDI-if00 socket://10.0.0.7:8899 rfc2217://gw.local:2217 tcp:10.0.0.7:502"
 
 
-@pytest.mark.parametrize("port", [*PORTS.split(), "simulated"])
+@pytest.mark.parametrize("port", [*PORTS.split(), "ble:C8:47:8C:00:00:00", "simulated"])
 def test_ports(port: str) -> None:
-    driver = "modbus" if port.startswith("tcp") else "chain"
+    driver = "modbus" if port.startswith("tcp") else "auto" if port.startswith("ble") else "chain"
     text = ONE.replace("/dev/ttyUSB0", f'"{port}"').replace("plain", driver)
     assert read(text).batteries[0].port == port
 
