@@ -79,3 +79,9 @@ def test_output_that_finds_no_room_is_a_sentence() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([PROGRAM, "values"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "the output cannot be written: No space left on device\n")
+
+
+def test_a_limit_is_asked_for_once() -> None:
+    done = called("restrict", "soc-max=80", "ccl=5", "soc_max=90")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "Error: soc-max is given 2 times; which of them?"
