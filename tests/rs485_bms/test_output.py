@@ -148,7 +148,7 @@ def test_answers_come_in_time_while_the_loop_hangs() -> None:
     found = asyncio.run(scenario())
     answers = [seconds for seconds in found if seconds > 0]
     assert len(answers) > 20, "a machine without a moment for it may drop a question, and answers none late"
-    assert min(answers) >= 0.005 and statistics.median(answers) < 0.05 and max(answers) < 0.2, sorted(found)
+    assert min(answers) >= 0.005 and statistics.median(answers) < 0.1 and max(answers) < 0.2, sorted(found)
 
 
 def test_one_answer_costs_less_than_a_millisecond() -> None:

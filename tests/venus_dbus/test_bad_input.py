@@ -58,7 +58,7 @@ def test_any_value_on_any_path_is_answered_and_changes_only_what_may_be_written(
 ) -> None:
     async def scenario() -> None:
         async with gateway(daemon.address) as (output, asked):
-            output.publish(now())
+            output.publish(now(valid_for=300.0))  # a slow machine takes a while for all of them
             await until(connected(output))
             client = dbus.bus.BusConnection(daemon.address)
             before = {str(path): item["Value"] for path, item in call(client, "/", "GetItems", "").items()}
@@ -72,7 +72,7 @@ def test_any_value_on_any_path_is_answered_and_changes_only_what_may_be_written(
                        for path in writable)  # fmt: skip
             assert all(type(before[path]) is type(after[path]) for path in before if before[path] != dbus.Array([]))
             assert len(asked) <= 11, "the rest came too fast"
-            assert handles() <= held
+            await until(lambda: handles() <= held)
             client.close()
 
     with caplog.at_level(logging.WARNING):
@@ -98,7 +98,7 @@ def test_callers_that_ask_wrongly_get_an_error_or_an_answer(daemon: Daemon, capl
             assert await off_loop(call, client, "/", "Ping", "", interface="org.freedesktop.DBus.Peer") is None
             held = handles()
             await off_loop(give_handles, client)
-            assert handles() == held
+            await until(lambda: handles() <= held)  # the other end lets go of them a little later
             client.close()
 
     with caplog.at_level(logging.WARNING):
