@@ -166,16 +166,20 @@ def pack(data: bytes, known: kit.Values) -> kit.Values:
 def switches(data: bytes, known: kit.Values) -> kit.Values:
     """0x93: state, FETs, remaining capacity; teaches the sign of the current (sheet section 5)."""
     values = SWITCHES.read(data)
-    raw, state = known.get("_raw_current", CURRENT_ZERO), values["_state"]
-    learnt: kit.Values = {}
-    if raw != CURRENT_ZERO and state in (CHARGING, DISCHARGING):
-        learnt["_above_is_charging"] = (raw > CURRENT_ZERO) == (state == CHARGING)
     return {
         **values,
-        **learnt,
+        **sign(values["_state"], known),
         "charge_allowed": bool(values["_charge"]),
         "discharge_allowed": bool(values["_discharge"]),
     }
+
+
+def sign(state: float | None, known: kit.Values) -> kit.Values:
+    """What the state byte teaches of the current's sign; while it says neither, what was learnt last."""
+    raw: int = known.get("_raw_current") or CURRENT_ZERO
+    if raw != CURRENT_ZERO and state in (CHARGING, DISCHARGING):
+        return {"_above_is_charging": (raw > CURRENT_ZERO) == (state == CHARGING)}
+    return {"_above_is_charging": known.get("_above_is_charging")}
 
 
 def cell_voltages(setup: kit.Setup, known: kit.Values) -> kit.Talk:

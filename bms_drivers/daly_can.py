@@ -85,10 +85,7 @@ def sensors(setup: kit.Setup, known: kit.Values) -> kit.Talk:
 def switches(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """0x93; its state teaches the sign of the current."""
     values = yield from plain("switches").talk(setup, known)
-    raw, state = known.get("_raw_current", daly.CURRENT_ZERO), values.get("_state")
-    if raw != daly.CURRENT_ZERO and state in (daly.CHARGING, daly.DISCHARGING):
-        values["_above_is_charging"] = (raw > daly.CURRENT_ZERO) == (state == daly.CHARGING)
-    return values
+    return values | daly.sign(values.get("_state"), known)
 
 
 def balancing(setup: kit.Setup, known: kit.Values) -> kit.Talk:

@@ -145,6 +145,7 @@ DRIVER: Final = kit.Driver(
     line=kit.SerialLine(baud=19200, quiet=0.1, turnaround=0.1),
     options=(
         kit.Option("address", 1, "DIP switches 1 to 4", least=0, most=15),
+        kit.rates(19200, 9600),
         kit.Option("group", None, "group byte of requests; default the address, 1 where refused", least=0, most=255),
     ),
     plan=(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bms_drivers import kit
-from gateway.model import Implausible, LinkTimeout, WrongDevice
+from gateway.model import DeviceRefused, Implausible, LinkTimeout, WrongDevice
 
 METERS: Final = {500: "GreenMeter 500 A", 501: "GreenMeter 250 A", 502: "GreenMeter 125 A"}  # id in register 0
 MODULES: Final = range(100, 105)  # ids of LiPro modules
@@ -103,6 +103,8 @@ def modules(setup: kit.Setup, known: kit.Values) -> kit.Talk:
         except LinkTimeout:
             if last is None:
                 break
+        except DeviceRefused:
+            continue  # somebody is there, but no module
         else:
             found += [unit] if identity in MODULES else []
     if not found:
@@ -114,7 +116,7 @@ def modules(setup: kit.Setup, known: kit.Values) -> kit.Talk:
 
 
 def cells(setup: kit.Setup, known: kit.Values) -> kit.Talk:
-    """Voltage and balancing of each module; one that is silent now keeps its place."""
+    """Voltage and balancing of each module; one that is silent now, or lacks the register, keeps its place."""
     units: tuple[int, ...] = known.get("_modules", ())
     if not units:
         raise LinkTimeout("the cells cannot be asked for before their modules are known")
@@ -124,7 +126,7 @@ def cells(setup: kit.Setup, known: kit.Values) -> kit.Talk:
         try:
             volts.append(number((yield at(unit, VOLTS))) / 1000)
             efforts.append(number((yield at(unit, EFFORT))))
-        except LinkTimeout:
+        except (LinkTimeout, DeviceRefused):
             volts += [None] * (len(efforts) + 1 - len(volts))
             efforts.append(None)
     return {"cell_voltages": tuple(volts), **balancing(efforts)}

@@ -64,6 +64,7 @@ ALARMS: Final = {  # (byte of group 06, bit): alarm, level; over-current (3, 3) 
     (9, 7): ("low_charge_temperature", 1),
 }
 OVER_CURRENT: Final = (3, 3)
+HEATER: Final = 4  # bit of the third word of group 06
 SUPPORTED: Final = tuple(dict.fromkeys(name for name, _ in ALARMS.values()))
 STOPS_CHARGE: Final = ("high_voltage", "high_charge_temperature", "low_charge_temperature")  # at level 2
 STOPS_DISCHARGE: Final = ("low_voltage", "high_temperature", "low_temperature")
@@ -162,6 +163,7 @@ def general(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) ->
     values |= sensors(found.get(SENSORS, ()))
     if STATUS in found:
         values["alarms"] = alarms(found[STATUS], values.get("current"))
+        values["heating"] = bool(found[STATUS][2] >> HEATER & 1) if len(found[STATUS]) > 2 else None
         values |= allowed(values["alarms"], values.get("current"))
     return values
 
@@ -239,7 +241,7 @@ DRIVER: Final = kit.Driver(
             "general", kit.simple(ask(GENERAL), general), essential=True,
             gives=(
                 *(name for name, _, _ in NUMBERS.values()), "cell_voltages", "remaining_capacity", "temperatures",
-                "mosfet_temperature", "ambient_temperature", "alarms", "charge_allowed", "discharge_allowed",
+                "mosfet_temperature", "ambient_temperature", "alarms", "charge_allowed", "discharge_allowed", "heating",
             ),
         ),
         kit.Poll("firmware", kit.simple(ask(FIRMWARE), firmware), gives=("firmware_version",), every=kit.ONCE),

@@ -143,14 +143,26 @@ def allowed(values: kit.Values) -> kit.Values:
     return {"charge_allowed": not word & STOPS_CHARGE, "discharge_allowed": not word & STOPS_DISCHARGE}
 
 
+def told(frames: Sequence[kit.Frame]) -> bytes:
+    """The registers of a block that is read once.  Raises Implausible for zeros (sheet section 9)."""
+    if not any(frames[0].payload):
+        raise Implausible("registers", "all of them 0", "what a pack has: this reply is empty")
+    return frames[0].payload
+
+
 def identity(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:
     """Registers 105 to 127: texts, which slaves of some models do not have (bytes FF)."""
-    data = frames[0].payload
+    data = told(frames)
     return {
         "model": kit.text(data[:24]),
         "firmware_version": kit.text(data[24:30]),
         "serial_number": kit.text(data[30:46]),
     }
+
+
+def settings(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:
+    """Registers 45 to 135: where the pack trips; a single 0 is no such voltage."""
+    return {name: value or None for name, value in SETTINGS.read(told(frames)).items()}
 
 
 def proof(values: kit.Values) -> str:
@@ -168,6 +180,7 @@ DRIVER: Final = kit.Driver(
     line=kit.SerialLine(baud=9600, quiet=0.1, turnaround=0.03),
     options=(
         kit.Option("address", 1, "unit, as the DIP switches say; 16 = the master", least=1, most=HIGHEST_UNIT),
+        kit.rates(9600, 19200),
         kit.Option(
             "current_step", "0.01", "A that a step of the currents is; 0.1 for 12 V units with Bluetooth",
             kind=str, choices=("0.01", "0.1"),
@@ -186,7 +199,7 @@ DRIVER: Final = kit.Driver(
             gives=("model", "firmware_version", "serial_number"), every=kit.ONCE,
         ),
         kit.Poll(
-            "settings", kit.simple(kit.block(45, 91, timeout=2.5), kit.reads(SETTINGS)),
+            "settings", kit.simple(kit.block(45, 91, timeout=2.5), settings),
             gives=SETTINGS.names, every=kit.ONCE,
         ),
     ),

@@ -4,10 +4,11 @@ Sheet: jbd.md.  All integers big endian.  Current: + = charging.  One BMS a port
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from bms_drivers import kit
-from gateway.model import BadLength, DeviceRefused, WrongDevice
+from gateway.model import BadLength, DeviceRefused, FrameError, LinkTimeout, WrongDevice
 
 BASIC: Final = kit.Table(  # reply 0x03, offsets in its data; sheet section 5
     ">",
@@ -151,10 +152,17 @@ def functions(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """Function word 0x2D: plainly, and where that is refused inside factory mode, discarding (sheet section 5)."""
     plain = yield ask(FUNCTIONS, tries=1)
     if plain[0].status == 0x81:
-        checked((yield enter()))
-        plain = yield ask(FUNCTIONS)
-        yield leave()
-    word = int.from_bytes(checked(plain)[:2], "big")
+        return (yield from in_factory_mode(function_word()))
+    return functions_of(int.from_bytes(checked(plain)[:2], "big"))
+
+
+def function_word() -> kit.Talk:
+    """Read it."""
+    return functions_of(int.from_bytes(checked((yield ask(FUNCTIONS)))[:2], "big"))
+
+
+def functions_of(word: int) -> kit.Values:
+    """Values of the function word."""
     return {"_functions": word, "balance_allowed": bool(word & BALANCE_BIT)}
 
 
@@ -177,6 +185,19 @@ def leave() -> kit.Ask:
     return ask(FACTORY_LEAVE, action=WRITE, data=b"\x00\x00")
 
 
+def in_factory_mode(talk: kit.Talk) -> kit.Talk:
+    """Lead `talk` inside factory mode; a board is not left there, whatever became of it."""
+    try:
+        checked((yield enter()))
+        values = yield from talk
+    except (LinkTimeout, FrameError, DeviceRefused):
+        with suppress(LinkTimeout, FrameError, DeviceRefused):
+            yield leave()
+        raise
+    checked((yield leave()))
+    return values
+
+
 def switch(bit: int, name: str) -> kit.Control:
     """A FET switch.  One write sets both, so the other half is what WE commanded last, never the state read back:
     copying a protection's open FET would lock it (sheet section 7, "Trap")."""
@@ -192,23 +213,28 @@ def switch(bit: int, name: str) -> kit.Control:
 
 def set_balance(value: float, setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """Balancing on or off: only bit 2 of the function word changes; left without saving (sheet section 7)."""
-    checked((yield enter()))
+    return (yield from in_factory_mode(balance_bit(bool(value))))
+
+
+def balance_bit(value: bool) -> kit.Talk:
+    """Read the function word, write it with that bit."""
     word = int.from_bytes(checked((yield ask(FUNCTIONS)))[:2], "big")
     word = word | BALANCE_BIT if value else word & ~BALANCE_BIT
-    checked((yield ask(FUNCTIONS, action=WRITE, data=word.to_bytes(2, "big"))))
-    checked((yield leave()))
-    return {"_functions": word, "balance_allowed": bool(word & BALANCE_BIT)}
+    yield from written(FUNCTIONS, word)
+    return functions_of(word)
+
+
+def written(register: int, word: int) -> kit.Talk:
+    """Write one register.  Raises DeviceRefused."""
+    checked((yield ask(register, action=WRITE, data=word.to_bytes(2, "big"))))
+    return {}
 
 
 def set_soc(value: float, setup: kit.Setup, known: kit.Values) -> kit.Talk:
     """SoC by writing the remaining capacity [10 mAh] to 0xE0 (sheet section 7; register map, no recording)."""
     if known.get("capacity") is None:
         raise DeviceRefused("SoC cannot be set before the full capacity was read")
-    remaining = min(0xFFFF, round(known["capacity"] * value))
-    checked((yield enter()))
-    checked((yield ask(REMAINING, action=WRITE, data=remaining.to_bytes(2, "big"))))
-    checked((yield leave()))
-    return {}
+    return (yield from in_factory_mode(written(REMAINING, min(0xFFFF, round(known["capacity"] * value)))))
 
 
 def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:

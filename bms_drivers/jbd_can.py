@@ -29,6 +29,8 @@ def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
     values["soc"] = soc(values.get("_soc"), values.get("_fine_soc"))
     values["temperatures"] = temperatures(values)
     values["cell_count"] = counted(values)
+    if values.get("capacity") is None:
+        values["capacity"] = values.get("_capacity")  # 35F, which some boards fill
     serial = f"{shown(values.get('_serial_1'))}{shown(values.get('_serial_2'))}"
     values["serial_number"] = serial if serial and serial != DUMMY else None
     values["model"] = f"{values.get('model') or ''}{shown(values.get('_model'))}" or None
@@ -87,7 +89,7 @@ DRIVER: Final = kit.Driver(
         step("maker", "Maker"),
         step("model", "Model_1", "Model_2"),
         step("serial", "Serial_1", "Serial_2", gives=("serial_number",)),
-        step("board", "Board", gives=("firmware_version",)),
+        step("board", "Board", gives=("firmware_version", "capacity")),
     ),
     secrets=(kit.secrets.identifiers(0x380, 0x381),),  # Serial_1, Serial_2
     assemble=kit.alone(lambda values, setup: finish(named.gathered(values, ()), setup)),

@@ -318,6 +318,7 @@ DRIVER: Final = kit.Driver(
     line=kit.SerialLine(baud=9600, quiet=0.1, turnaround=0.2),
     options=(
         kit.Option("address", 1, "as the DIP switches say; 1 = the master", least=1, most=HIGHEST_ADDRESS),
+        kit.rates(9600, 19200),
         kit.Option(
             "direct_only", False, "true = only the pack on the port itself, where each pack has a port of its own",
             kind=bool,

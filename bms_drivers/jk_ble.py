@@ -41,6 +41,7 @@ NARROW: Final = kit.Table(  # status with 24 slots; sheet section 5
 NARROW_ALARMS: Final = {bit: alarm for bit, alarm in jk_pb.ALARMS.items() if bit < 16}
 NARROW_SUPPORTED: Final = kit.alarm_names(NARROW_ALARMS)
 CELLS, JK04_SLOTS, JK04_BALANCER, JK04_SWITCH = 6, 24, 220, 114  # offsets, and how many cells; the last in settings
+JK04_PRESENT: Final = 214  # offset of a bit for each cell that there is
 JK04_HARDWARE, JK04_MODEL = "3.", "JK-B5A24S"
 
 
@@ -149,8 +150,10 @@ def narrow_status(data: bytes) -> kit.Values:
 
 def old_status(data: bytes) -> kit.Values:
     """JK04: floats; no current, SoC, temperatures or switches.  Raises BadLength for cells that are no numbers."""
-    cells = [cell for cell in struct.unpack_from(f"<{JK04_SLOTS}f", data, CELLS) if cell]
-    if not cells or not all(math.isfinite(cell) and 0 < cell < 10 for cell in cells):
+    present = struct.unpack_from("<I", data, JK04_PRESENT)[0]
+    slots = struct.unpack_from(f"<{JK04_SLOTS}f", data, CELLS)
+    cells = [cell for n, cell in enumerate(slots) if present >> n & 1]
+    if not any(cells) or not all(math.isfinite(cell) and 0 <= cell < 10 for cell in cells):
         raise BadLength("a JK04 status without any sound cell")
     volts = tuple(round(cell, 4) for cell in cells)
     return {

@@ -361,6 +361,7 @@ DRIVER: Final = kit.Driver(
     line=kit.SerialLine(baud=115200, quiet=0.1, turnaround=0.02),
     options=(
         kit.Option("address", 1, "DIP switches; 0 = a bus master: listens, with poll_interval: 5", least=0, most=15),
+        kit.rates(115200, 9600),
         kit.Option("listen", False, "true = a master polls it: only listens, with poll_interval: 5", kind=bool),
     ),
     plan=(

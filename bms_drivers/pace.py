@@ -374,7 +374,8 @@ def proof(values: kit.Values) -> str:
     """Cells that make the pack's voltage (section 8)."""
     pack: kit.Values = next(iter(values.get("_packs", {}).values()), {})
     cells, voltage = pack.get("cell_voltages", ()), pack.get("voltage", 0.0)
-    if not cells or abs(sum(cells) - voltage) > 0.03 * sum(cells) or not (pack.get("soc") or 0) <= 100:
+    shares = max(pack.get("soc") or 0, pack.get("soh") or 0)
+    if not cells or abs(sum(cells) - voltage) > 0.03 * sum(cells) or shares > 100:
         raise WrongDevice(f"no PACE: {voltage:.2f} V, but the cells make {sum(cells):.2f} V")
     packs = max(values.get("_most", 1), values.get("_behind", 1))
     more = f", {packs} packs (all of them with pack: {ALL})" if packs > 1 else ""
@@ -404,6 +405,7 @@ DRIVER: Final = kit.Driver(
             choices=(*range(16), "all"),
         ),
         kit.Option("pack", None, "pack behind a master, 255 = each of them; default the address", least=0, most=255),
+        kit.rates(9600, 115200),
         kit.Option("modbus", False, "true = the RS485 port is set to 'Pace Modbus'", kind=bool),
         kit.Option("cid1", 0x46, "79 (0x4F) on some boards of 14 Li-ion cells", choices=(0x46, 0x4F)),
     ),

@@ -2,12 +2,14 @@
 
 Sheet: renogy.md.  Big endian, 32-bit numbers high word first.  Several batteries on one bus, each with its unit, which
 may change when a Bluetooth module or a Renogy ONE is plugged in.
-Current: + = charging; in 0.01 A, of the PRO series in 0.1 A (captures, section 9): told by the setting `variant`, or by
-replies that bear unit 255 although another was asked.  The scale of the PRO's current limits is not known: left out.
+Current: + = charging; in 0.01 A, of the PRO series in 0.1 A (captures, section 9): told by the setting `variant`, by
+replies that bear unit 255 although another was asked, or by the model (renogy_ble.md, sections 1 and 3).  The scale of
+the PRO's current limits is not known: left out.
 Cells have steps of 0.1 V only.  A range that touches an unmapped register is refused, so that smaller blocks are tried.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from bms_drivers import kit
@@ -17,6 +19,7 @@ BUILT_IN, FACTORY, RENUMBERED = 0x30, 0xF7, (0x48, 0x49)  # units that batteries
 BROADCAST: Final = 0xFF  # the unit in the PRO's replies
 MOST_CELLS: Final = 16
 STEP, PRO_STEP = 0.01, 0.1  # A
+PRO_MODELS: Final = ("RNG", "RBT12100LFP", "RBT12200LFP")  # what the model's text begins with
 SWAPPED_CYCLES: Final = "RNGC"  # models whose cycle count comes low byte first
 
 TEMPERATURES: Final = kit.by_register(
@@ -76,6 +79,7 @@ WARNINGS: Final = {  # 5107
     0: ("low_cell_voltage", 1),
 }
 CHARGE_FET, DISCHARGE_FET = 1, 2  # bits of 5106
+HEATER: Final = 13  # bit of 5107
 PAIRS: Final = {  # words of two bits an item: item -> (01 low, 10 high); 11 = other; section 6, levels are our choice
     "_cells": dict.fromkeys(range(16), ("low_cell_voltage", "high_cell_voltage")),
     "_sensors": dict.fromkeys(range(16), ("low_temperature", "high_temperature")),
@@ -89,7 +93,10 @@ PAIRS: Final = {  # words of two bits an item: item -> (01 low, 10 high); 11 = o
 }
 SUPPORTED: Final = kit.alarm_names(PROTECTIONS, "high_internal_temperature", "internal_failure")
 
-Blocks = Sequence[tuple[int, int]]  # (first register, count), the best first
+Block = tuple[int, int]  # first register, count
+CELL_BLOCKS: Final = ((5000, 34), (5000, 17))  # the best first
+SENSOR_BLOCK: Final = (5017, 17)  # where cells came alone
+SENSORS_AT: Final = 34  # byte where it begins in the large one
 MAIN_BLOCKS: Final = ((5042, 11), (5042, 7), (5042, 6))  # sheet section 4: 11 and 10 are not proven
 STATE_BLOCKS: Final = ((5100, 10), (5100, 8))
 IDENTITY_BLOCKS: Final = ((5110, 32), (5104, 28), (5122, 8))
@@ -102,7 +109,7 @@ TEXTS: Final = {  # name: (register, count)
 }
 
 
-def read(block: tuple[int, int], setup: kit.Setup, tries: int = 2) -> kit.Registers:
+def read(block: Block, setup: kit.Setup, tries: int = 2) -> kit.Registers:
     """One block; a PRO battery answers as unit 255."""
     return kit.Registers(setup["address"], *block, timeout=0.5, tries=tries, also=(BROADCAST,))
 
@@ -110,8 +117,13 @@ def read(block: tuple[int, int], setup: kit.Setup, tries: int = 2) -> kit.Regist
 Taken = Callable[[bytes, int, kit.Setup, kit.Values], kit.Values]  # data, its first register
 
 
-def first_of(name: str, blocks: Blocks, taken: Taken) -> Callable[[kit.Setup, kit.Values], kit.Talk]:
-    """The talk that takes the first of `blocks` which is answered, and asks for that one alone from then on."""
+def first_of(
+    name: str, blocks: tuple[Block, ...], taken: Taken, patient: bool = True
+) -> Callable[[kit.Setup, kit.Values], kit.Talk]:
+    """The talk that takes the first of `blocks` which is answered, and asks for that one alone from then on.
+
+    Unless `patient` only a refusal makes it try the next, not silence.
+    """
     key = f"_block_{name}"
 
     def talk(setup: kit.Setup, known: kit.Values) -> kit.Talk:
@@ -119,26 +131,44 @@ def first_of(name: str, blocks: Blocks, taken: Taken) -> Callable[[kit.Setup, ki
         for block in [known[key]] if key in known else blocks:
             try:
                 frames = yield read(block, setup)
-            except (LinkTimeout, DeviceRefused) as found:
-                problem = found
-                continue
-            values = taken(frames[0].payload, block[0], setup, known)
-            return {**values, key: block, "_answered_as": frames[0].address}
+            except LinkTimeout as silence:
+                problem = silence
+                if not patient:
+                    break
+            except DeviceRefused as refusal:
+                problem = refusal
+            else:
+                values = taken(frames[0].payload, block[0], setup, known)
+                return {**values, key: block, "_answered_as": frames[0].address}
         raise problem
 
     return talk
 
 
-def cells(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:
-    """Registers 5000 to 5033: cells and their sensors, with counts of their own.  Raises BadLength."""
-    data = frames[0].payload
-    count, sensors = kit.words(data, 0, 1)[0], kit.words(data, 34, 1)[0]
-    if not 1 <= count <= MOST_CELLS or sensors > MOST_CELLS:
-        raise BadLength(f"{count} cells and {sensors} sensors, a Renogy has 1..{MOST_CELLS}")
-    return {
-        "cell_voltages": tuple(round(raw * 0.1, 1) for raw in kit.words(data, 2, count)),
-        "temperatures": tuple(round(raw * 0.1, 1) for raw in kit.signed_words(data, 36, sensors)),
-    }
+def cells(data: bytes, first: int, setup: kit.Setup, known: kit.Values) -> kit.Values:
+    """Registers 5000 on: cells and, if they came, their sensors, with counts of their own.  Raises BadLength."""
+    count = kit.words(data, 0, 1)[0]
+    if not 1 <= count <= MOST_CELLS:
+        raise BadLength(f"{count} cells, a Renogy has 1..{MOST_CELLS}")
+    volts = tuple(round(raw * 0.1, 1) for raw in kit.words(data, 2, count))
+    return {"cell_voltages": volts, **(sensors(data[SENSORS_AT:]) if data[SENSORS_AT:] else {})}
+
+
+def sensors(data: bytes) -> kit.Values:
+    """Registers 5017 on: how many sensors the cells have, and what they say.  Raises BadLength."""
+    count = kit.words(data, 0, 1)[0]
+    if count > MOST_CELLS:
+        raise BadLength(f"{count} sensors, a Renogy has 0..{MOST_CELLS}")
+    return {"temperatures": tuple(round(raw * 0.1, 1) for raw in kit.signed_words(data, 2, count))}
+
+
+def cells_and_sensors(setup: kit.Setup, known: kit.Values) -> kit.Talk:
+    """Both in one block, else in two; where nobody answered yet, silence is nobody's (on a port that is searched)."""
+    values = yield from first_of("cells", CELL_BLOCKS, cells, patient="_answered_as" in known)(setup, known)
+    if "temperatures" not in values:
+        with suppress(DeviceRefused):
+            values |= sensors((yield read(SENSOR_BLOCK, setup))[0].payload)
+    return values
 
 
 def main(data: bytes, first: int, setup: kit.Setup, known: kit.Values) -> kit.Values:
@@ -162,6 +192,7 @@ def states(data: bytes, first: int, setup: kit.Setup, known: kit.Values) -> kit.
         "alarms": alarms(words),
         "charge_allowed": not status or bool(status >> CHARGE_FET & 1),
         "discharge_allowed": not status or bool(status >> DISCHARGE_FET & 1),
+        "heating": bool(words["_status_2"] >> HEATER & 1),
     }
 
 
@@ -206,10 +237,11 @@ def identity(data: bytes, first: int, setup: kit.Setup, known: kit.Values) -> ki
 
 
 def is_pro(values: kit.Values, setup: kit.Setup) -> bool:
-    """Of the PRO series: by the setting, else by replies as unit 255 although another was asked."""
+    """Of the PRO series: by the setting, else by its model or by replies as unit 255 although another was asked."""
     if setup["variant"] is not None:
         return bool(setup["variant"] == "pro")
-    return bool(values.get("_answered_as") == BROADCAST != setup["address"])
+    named = (values.get("model") or "").startswith(PRO_MODELS)
+    return named or bool(values.get("_answered_as") == BROADCAST != setup["address"])
 
 
 def finish(values: kit.Values, setup: kit.Setup) -> kit.Values:
@@ -252,11 +284,15 @@ DRIVER: Final = kit.Driver(
     options=(
         kit.Option("address", BUILT_IN, "unit; 48 and 247 are usual, 255 reaches any", least=1, most=255),
         kit.Option(
-            "variant", None, "pro = currents in 0.1 A, standard = in 0.01 A; default: as the replies' unit tells",
+            "variant", None, "pro = currents in 0.1 A, standard = in 0.01 A; default: by model and unit of replies",
             kind=str, choices=("standard", "pro"),
         ),
     ),
     plan=(
+        kit.Poll(  # first, since the model tells the scale of the current
+            "identity", first_of("identity", IDENTITY_BLOCKS, identity), gives=tuple(TEXTS), every=3600.0,
+            keep=1_000_000,
+        ),
         kit.Poll(
             "main", first_of("main", MAIN_BLOCKS, main), essential=True,
             gives=(
@@ -264,19 +300,15 @@ DRIVER: Final = kit.Driver(
                 "max_charge_current", "max_discharge_current",
             ),
         ),
-        kit.Poll(
-            "cells", kit.simple(lambda setup, known: read((5000, 34), setup), cells),
-            gives=("cell_voltages", "temperatures"),
-        ),
+        kit.Poll("cells", cells_and_sensors, gives=("cell_voltages", "temperatures")),
         kit.Poll(
             "states", first_of("states", STATE_BLOCKS, states), keep=0,
-            gives=("alarms", "charge_allowed", "discharge_allowed"),
+            gives=("alarms", "charge_allowed", "discharge_allowed", "heating"),
         ),
         kit.Poll(
             "temperatures", kit.simple(lambda setup, known: read((5035, 7), setup), temperatures),
             gives=("mosfet_temperature", "ambient_temperature"),
         ),
-        kit.Poll("identity", first_of("identity", IDENTITY_BLOCKS, identity), gives=tuple(TEXTS), every=kit.ONCE),
     ),
     secrets=(kit.secrets.registers(range(5110, 5118)),),
     assemble=kit.alone(finish),

@@ -57,7 +57,7 @@ STATE: Final = kit.Walk(  # reply 0x44; the codes a cell, sensor, ... bear no le
 )
 STATE_NAMES: Final = ("charge_allowed", "discharge_allowed", "heating", "cell_balancing", "balancing", "alarms")
 STATE_SIZE: Final = 20  # bytes of _state
-SWITCHES, BALANCE = 6, 7  # where they are in it
+SWITCHES, BALANCE, OPEN_WIRES = 6, 7, 10  # where they are in it
 SETTINGS: Final = kit.Walk(  # reply 0x47, followed by ten characters of model
     ">",
     kit.Next("_pack", "u8"),
@@ -306,6 +306,7 @@ DRIVER: Final = kit.Driver(
     line=kit.SerialLine(baud=19200, quiet=0.05, turnaround=0.09),
     options=(
         kit.Option("address", 0, "DIP switches; 0 = a single pack, or the master of a set", least=0, most=15),
+        kit.rates(19200, 9600),
         kit.Option("version", 0x20, "VER of the requests; 38 (0x26) for Boqiang boards", least=0, most=255),
         kit.Option("group", None, "pack number in the requests; default the address", least=0, most=255),
         kit.Option("listen", False, "true = a master polls it: only listens, with poll_interval: 5", kind=bool),

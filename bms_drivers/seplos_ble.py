@@ -81,6 +81,8 @@ def pack(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> ki
         block[place] = byte
     block[seplos.SWITCHES] = codes["_switches"]
     block[seplos.BALANCE : seplos.BALANCE + BALANCE_SIZE] = data[end : end + BALANCE_SIZE]
+    wires = data[end + BALANCE_SIZE : end + 2 * BALANCE_SIZE]
+    block[seplos.OPEN_WIRES : seplos.OPEN_WIRES + len(wires)] = wires
     return {**values, **seplos.states(bytes(block), cells)}
 
 

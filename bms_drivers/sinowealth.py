@@ -182,11 +182,11 @@ DRIVER: Final = kit.Driver(
         value(CURRENT, "_current", 0.001),
         kit.Poll("cells", cells, gives=("cell_voltages",), essential=True),
         kit.Poll("sensor_1", kit.simple(ask(TEMPERATURE_1), first_sensor), gives=("temperatures",)),
+        kit.Poll("sensor_2_fitted", kit.simple(ask(TEMPERATURE_2), is_second_fitted), every=kit.ONCE),
         kit.Poll("sensor_2", second_sensor),
         value(REMAINING, "remaining_capacity", 0.001),
         value(CYCLES, "charge_cycles"),
         value(CAPACITY, "capacity", 0.001, every=kit.ONCE),
-        kit.Poll("sensor_2_fitted", kit.simple(ask(TEMPERATURE_2), is_second_fitted), every=kit.ONCE),
     ),
     assemble=kit.alone(finish),
     detection=kit.Detection(

@@ -9,7 +9,7 @@ a recording included.
 import math
 import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from gateway.model import BadLength, Reading
@@ -247,6 +247,15 @@ class Option:
         return " ".join((self.kind.__name__, "..".join(bounds))).strip()
 
 
+BAUD: Final = "baud"
+
+
+def rates(usual: int, *others: int) -> Option:
+    """The setting of a BMS whose ports, or boards, do not all speak at the same rate [bit/s]."""
+    said = f"bit/s; {' or '.join(map(str, others))} on some boards or ports, which must be set: nobody tries it"
+    return Option(BAUD, usual, said, choices=(usual, *others))
+
+
 @dataclass(frozen=True, slots=True)
 class SerialLine:
     """How the protocol uses a serial port; the gaps are kept by the port, for all batteries on it."""
@@ -378,9 +387,13 @@ class Driver:
         """
         if self.frames is not None and read is not None:
             self.frames.tables = read
-        if self.made_of is None:
-            return self
-        return self.made_of(self.setup(given), self.read(given) if read is None else read)
+        setup, made = self.setup(given), self
+        if self.made_of is not None:
+            made = self.made_of(setup, self.read(given) if read is None else read)
+        baud = setup.get(BAUD)
+        if baud is None or made.line is None or made.line.baud == baud:
+            return made
+        return replace(made, line=replace(made.line, baud=baud))
 
     def poll(self, name: str) -> Poll:
         """A step of the plan by its name.  Raises KeyError."""

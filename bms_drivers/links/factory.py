@@ -179,15 +179,16 @@ def _spoken(driver: Driver) -> str:
     )
 
 
-def _lines(drivers: Sequence[Driver]) -> dict[str, SerialLine]:
-    return {driver.name: driver.line or MODBUS_LINE for driver in drivers}
+def _lines(drivers: Sequence[Driver]) -> list[tuple[str, SerialLine]]:
+    """Each name and line once: by its settings one driver may speak at several rates."""
+    return list(dict.fromkeys((driver.name, driver.line or MODBUS_LINE) for driver in drivers))
 
 
 def _different_rates(where: str, drivers: Sequence[Driver]) -> str:
     lines = _lines(drivers)
-    if len({(line.baud, line.parity) for line in lines.values()}) < 2:
+    if len({(line.baud, line.parity) for _, line in lines}) < 2:
         return ""
-    rates = ", ".join(f"{name} {line.baud}{' even' * (line.parity == 'E')}" for name, line in lines.items())
+    rates = ", ".join(f"{name} {line.baud}{' even' * (line.parity == 'E')}" for name, line in lines)
     return f"{where}: drivers on one port must use one baud rate and parity, these do not: {rates}"
 
 
@@ -198,7 +199,7 @@ def common_line(where: str, drivers: Sequence[Driver]) -> SerialLine:
     """
     if problem := _different_rates(where, drivers):
         raise ConfigError(problem)
-    lines = list(_lines(drivers).values())
+    lines = [line for _, line in _lines(drivers)]
     return SerialLine(
         baud=lines[0].baud,
         parity=lines[0].parity,

@@ -85,7 +85,8 @@ def _seconds(name: str, given: tuple[tuple[str, Any], ...], interval: float) -> 
     driver = registry.load(name)
     if driver.transports == ("can",):
         return 0.0  # what is sent by itself takes nobody's turn; a Daly that is asked answers all within 35 ms (sheet)
-    session, device = Session(driver, dict(given)), _Device(name, dict(given), driver.line or MODBUS_LINE)
+    session = Session(driver, dict(given))
+    device = _Device(name, dict(given), session.driver.line or MODBUS_LINE)
     if driver.listens(session.setup):
         return 0.0
     return sum(_share(poll, interval) * device.asked(session, poll) for poll in driver.plan)

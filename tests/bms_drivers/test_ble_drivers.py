@@ -166,6 +166,12 @@ def test_seplos_switches_stand_before_the_events(byte: int, charge: bool, discha
     assert (values["charge_allowed"], values["discharge_allowed"]) == (charge, discharge)
 
 
+@pytest.mark.parametrize("byte", [10, 11])
+def test_seplos_open_wires_stand_behind_the_balancing(byte: int) -> None:
+    values = seplos_ble.pack(changed(PACK, EVENTS + byte, 0x40), {}, {})
+    assert (raised(values), values["balancing"]) == ({"internal_failure": 2}, False)
+
+
 def test_seplos_refusal_and_short_replies() -> None:
     with pytest.raises(DeviceRefused, match="return code 0x04"):
         seplos_ble.pack([Frame(kind=0x61, payload=b"", status=4)], {}, {})

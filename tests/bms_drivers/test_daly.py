@@ -1,10 +1,11 @@
 """Daly: every alarm bit, the sign of the current, and control writes byte for byte against the recordings."""
 
+import struct
 from datetime import datetime
 
 import pytest
 
-from bms_drivers.daly import DRIVER, FAULTS, LEVELS, alarms, frame, split
+from bms_drivers.daly import DRIVER, FAULTS, LEVELS, alarms, frame, pack, split, switches
 from bms_drivers.kit.declare import Ask, Frame
 from bms_drivers.kit.session import Session
 from gateway.model import DeviceRefused
@@ -44,10 +45,15 @@ def test_the_state_byte_gives_the_sign(raw: int, state: int, amps: float) -> Non
     assert session.readings()[""].current == pytest.approx(amps)
 
 
-def test_the_sign_that_was_learnt_holds_while_the_board_says_stationary() -> None:
-    session = Session(DRIVER)
-    session.known |= {"_raw_current": 30010, "_state": 0, "_above_is_charging": True}
-    assert session.readings()[""].current == pytest.approx(1.0)
+@pytest.mark.parametrize("state", [1, 2])
+def test_the_sign_that_was_learnt_holds_while_the_board_says_stationary(state: int) -> None:
+    session, amps = Session(DRIVER), []
+    for raw, said in ((30100, state), (30010, 0), (30010, 0)):
+        block = struct.pack(">4H", 130, 0, raw, 500)
+        session.learnt(DRIVER.poll("pack"), pack(block, session.known), 0.0)
+        session.learnt(DRIVER.poll("switches"), switches(bytes((said, 1, 1)) + bytes(5), session.known), 0.0)
+        amps.append(session.readings()[""].current)
+    assert amps == pytest.approx([10.0, 1.0, 1.0] if state == 1 else [-10.0, -1.0, -1.0])
 
 
 def asked(action: str, value: float, known: dict[str, object] | None = None) -> str:

@@ -18,15 +18,16 @@ def line(cells: int = 4, **settings: Any) -> ModbusDevice:
     return build(Pack.of(2, cells=cells, current=-25.5), settings)
 
 
-def without(device: ModbusDevice, *units: int, registers: tuple[int, ...] = ()) -> ModbusDevice:
-    """The line without these units, or without these registers of the GreenMeter."""
+def without(device: ModbusDevice, *units: int, registers: tuple[int, ...] = (), of: int | None = None) -> ModbusDevice:
+    """The line without these units, or without these registers, of all or of one."""
     images = device._images
 
     def left(unit: int) -> Any:
         image = images(unit)
         if image is None or unit in units:
             return None
-        return {register: value for register, value in image.items() if register not in registers}
+        lacks = registers if of in (None, unit) else ()
+        return {register: value for register, value in image.items() if register not in lacks}
 
     device._images = left
     return device
@@ -147,6 +148,18 @@ def test_a_module_that_falls_silent_keeps_its_place() -> None:
     got = poll(plan, without(device, 3))
     assert [volts is None for volts in got.cell_voltages] == [False, True, False, False]
     assert (got.cell_balancing, got.balancing) == ((), None)
+
+
+@pytest.mark.parametrize(("register", "volts"), [(100, [True, False, True, True]), (102, [True] * 4)])
+def test_a_module_of_old_firmware_that_lacks_a_register_spoils_no_other(register: int, volts: list[bool]) -> None:
+    plan, device = session("ecs"), line()
+    poll(plan, device)
+    got = poll(plan, without(device, of=3, registers=(register,)))
+    assert ([cell is not None for cell in got.cell_voltages], got.cell_balancing) == (volts, ())
+
+
+def test_a_device_that_is_no_module_does_not_end_the_search() -> None:
+    assert len(poll(session("ecs"), without(line(cells=6), of=4, registers=(0,))).cell_voltages) == 5
 
 
 def test_only_the_highest_cell_balances() -> None:

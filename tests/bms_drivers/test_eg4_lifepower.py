@@ -188,6 +188,12 @@ def test_an_over_current_goes_the_way_of_the_current(current: float | None, expe
     assert shown(alarms(words((3, 3)), current)) == expected
 
 
+@pytest.mark.parametrize(("place", "on"), [((5, 4), True), ((5, 3), False), ((4, 4), False)])
+def test_the_heater_is_a_state_and_no_alarm(place: tuple[int, int], on: bool) -> None:
+    assert read(group(6, *words(place)))["heating"] is on
+    assert read(group(6, *words(place)[:2]))["heating"] is None, "a reply without that word"
+
+
 def test_words_that_are_missing_raise_nothing() -> None:
     assert shown(alarms(words((3, 4), (9, 0))[:2], 0.0)) == {"high_voltage": 2}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bms_drivers.eg4_ll import DRIVER, proof, runtime, temperatures
-from bms_drivers.kit.declare import Frame, Values
+from bms_drivers.kit.declare import Frame, Registers, Values
 from bms_drivers.kit.framing import Answer
 from bms_drivers.links import rtu
 from bms_drivers.sims.eg4_ll import build
@@ -186,3 +186,26 @@ def test_cells_that_do_not_add_up_are_another_device() -> None:
     with pytest.raises(WrongDevice):
         proof({**read({}), "voltage": 54.0})
     assert proof(read({})) == "EG4 LL with 16 cells"
+
+
+@pytest.mark.parametrize("name", ["identity", "settings"])
+def test_an_empty_block_is_not_believed_and_asked_for_again(name: str) -> None:
+    step = DRIVER.poll(name)
+    talk = step.talk(DRIVER.setup({}), {})
+    question = next(talk)
+    assert isinstance(question, Registers)
+    with pytest.raises(Implausible, match="this reply is empty"):
+        talk.send([Frame(kind=question.address, payload=bytes(2 * question.count))])
+
+
+def test_a_threshold_of_zero_is_not_known() -> None:
+    data = bytearray(182)
+    data[52:54] = (6000).to_bytes(2, "big")  # register 71
+    talk = DRIVER.poll("settings").talk(DRIVER.setup({}), {})
+    next(talk)
+    with pytest.raises(StopIteration) as end:
+        talk.send([Frame(kind=45, payload=bytes(data))])
+    assert end.value.value == {
+        "cell_undervoltage_protection": None, "min_battery_voltage": None, "cell_overvoltage_protection": None,
+        "max_battery_voltage": 60.0,
+    }  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 
 from bms_drivers.jbd import DRIVER, PROTECTION, basic
 from bms_drivers.kit.declare import Ask, Frame
-from gateway.model import DeviceRefused
+from gateway.model import DeviceRefused, GatewayError, LinkTimeout
 
 RECORDING = json.loads((Path(__file__).parent.parent / "vectors" / "jbd" / "control-mosfet.json").read_text())
 
@@ -72,3 +72,37 @@ def test_the_soc_is_written_as_remaining_capacity_inside_factory_mode() -> None:
         except StopIteration:
             break
     assert sent == ["dd5a00025678ff3077", "dd5ae0022710fee777", "dd5a01020000fffd77"]
+
+
+ENTER, LEAVE = "dd5a00025678ff3077", "dd5a01020000fffd77"  # sheet section 7
+
+
+def request(question: object) -> str:
+    assert isinstance(question, Ask)
+    return question.request.hex()
+
+
+@pytest.mark.parametrize("problem", [LinkTimeout("silent"), DeviceRefused("status 0x83")])
+@pytest.mark.parametrize(
+    ("action", "capacity", "answered"), [("balance", None, 1), ("balance", None, 2), ("soc", 100.0, 1)]
+)
+def test_a_write_that_fails_does_not_leave_the_board_in_factory_mode(
+    action: str, capacity: float | None, answered: int, problem: GatewayError
+) -> None:
+    talk = DRIVER.controls[action].talk(1.0, {}, {"capacity": capacity})
+    assert request(next(talk)) == ENTER
+    for _ in range(answered):
+        talk.send([Frame(kind=0, payload=b"\0\2")])
+    assert request(talk.throw(problem)) == LEAVE
+    with pytest.raises(type(problem), match=str(problem)):
+        talk.send([Frame(kind=1, payload=b"")])
+
+
+def test_a_function_word_that_is_not_answered_does_not_leave_the_board_in_factory_mode() -> None:
+    talk = DRIVER.poll("functions").talk({}, {})
+    next(talk)
+    assert request(talk.send([Frame(kind=0x2D, payload=b"", status=0x81)])) == ENTER
+    talk.send([Frame(kind=0, payload=b"")])
+    assert request(talk.throw(LinkTimeout("silent"))) == LEAVE
+    with pytest.raises(LinkTimeout, match="silent"):
+        talk.throw(LinkTimeout("nor is this answered"))

@@ -63,6 +63,12 @@ def test_settings_without_an_identity_have_the_layout_of_the_status() -> None:
     assert layout(OLD[SETTINGS], {"_layout": "JK04"}) == "JK04"
 
 
+def test_a_jk04_cell_at_zero_keeps_its_place_among_those_that_are_present() -> None:
+    known = decoded(OLD[STATUS], "JK04")["cell_voltages"]
+    lost = decoded(sealed(OLD[STATUS], x10=0, x11=0, x12=0, x13=0), "JK04")["cell_voltages"]
+    assert lost == (known[0], 0.0, *known[2:])
+
+
 def test_each_alarm_bit_of_a_24_slot_record_is_16_bits_wide() -> None:
     record = NARROW[STATUS]
     assert decoded(sealed(record, x136=0x10, x137=0), "24S")["alarms"]["high_cell_voltage"] == 2

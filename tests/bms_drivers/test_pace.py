@@ -411,6 +411,6 @@ def test_detection_names_the_packs_behind_a_master() -> None:
     values = led(talk("analog"), reply(analog(record())))
     assert DRIVER.detection.proof(values) == "PACE BMS with 16 cells"
     assert DRIVER.detection.proof({**values, "_behind": 3}).endswith("3 packs (all of them with pack: 255)")
-    for spoilt in ({"voltage": 26.4}, {"soc": 250.0}, {"cell_voltages": ()}):
+    for spoilt in ({"voltage": 26.4}, {"soc": 250.0}, {"soh": 101.0}, {"cell_voltages": ()}):
         with pytest.raises(WrongDevice):
             DRIVER.detection.proof({"_packs": {1: {**values["_packs"][1], **spoilt}}})

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from bms_drivers.kit.declare import Frame, Registers, Values
-from bms_drivers.renogy import DRIVER, alarms, cells, cycles, main, proof, states
+from bms_drivers.kit.declare import Registers, Values
+from bms_drivers.renogy import DRIVER, alarms, cells, cycles, finish, main, proof, states
 from bms_drivers.sims.modbus import ModbusDevice
 from bms_drivers.sims.pack import Pack
 from bms_drivers.sims.renogy import STATUS_1, build
+from bms_drivers.sims.rtu import NO_ADDRESS, Refused
 from gateway.model import BadLength, DeviceRefused, LinkTimeout, WrongDevice
 from tests.sims.wire import poll, raised, session
 
@@ -86,7 +87,7 @@ def firmware(**least: int) -> ModbusDevice:
     """A battery whose registers end at the given ones: main=5048, states=5107."""
     device = build(Pack.of(1), {})
     images = device._images
-    ends = {"main": (5042, 5052), "states": (5100, 5109), "identity": (5110, 5141)}
+    ends = {"cells": (5000, 5033), "main": (5042, 5052), "states": (5100, 5109), "identity": (5110, 5141)}
 
     def cut(unit: int) -> Any:
         image = dict(images(unit) or {})
@@ -108,6 +109,43 @@ def test_smaller_blocks_are_tried_and_what_they_lack_is_unknown(last: int, known
     for name in ("charge_cycles", "max_charge_current", "max_battery_voltage"):
         wanted = name in known or (name == "max_battery_voltage" and last == 5052)
         assert (getattr(got, name) is not None) == wanted, name
+
+
+@pytest.mark.parametrize(("last", "degrees"), [(5033, (21.0, 22.0)), (5016, ())])
+def test_cells_are_read_without_their_sensors_where_those_are_not_to_be_had(
+    last: int, degrees: tuple[float, ...]
+) -> None:
+    device = firmware(cells=last)
+    device.pack.temperatures = [21.0, 22.0]
+    got = poll(session("renogy"), device)
+    assert (len(got.cell_voltages), got.temperatures) == (len(device.pack.cells), degrees)
+
+
+def test_a_battery_that_wants_blocks_of_17_has_cells_and_sensors() -> None:
+    device, plan = build(Pack.of(1), {}), session("renogy")
+    device.pack.temperatures, registers = [21.0, 22.0], device.registers
+
+    def small(unit: int, function: int, address: int, count: int) -> list[int]:
+        if count > 17 and address < 5035:
+            raise Refused(NO_ADDRESS)
+        return registers(unit, function, address, count)
+
+    device.registers = small  # type: ignore[method-assign]
+    for _ in range(2):
+        got = poll(plan, device)
+        assert (len(got.cell_voltages), got.temperatures) == (len(device.pack.cells), (21.0, 22.0))
+    assert (plan.known["_block_cells"]) == (5000, 17)
+
+
+def test_where_nobody_answered_yet_silence_ends_the_question_for_cells() -> None:
+    talk = DRIVER.poll("cells").talk(SETUP, {})
+    next(talk)
+    with pytest.raises(LinkTimeout):
+        talk.throw(LinkTimeout("silent"))
+    again = DRIVER.poll("cells").talk(SETUP, {"_answered_as": 48})
+    next(again)
+    question = again.throw(LinkTimeout("the recording lacks it"))
+    assert isinstance(question, Registers) and question.count == 17
 
 
 def test_the_block_that_worked_is_asked_for_alone_from_then_on() -> None:
@@ -148,6 +186,28 @@ def test_the_scale_of_the_current(variant: str | None, setup: dict[str, Any], cu
     assert poll(session("renogy", **setup), device).current == current
 
 
+@pytest.mark.parametrize(
+    ("model", "setup", "pro"),
+    [
+        ("RNGRBP12100LFPBT", {}, True), ("RBT12200LFP-BT", {}, True), ("RBT12100LFP-BT", {}, True),
+        ("RBT12100LFP-BT", {"variant": "standard"}, False), ("RBT100LFP12-BT", {}, False), (None, {}, False),
+    ],
+)  # fmt: skip
+def test_the_model_tells_the_pro_series_over_bluetooth(model: str | None, setup: dict[str, Any], pro: bool) -> None:
+    values = {"model": model, "_current": -12, "_answered_as": 0x30}
+    assert finish(values, DRIVER.setup(setup))["current"] == (-1.2 if pro else -0.12)
+
+
+def test_the_model_is_asked_before_the_current() -> None:
+    assert [step.name for step in DRIVER.plan][:2] == ["identity", "main"]
+
+
+@pytest.mark.parametrize("bit", range(16))
+def test_the_heater_is_bit_13_of_the_second_status(bit: int) -> None:
+    data = bytes(14) + (1 << bit).to_bytes(2, "big")
+    assert states(data, 5100, SETUP, {})["heating"] is (bit == 13)
+
+
 def test_limits_whose_scale_is_not_known_are_left_out() -> None:
     got = poll(session("renogy"), build(Pack.of(1), {"variant": "pro"}))
     assert (got.max_charge_current, got.max_discharge_current) == (None, None)
@@ -170,7 +230,7 @@ def test_impossible_counts_are_an_error(count: int, sensors: int) -> None:
     data = bytearray(68)
     data[1], data[35] = count, sensors
     with pytest.raises(BadLength):
-        cells([Frame(kind=5000, payload=bytes(data))], SETUP, {})
+        cells(bytes(data), 5000, SETUP, {})
 
 
 def test_a_reply_of_zeros_is_an_error() -> None:

@@ -98,8 +98,8 @@ def test_the_boards_own_word_gives_the_sign(current: float) -> None:
 def test_a_second_sensor_counts_only_where_it_is_fitted(sensors: int) -> None:
     board = build(Pack.of(4, cells=4), {"sensors": sensors})
     plan = session("sinowealth")
-    poll(plan, board)  # the start: is it fitted?
-    assert poll(plan, board).temperatures == pytest.approx(board.pack.temperatures[:sensors], abs=0.06)
+    for _ in range(2):  # a recording is polled once
+        assert poll(plan, board).temperatures == pytest.approx(board.pack.temperatures[:sensors], abs=0.06)
 
 
 def test_a_sensor_that_falls_silent_keeps_its_place() -> None:

@@ -125,6 +125,24 @@ def test_drivers_of_different_parities_cannot_share_a_port() -> None:
         open_port("/dev/ttyUSB0", [JBD, even])
 
 
+@pytest.mark.parametrize(
+    ("name", "usual", "other"),
+    [
+        ("seplos", 19200, 9600), ("daren_485", 19200, 9600), ("pace", 9600, 115200), ("jbd_up16s", 9600, 19200),
+        ("jk_pb", 115200, 9600), ("eg4_ll", 9600, 19200),
+    ],
+)  # fmt: skip
+def test_a_bms_whose_ports_speak_at_several_rates_is_spoken_to_at_the_one_that_is_set(
+    name: str, usual: int, other: int
+) -> None:
+    driver = registry.load(name)
+    assert common_line("/dev/ttyUSB0", [driver.made_for({})]).baud == usual
+    slow = driver.made_for({"baud": other})
+    assert common_line("/dev/ttyUSB0", [slow, slow]) == replace(driver.line, baud=other)
+    with pytest.raises(ConfigError, match=f"one baud rate.*{name} {usual}, {name} {other}"):
+        common_line("/dev/ttyUSB0", [driver, slow])
+
+
 def test_a_recording_is_a_port(tmp_path: Path) -> None:
     async def ask() -> bytes:
         async with open_port(f"replay:{VECTORS}/jbd/4s-sp04s034.json", [JBD]).turn("a") as link:
