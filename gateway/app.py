@@ -25,6 +25,7 @@ from gateway.full import FullCharge
 from gateway.limits import Memory, Site, evaluate
 from gateway.limits.checks import pack_doubts, together_doubts
 from gateway.limits.history import GROUPS, cleared, figures
+from gateway.limits.memory import called
 from gateway.model import (
     BankState,
     BatteryState,
@@ -41,6 +42,7 @@ from gateway.model.records import replace
 from gateway.outlets import PATIENCE, Outlets
 from gateway.questions import answer
 from gateway.remote import Remote
+from gateway.renamed import connections, renamed
 from gateway.report import snapshot_json
 from gateway.store import Store
 from gateway.supervise import Supervisor
@@ -95,7 +97,7 @@ class Gateway:
         self._started = clock()
         self._complete = False
         self._guarded = ""
-        self._known: guard.Memory = {}
+        self._known: guard.Memory = guard.resumed(self._memory.silent)
         self._timer: asyncio.Handle | None = None
         self._due = float("inf")
         self._news = False
@@ -151,8 +153,11 @@ class Gateway:
         """Go on with another Plan; batteries and outputs that are in both run on without a gap."""
         old, self.plan = self.plan, plan
         self._doubted, self._compared = set(), set()
+        names = renamed(_connections(old), _connections(plan))
+        self._memory = self._memory.renamed(names)
+        self._known = {called(name, names): known for name, known in self._known.items()}
         if any(battery.watch.control for battery in plan.batteries if battery in self._polling):
-            _succeed(old.batteries, plan.batteries)
+            _succeed(old.batteries, plan.batteries, names)
         else:  # nothing that is known can be gone on with
             self._started, self._complete = self._clock(), False
         await self._unpoll([battery for battery in old.batteries if battery not in plan.batteries])
@@ -210,7 +215,7 @@ class Gateway:
     async def _save_last(self) -> None:
         """In a thread, after a save that is under way: the last frames need not wait for the disk."""
         if self.plan.store is not None:
-            data = self._memory.persisted()
+            data = self._persisted()
             save = partial(self.plan.store.save, data, last=True)
             saving = asyncio.get_running_loop().run_in_executor(None, save)
             await asyncio.wait([saving], timeout=PATIENCE)
@@ -300,7 +305,7 @@ class Gateway:
         store = self.plan.store
         if store is None or self._saving is not None or not store.looks(now):
             return
-        if store.due(data := self._memory.persisted(), now):
+        if store.due(data := self._persisted(), now):
             self._saving = asyncio.get_running_loop().run_in_executor(None, store.save, data)
             self._saving.add_done_callback(self._saved)
 
@@ -361,7 +366,12 @@ class Gateway:
     def _remembered(self) -> Memory:
         store = self.plan.store
         data, forgotten = (store.load(), store.forgotten) if store is not None else ({}, False)
-        return Memory.restore(data, self._clock(), self._wall(), forgotten=forgotten)
+        memory = Memory.restore(data, self._clock(), self._wall(), forgotten=forgotten)
+        return memory.renamed(renamed(connections(data.get("connections")), _connections(self.plan)))
+
+    def _persisted(self) -> dict[str, Any]:
+        """What a restart should know."""
+        return {**self._memory.persisted(), "connections": _connections(self.plan)}
 
     def _full(self, bank: BankState, events: int) -> None:
         """When a full charge was completed, BMSs that can, and were full themselves, are told that this is 100 %."""
@@ -457,9 +467,17 @@ class Gateway:
         return {**state, "outputs": outputs}
 
 
-def _succeed(old: Sequence[Battery], new: Sequence[Battery]) -> None:
-    """Batteries that were made anew take the place of those of their names: one that is connected is not left out."""
-    former = {battery.watch.name: battery for battery in old}
+def _connections(plan: Plan) -> dict[str, str]:
+    """How each battery is connected, by name."""
+    return {battery.watch.name: battery.watch.connection for battery in plan.batteries}
+
+
+def _succeed(old: Sequence[Battery], new: Sequence[Battery], names: Mapping[str, str]) -> None:
+    """Batteries that were made anew take the place of those of their names: one that is connected is not left out.
+
+    names  old -> new, of those that are called otherwise
+    """
+    former = {called(battery.watch.name, names): battery for battery in old}
     for battery in new:
         before = former.get(battery.watch.name, battery)
         if before is not battery:

@@ -161,10 +161,19 @@ def _ask_at(request: dict[str, Any], path: Path) -> Any:
             client.connect(str(path))
             client.sendall(json.dumps(request).encode() + b"\n")
             with client.makefile("rb") as answers:
-                return json.loads(answers.readline(MAX_ANSWER) or b"{}")
+                answer = answers.readline(MAX_ANSWER)
     except PermissionError:
         raise GatewayError(f"{path}: permission denied; ask as the user that runs the gateway, or with sudo") from None
     except (FileNotFoundError, ConnectionRefusedError) as problem:
         raise _NoAnswer(f"{path}: no running gateway answers ({problem}); {START_ONE}") from None
     except (OSError, ValueError) as problem:
         raise GatewayError(f"{path}: the gateway does not answer ({problem}); is it stopped or busy?") from None
+    return _read(answer, path)
+
+
+def _read(answer: bytes, path: Path) -> Any:
+    """What the gateway said.  Raises GatewayError where it ended before it had said all."""
+    try:
+        return json.loads(answer)
+    except ValueError:
+        raise GatewayError(f"{path}: the gateway ended before it answered; its log says what it still did") from None

@@ -54,6 +54,14 @@ Memory = Mapping[str, Known]
 NOTHING: Final = Known()
 
 
+def resumed(silent: Mapping[str, float | None]) -> dict[str, Known]:
+    """What the guard begins with: Ah of those that were `silent` at the end of an earlier run, by name.
+
+    Until one has proven itself its share is that of the battery that went, as over any outage.
+    """
+    return {name: Known(capacity=capacity, lost=True) for name, capacity in silent.items()}
+
+
 def learn(bank: BankState, memory: Memory) -> dict[str, Known]:
     """`memory` after another look at the batteries; to be asked of every bank, before `broken`."""
     return {**memory, **{state.name: _learnt(state, memory.get(state.name, NOTHING)) for state in bank.batteries}}

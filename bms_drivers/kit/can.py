@@ -16,11 +16,10 @@ from typing import Any, Final
 
 from bms_drivers.kit.declare import EXTENDED, CanAsk, CanId, Driver, Frame, Poll, Setup, Talk, Values, alone, text
 from bms_drivers.kit.named import KINDS, canonical, decimals, gathered, key, typed
-from dbc import table
+from dbc import read, table
 from gateway.extras import needed
 from gateway.model import BadLength, ConfigError, GatewayError, Implausible, Reading
 
-ENCODING: Final = "cp1252"  # of DBC files
 MISSED: Final = 3  # frames in a row that may be missing before a value is not known
 SHORTEST: Final = 1.0  # s that a value lives at least
 TEXT: Final = 24  # bits; what names or versions have of them is text, and a number with fewer
@@ -80,7 +79,7 @@ class Dbc:
         """Raises ConfigError for a file that cannot be read."""
         self.file = file
         try:
-            self.text = file.read_bytes().decode(ENCODING, "replace")
+            self.text = read.text(file)
         except OSError as problem:
             raise ConfigError(f"{file}: {problem.strerror}") from None
         found = _messages(self.text)
@@ -92,8 +91,6 @@ class Dbc:
         """What cantools makes of it, by the messages' names.  Raises MissingPart, cantools.Error."""
         with needed("a BMS on a CAN bus"):
             import cantools
-
-            from dbc import read
         database: Any = cantools.database.load_string(self.text, database_format="dbc", strict=False)
         return {message.name: read.message(message) for message in database.messages}
 
@@ -240,10 +237,10 @@ def _never(frames: Sequence[Frame]) -> bool:
 def _messages(text: str) -> list[Message]:
     cycles = {int(found[1]): int(found[2]) / 1000 for found in _CYCLE.finditer(text)}
     heads = [*_MESSAGE.finditer(text)]
-    ends = [*(head.start() for head in heads[1:]), len(text)]
+    starts = [*(head.start() for head in heads), len(text)]
     return [
         _message(head, [*_SIGNAL.finditer(text, head.end(), end)], cycles)
-        for head, end in zip(heads, ends, strict=True)
+        for head, end in zip(heads, starts[1:], strict=True)
     ]
 
 

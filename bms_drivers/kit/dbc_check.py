@@ -1,73 +1,45 @@
-"""What of a user's own DBC file cannot make a Reading, or would make a wrong one; each with its line."""
+"""What of a user's own DBC file cannot make a Reading, or would make one that is wrong or older than it looks."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from bms_drivers.kit.can import TEXT, Dbc, Message
-from bms_drivers.kit.named import KINDS, SLOWEST, canonical, lacking, numbered, suggestion
-from dbc import table
+from bms_drivers.kit.fitting import too_seldom, wrong_unit
+from bms_drivers.kit.named import KINDS, canonical, lacking, numbered, suggestion
+from dbc import read, table
 from gateway.extras import needed
+
+LONGEST: Final = 8  # bytes of a message
 
 
 def mistakes(dbc: Dbc) -> list[str]:
-    """Why the file is of no use; [] = it is.  Raises MissingPart."""
+    """Why the file is of no use, each with its line; [] = it is.  Raises MissingPart."""
     with needed("driver: dbc"):
         import cantools
     try:
-        tables = dbc.tables
+        _ = dbc.tables
     except (cantools.Error, ValueError, LookupError, TypeError, AttributeError) as problem:
-        return [f"{dbc.file}: not a DBC file that can be used: {' '.join(str(problem).split())}"]
-    long = [message.name for message in tables.values() if message.length > 8]
-    return [*_signals(dbc), *_places(dbc), *_messages(dbc, long), *_twice(dbc), *_essentials(dbc)]
+        return [read.fault(dbc.file, problem)]
+    whole = [*_names(dbc), *_messages(dbc), *_twice(dbc), *_essentials(dbc)]
+    return whole or [*_signals(dbc)]
 
 
-def _signals(dbc: Dbc) -> Iterator[str]:
+# ---- names, messages
+
+
+def _names(dbc: Dbc) -> Iterator[str]:
     for message in dbc.messages.values():
         for signal in message.signals:
             if signal[0] != "_" and not canonical(signal):
-                why = f"no value of that name, {suggestion(signal)} (with _ before it, it is not read)"
-                yield _of(dbc, message.name, signal, why)
+                where, hint = _signal(dbc, message.name, signal), suggestion(signal)
+                yield f"{where}: no value of that name, {hint} (with _ before it, it is not read)"
 
 
-def _places(dbc: Dbc) -> Iterator[str]:
-    """What is read where it cannot be, or as what it cannot be."""
-    for message in dbc.tables.values():
-        told = [signal for signal in message.signals if canonical(signal.name) or signal.selects]
-        for number, signal in enumerate(told):
-            if signal.within > message.length:
-                yield _of(
-                    dbc, message.name, signal.name, f"does not fit into the {message.length} bytes of its message"
-                )
-            for why in (*_shared(signal, told[:number]), *_meaning(signal)):
-                yield _of(dbc, message.name, signal.name, why)
-
-
-def _shared(signal: table.Signal, before: list[table.Signal]) -> Iterator[str]:
-    """Bits that are read as two things; a whole signal may have two meanings, as one limit for both directions."""
-    for other in before:
-        apart = signal.selected_by == other.selected_by != "" and not set(signal.when) & set(other.when)
-        alike = signal.bits == other.bits and (not (of := numbered(signal.name)[0]) or of != numbered(other.name)[0])
-        if signal.bits & other.bits and not apart and not alike:
-            yield f"shares bits with {other.name}"
-
-
-def _meaning(signal: table.Signal) -> Iterator[str]:
-    """What no number, or no text, can be made of."""
-    if signal.scale == 0:
-        yield "its factor is 0, so that it always says the same"
-    if signal.floating and signal.length not in table.FLOATS:
-        yield f"{signal.length} bits are no floating-point number, expected {', '.join(map(str, table.FLOATS))}"
-    low, high = signal.minimum, signal.maximum
-    if low is not None and high is not None and low > high:
-        yield f"its range begins at {low:g} and ends at {high:g}, expected the lower end first"
-    whole = not (signal.signed or signal.floating or signal.length % 8) and (signal.scale, signal.offset) == (1, 0)
-    if KINDS.get(signal.name) == "str" and signal.length >= TEXT and not whole:
-        yield f"expected a text of whole bytes, as {signal.start}|64@1+ (1,0)"
-
-
-def _messages(dbc: Dbc, long: list[str]) -> Iterator[str]:
+def _messages(dbc: Dbc) -> Iterator[str]:
     kinds: dict[int, str] = {}
+    long = [message.name for message in dbc.tables.values() if message.length > LONGEST]
     for message in filter(_told, dbc.messages.values()):
         where = _place(dbc, rf"BO_\s+\d+\s+{message.name}\b")
         if message.selected and not message.selects:
@@ -78,19 +50,10 @@ def _messages(dbc: Dbc, long: list[str]) -> Iterator[str]:
                 f"{where}: message {message.name}: no cycle time, so nobody knows when its values are old; expected"
                 f' BA_ "GenMsgCycleTime" BO_ {message.kind} 1000; with the ms between two of it'
             )
-        elif slow := _slowest(message):
-            yield f"{where}: message {message.name}: {slow}"
         if message.name in long:
-            yield f"{where}: message {message.name}: expected 8 bytes at most"
+            yield f"{where}: message {message.name}: expected {LONGEST} bytes at most"
         if (first := kinds.setdefault(message.kind, message.name)) != message.name:
             yield f"{where}: message {message.name}: {first} has the same identifier"
-
-
-def _slowest(message: Message) -> str:
-    """Why it is sent too seldom; "" = it is not."""
-    most, name = min([(SLOWEST[name], name) for name in message.gives if name in SLOWEST], default=(0, ""))
-    late = name and (message.cycle or 0.0) > most
-    return f"each {message.cycle:g} s, but limits rest on {name}: expected {most} s at most" if late else ""
 
 
 def _twice(dbc: Dbc) -> Iterator[str]:
@@ -102,7 +65,7 @@ def _twice(dbc: Dbc) -> Iterator[str]:
     for message in dbc.messages.values():
         for signal in filter(canonical, message.signals):
             if signal in first:
-                yield _of(dbc, message.name, signal, f"message {first[signal]} tells it, too; keep one of them")
+                yield f"{_signal(dbc, message.name, signal)}: message {first[signal]} tells it, too; keep one of them"
             first[signal] = message.name
 
 
@@ -116,10 +79,56 @@ def _told(message: Message) -> bool:
     return bool(message.gives)
 
 
-def _of(dbc: Dbc, message: str, signal: str, why: str) -> str:
-    """`why`, of one signal, with its line."""
+# ---- signals that are read
+
+
+def _signals(dbc: Dbc) -> Iterator[str]:
+    for message in dbc.tables.values():
+        told = [signal for signal in message.signals if canonical(signal.name) or signal.selects]
+        known = dbc.messages.get(message.name)
+        cycle = (known.cycle if known is not None else None) or 0.0
+        for number, signal in enumerate(told):
+            for why in (*_bits(message, signal, told[:number]), *_number(signal), *too_seldom(signal.name, cycle)):
+                yield f"{_signal(dbc, message.name, signal.name)}: {why}"
+
+
+def _bits(message: table.Message, signal: table.Signal, before: Sequence[table.Signal]) -> Iterator[str]:
+    """Where it is not, or something else is, too."""
+    if signal.within > message.length:
+        yield f"does not fit into the {message.length} bytes of its message"
+    if others := [other.name for other in before if signal.bits & other.bits and not _agree(signal, other)]:
+        yield f"shares bits with {', '.join(others)}"
+
+
+def _agree(one: table.Signal, other: table.Signal) -> bool:
+    """No frame holds both; or they are the same bits with two meanings, as one limit for both directions."""
+    if one.selected_by == other.selected_by != "" and not {*one.when} & {*other.when}:
+        return True
+    part = numbered(one.name)[0]
+    return one.bits == other.bits and (not part or part != numbered(other.name)[0])
+
+
+def _number(signal: table.Signal) -> Iterator[str]:
+    """Why its number cannot be the value of that name."""
+    if signal.scale == 0:
+        yield "(0, ...) makes every value the same; expected what one count is worth"
+    if signal.floating and signal.length not in table.FLOATS:
+        yield f"{signal.length} bits are no floating-point number, expected {', '.join(map(str, table.FLOATS))}"
+    if signal.minimum is not None and signal.maximum is not None and signal.minimum > signal.maximum:
+        yield f"its range [{signal.minimum:g}|{signal.maximum:g}] is written backwards: no value is within it"
+    if signal.unit and canonical(signal.name) and (why := wrong_unit(signal.name, signal.unit)):
+        yield f"{why}; choose scale and offset so, and the unit"
+    whole = not (signal.signed or signal.floating or signal.length % 8) and (signal.scale, signal.offset) == (1, 0)
+    if KINDS.get(signal.name) == "str" and signal.length >= TEXT and not whole:
+        yield f"expected a text of whole bytes, as {signal.start}|64@1+ (1,0)"
+
+
+# ---- places
+
+
+def _signal(dbc: Dbc, message: str, signal: str) -> str:
     where = _place(dbc, rf"SG_\s+{signal}\b", after=rf"BO_\s+\d+\s+{message}\b")
-    return f"{where}: signal {signal}: {why}"
+    return f"{where}: signal {signal}"
 
 
 def _place(dbc: Dbc, what: str, after: str = "") -> str:

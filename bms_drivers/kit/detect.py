@@ -19,7 +19,7 @@ from bms_drivers.links import Counters, Link, converse, rtu
 from bms_drivers.links.factory import missing_plugins, only_heard, open_link, port_kind, reaches
 from bms_drivers.links.link import Around
 from bms_drivers.links.port import OneTry, Port
-from gateway.model import ConfigError, DeviceRefused, FrameError, LinkTimeout, TalksByItself
+from gateway.model import ConfigError, DeviceRefused, FrameError, LinkError, LinkTimeout, TalksByItself
 
 SIGNS: Final = ("replies", "late", "torn", "checksum", "length", "noise", "foreign")  # counters of a link
 PROOFS: Final = 2  # readings in a row that must prove it
@@ -63,13 +63,16 @@ async def detect(
 
     Ends with the first driver that recognises one, and its siblings on the bus; `thorough` asks as every driver, with
     every address, as is done for drivers that are named.  Raises LinkClosed, LinkBusy when the port cannot be used,
-    TalksByItself when something else talks there, ConfigError for what is no port.
+    LinkError where no driver can find out anything, TalksByItself when something else talks there, ConfigError for
+    what is no port.
     """
     kind = port_kind(where)
     drivers = [
         driver for driver in in_order(names)
         if names or (reaches(kind, driver) and not missing_plugins(where, driver))
     ]  # fmt: skip
+    if not drivers:
+        raise LinkError(f"{where}: no driver finds out what is there; name it in gateway.yaml: {_there(kind)}")
     progress("listening", 0, len(drivers))
     heard = await _listened(where) if kind == "serial" else b""
     talking, said = talkers.too_much(heard), talkers.Said()
@@ -232,6 +235,11 @@ def in_order(names: Sequence[str] = ()) -> list[Driver]:
     drivers = [registry.load(name) for name in registry.names()]
     able = [driver for driver in drivers if driver.detection.polls]
     return sorted(able, key=lambda driver: (driver.detection.rank, driver.name))
+
+
+def _there(kind: str) -> str:
+    """The drivers whose BMSs a port of this kind reaches."""
+    return " or ".join(name for name in registry.names() if reaches(kind, registry.load(name)))
 
 
 def _able(driver: Driver) -> Driver:

@@ -3,18 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from bms_drivers.kit.declare import ONCE
+from bms_drivers.kit.fitting import too_seldom, wrong_unit
 from bms_drivers.kit.map_file import Bits, Map, Value, Where
 from bms_drivers.kit.map_read import COILS, Path, Place, bits_of, lane, places
-from bms_drivers.kit.named import ALARM, KINDS, NUMBERED, SLOWEST, canonical, lacking, suggestion
-from gateway.config.explain import SAME
+from bms_drivers.kit.named import ALARM, KINDS, NUMBERED, canonical, lacking, suggestion
 
 Mistakes = Iterator[tuple[Path, str]]
 
 HIGHEST: Final = 0xFFFF  # register
-UNITS: Final = {  # by the end of a name
-    "voltage": "V", "protection": "V", "current": "A", "soc": "%", "soh": "%", "capacity": "Ah", "temperature": "°C",
-}  # fmt: skip
 
 
 def mistakes(file: Map) -> Mistakes:
@@ -55,8 +51,8 @@ def _value(file: Map, name: str, value: Value) -> Mistakes:
         yield ("scale",), "0 makes every value the same; expected what one count is worth"
     if value.min is not None and value.max is not None and value.min > value.max:
         yield ("min",), f"{value.min:g} is above max {value.max:g}: no value is known then"
-    if value.unit is not None and canonical(name) and SAME.get(value.unit, value.unit) != (unit := _unit(name)):
-        yield ("unit",), f"{value.unit!r}, but {_one(name)} is told in {unit or 'no unit'}; choose scale so, and unit"
+    if value.unit is not None and canonical(name) and (text := wrong_unit(name, value.unit)):
+        yield ("unit",), f"{text}; choose scale so, and unit"
 
 
 def _string(name: str, value: Value, at_once: int) -> Mistakes:
@@ -98,7 +94,7 @@ def _word(file: Map, word: Bits) -> Mistakes:
             yield ("bits", bit), text
         elif not _is_yes_or_no(name):
             yield ("bits", bit), f"{name} is a number, expected an alarm or a switch; or put it under values"
-        yield from ((("every",), text) for text in _late(name, lane(word)))
+        yield from ((("every",), text) for text in too_seldom(name, lane(word)))
 
 
 def _where(file: Map, name: str, where: Where, count: int) -> Mistakes:
@@ -107,14 +103,7 @@ def _where(file: Map, name: str, where: Where, count: int) -> Mistakes:
         yield ("register",), f"{where.register_} is before base {file.base}, the number of the first register"
     elif first + count - 1 > HIGHEST:
         yield ("register",), f"register {first + count - 1} is beyond {HIGHEST}; is base right, as 40001?"
-    yield from ((("every",), text) for text in _late(name, lane(where)))
-
-
-def _late(name: str, every: float) -> Iterator[str]:
-    """Why it is asked too seldom."""
-    told = canonical(name) if name else ""
-    if every > (most := SLOWEST.get(told, ONCE)):
-        yield f"{'once' if every == ONCE else f'{every:g} s'}, but limits rest on {name}: expected {most} s at most"
+    yield from ((("every",), text) for text in too_seldom(name, lane(where)))
 
 
 def _long(file: Map, name: str, value: Value) -> int:
@@ -135,16 +124,6 @@ def _unknown(name: str) -> str:
     if name[:1] == "_" or canonical(name):
         return ""
     return f"no value of that name, {suggestion(name)} (with _ before it, it is not read)"
-
-
-def _unit(name: str) -> str:
-    return "" if ALARM.fullmatch(name) else next((u for end, u in UNITS.items() if _one(name).endswith(end)), "")
-
-
-def _one(name: str) -> str:
-    """Of a run, what one of it is called."""
-    numbered = NUMBERED.fullmatch(name)
-    return numbered[1] if numbered else name
 
 
 # ---- entries together

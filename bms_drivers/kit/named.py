@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from bms_drivers.kit.declare import Values
-from gateway.model import ALARMS, CONTROL, Reading
+from gateway.model import ALARMS, Reading
 from gateway.model.words import meant
 
 NUMBERED: Final = re.compile(r"(cell_voltage|cell_balancing|temperature)_([1-9]\d?)")
@@ -36,12 +36,6 @@ NAMES: Final = (
 """Names, one of each kind."""
 ESSENTIAL: Final = (("voltage",), ("soc", "current"))
 """What must be told, one of each group: a battery without it cannot be watched."""
-SLOWEST: Final = {
-    **dict.fromkeys((*CONTROL, "alarms"), 10),
-    **dict.fromkeys(("max_charge_current", "max_discharge_current", "max_battery_voltage", "min_battery_voltage"), 300),
-    "soc": 60,
-}
-"""s between two times that what limits rest on is told: until the next one, it does not count as old."""
 
 
 def canonical(name: str) -> str:

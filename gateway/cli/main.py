@@ -1,5 +1,6 @@
 """`bms-gateway`: finds the command named on the command line and imports nothing else."""
 
+import errno
 import logging
 import sys
 from importlib import import_module
@@ -42,6 +43,9 @@ COMMANDS: Final = {  # name: (module, one line for --help)
 }
 
 
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)  # a file that what is printed goes to
+
+
 class Commands(click.Group):
     """Commands by name, each in its own module, imported when called."""
 
@@ -82,4 +86,9 @@ def main() -> None:
         sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except OSError as problem:
+        if problem.errno not in FULL:
+            raise
+        print(f"the output cannot be written: {problem.strerror}", file=sys.stderr)
         sys.exit(1)

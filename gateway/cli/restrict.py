@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -45,7 +46,11 @@ def command(
 def _order(words: tuple[str, ...], ttl: str | None, clear: bool) -> dict[str, Any]:
     if clear:
         return {**{_key(word): None for word in words}, TTL: 0}
-    return {**dict(map(_assignment, words)), TTL: USUAL if ttl is None else _seconds(ttl)}
+    wanted = [_assignment(word) for word in words]
+    for key, times in Counter(key for key, _ in wanted).items():
+        if times > 1:
+            raise click.UsageError(f"{key.replace('_', '-')} is given {times} times; which of them?")
+    return {**dict(wanted), TTL: USUAL if ttl is None else _seconds(ttl)}
 
 
 def _assignment(word: str) -> tuple[str, float | None]:

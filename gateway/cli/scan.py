@@ -32,7 +32,7 @@ class Scanned:
 def command(ports: tuple[str, ...], drivers: tuple[str, ...], thorough: bool, as_json: bool) -> None:
     """Ask on each of PORTS which BMS is there, and print the yaml to paste under `batteries:`.
 
-    PORTS are /dev/ttyUSB0, socket://host:port, tcp:host, spi:0.0, ble:AA:BB:CC:DD:EE:FF, or `ble` (`ble@hci1`) for
+    PORTS are /dev/ttyUSB0, socket://host:port, tcp:host, can0, ble:AA:BB:CC:DD:EE:FF, or `ble` (`ble@hci1`) for
     every device in the air that one of the drivers may know by its advertisement.
 
     Only the ports named are touched. Each is listened to first: where something talks that is no BMS (a GPS, an

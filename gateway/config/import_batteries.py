@@ -4,7 +4,7 @@ Sheets: limits.md section 10 (names of the options); daly.md sections 2 and 5 (a
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.config.draft import Draft
@@ -34,7 +34,7 @@ def batteries(draft: Draft, catalogue: Catalogue) -> None:
     draft.data["batteries"] = [{"name": f"battery-{n}", **battery} for n, battery in enumerate(found, 1)]
     if "CUSTOM_BATTERY_NAMES" in draft.entries and draft.text("CUSTOM_BATTERY_NAMES"):
         draft.leave("CUSTOM_BATTERY_NAMES", "see `name` under batteries")
-    _trace(draft, len(found))
+    _trace(draft, found)
 
 
 def _guess(driver: str, catalogue: Catalogue) -> str:
@@ -61,10 +61,11 @@ def _explain(draft: Draft, battery: Battery, path: tuple[str, int], types: list[
         draft.remarks[(*path, "port")] = "config.ini does not say where it is: write your port"
 
 
-def _trace(draft: Draft, count: int) -> None:
+def _trace(draft: Draft, found: Sequence[Battery]) -> None:
     """From which option a key of any battery comes."""
-    for name, key in (("POLL_INTERVAL", "poll_interval"), ("BATTERY_ADDRESSES", "address"), ("CAN_PORT", "port")):
-        for index in range(count):
+    for index, battery in enumerate(found):
+        port = "BLUETOOTH_BMS" if battery["port"].startswith("ble:") else "CAN_PORT"
+        for name, key in (("POLL_INTERVAL", "poll_interval"), ("BATTERY_ADDRESSES", "address"), (port, "port")):
             if name in draft.entries:
                 draft.origin["batteries", index, key] = draft.entries[name]
 

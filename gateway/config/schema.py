@@ -162,10 +162,15 @@ def port_kind(port: str) -> str:
     """simulated, serial, tcp, ble, can or spi; "" for what cannot be a battery's port."""
     if port == SIMULATED:
         return SIMULATED
-    number = re.search(r"^[a-z]\w*:\S*?:(\d+)(\?|$)", port)
+    kind = kind_of(port)
+    number = re.search(r"^[a-z]\w*:\S*?:(\d+)(\?|$)", port) if kind in NUMBERED else None
     if port.startswith(("replay:", "loop:")) or (number and not 0 < int(number[1]) < 65536):
         return ""
-    return kind_of(port) if re.fullmatch(WHOLE.get(kind_of(port), ".*"), port) else ""
+    return kind if re.fullmatch(WHOLE.get(kind, ".*"), port) else ""
+
+
+NUMBERED: Final = ("serial", "tcp")
+"""Kinds of port that may end with the number of a TCP port."""
 
 
 WHOLE: Final = {"serial": r"/\S+|(socket|rfc2217)://[^\s/:]+:\d+(\?\S*)?"}

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from gateway.model import Placed
 
@@ -20,15 +21,18 @@ Path = tuple[str | int, ...]
 DEEPEST: Final = 30  # levels; a gateway.yaml has six
 MOST_NODES: Final = 50_000  # aliases can unfold a small file into a huge one
 CORE: Final = "tag:yaml.org,2002:"
+SECOND_COLON: Final = "a second ': ' in one line; put text that holds ': ' in quotes"
+STRAY_LINE: Final = "indented further than the line above, which is no section; or that line lacks its ': '"
+OPEN_QUOTE: Final = "a quote that is opened and never closed"
 SYNTAX: Final = (  # what the parser says, what it means to somebody who writes a configuration
-    ("mapping values are not allowed", "a second ': ' in one line; put text that holds ': ' in quotes"),
+    ("mapping values are not allowed", SECOND_COLON),
     ("found character '\\t'", "a tab; indent with spaces"),
     ("found duplicate anchor", "the same &anchor twice"),
     ("undefined alias", "an *alias without its &anchor; text that begins with * belongs in quotes"),
     ("expected a single document", "a second document ('---'); one file holds one configuration"),
     ("could not find expected ':'", "a key without ': ' after it"),
     ("expected <block end>", "wrong indentation; lines of one list or section start in the same column"),
-    ("unexpected end of stream", "a quote that is opened and never closed"),
+    ("unexpected end of stream", OPEN_QUOTE),
     ("cannot start any token", "a character that means something else to YAML; put the text in quotes"),
     ("expected ',' or", "a [list] or {section} without its comma or closing bracket"),
     ("expected the node content", "a [list] or {section} that is not closed"),
@@ -104,6 +108,9 @@ def read(text: str) -> Document:
             root = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         document.problems += _syntax(error, text)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        document.problems.append(Problem(line, (), f"U+{error.character:04X} is no character of a text; delete it"))
     except YAMLError as error:
         document.problems.append(Problem(0, (), f"not YAML: {str(error).splitlines()[0]}"))
     except RecursionError:
@@ -123,6 +130,10 @@ def _syntax(error: MarkedYAMLError, text: str) -> list[Problem]:
     mark = error.problem_mark or error.context_mark
     said = f"{error.context or ''} {error.problem or ''}"
     meaning = next((words for sign, words in SYNTAX if sign in said), (error.problem or "not YAML").strip())
+    if meaning == OPEN_QUOTE:
+        mark = error.context_mark or mark
+    if meaning == SECOND_COLON and mark and len(re.findall(r":(?=\s|$)", text.splitlines()[mark.line])) == 1:
+        meaning = STRAY_LINE
     if "tab;" in meaning:
         tabs = [n for n, line in enumerate(text.splitlines(), 1) if "\t" in line[: len(line) - len(line.lstrip())]]
         if tabs:

@@ -152,6 +152,18 @@ class Memory:
             history=history,
         )
 
+    def renamed(self, names: Mapping[str, str]) -> "Memory":
+        """The same, where batteries are called otherwise now: old name -> new."""
+        if not names:
+            return self
+        batteries = {called(name, names): _accompanied(kept, names) for name, kept in self.batteries.items()}
+        return replace(self, batteries=batteries)
+
+    @property
+    def silent(self) -> dict[str, float | None]:
+        """Ah as last known, by name, of those that went and have not proven themselves since."""
+        return {name: kept.capacity for name, kept in self.batteries.items() if kept.lost}
+
     def persisted(self) -> dict[str, Any]:
         """What a restart may know, as JSON."""
         return {
@@ -209,6 +221,17 @@ class Memory:
             calendar=resumed(date, _doubt(data), now, wall) if date else Calendar(),
             now=now,
         )
+
+
+def called(name: str, names: Mapping[str, str]) -> str:
+    """What the battery `name` is called by `names` (old -> new); of a pack behind a device, as "rack/2"."""
+    device, slash, pack = name.partition("/")
+    return f"{names.get(device, device)}{slash}{pack}"
+
+
+def _accompanied(kept: BatteryMemory, names: Mapping[str, str]) -> BatteryMemory:
+    """With the new names of those that shared with it."""
+    return replace(kept, company=frozenset([called(name, names) for name in kept.company]))
 
 
 DATES: Final = ("soc_reset_last_reached", "first_start", "last_full", "high_soc_at", "max_voltage_start_time")

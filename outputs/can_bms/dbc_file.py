@@ -57,7 +57,6 @@ from outputs.inverter.keys import BOUNDS, KINDS, LIMITS, REQUIRED, STAND_INS, Va
 PURPOSE: Final = "inverter dialect"
 ROUNDING: Final = {**dict.fromkeys(BOUNDS, "down"), "discharge_voltage_limit": "up"}
 """Where the file does not say it: never to the loose side."""
-ENCODING: Final = "cp1252"  # of DBC files
 
 
 def load(name: str, file: Path | None = None) -> Dialect:
@@ -85,18 +84,18 @@ def doubts(file: Path) -> list[str]:
 def names() -> list[str]:
     """Dialects that we ship: the DBC files that call themselves inverter dialects."""
     mark = f'BA_ "Purpose" "{PURPOSE}"'
-    return [name for name in dbc.names() if mark in dbc.path(name).read_text(encoding=ENCODING)]
+    return [name for name in dbc.names() if mark in read.text(dbc.path(name))]
 
 
 def _opened(file: Path) -> tuple[str, Any]:
     """The file's text and what cantools makes of it."""
     try:
-        text = file.read_bytes().decode(ENCODING, "replace")
+        text = read.text(file)
         return text, cantools.database.load_string(text, database_format="dbc", strict=False)
     except OSError as problem:
         raise GatewayError(f"{file}: {problem.strerror}") from None
     except (cantools.Error, ValueError, LookupError, TypeError, AttributeError) as problem:
-        raise GatewayError(f"{file}: not a DBC file that can be used: {_one_line(problem)}") from None
+        raise GatewayError(read.fault(file, problem)) from None
 
 
 class _Reader:
@@ -164,7 +163,3 @@ class _Reader:
 def _decimals(*numbers: float) -> int:
     """Digits after the point that the finest of `numbers` has."""
     return max(0, *(-int(Decimal(str(number)).normalize().as_tuple().exponent) for number in numbers))
-
-
-def _one_line(problem: Exception) -> str:
-    return " ".join(str(problem).split())

@@ -1,5 +1,6 @@
 """`bms-gateway can setup`: what it writes, what it leaves alone, and that nothing is written unless asked."""
 
+import re
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -118,3 +119,10 @@ def test_an_overlay_that_somebody_wrote_by_hand_is_refused(root: Path) -> None:
 def test_what_is_no_interface_is_refused(tmp_path: Path, channel: str) -> None:
     done = called("can", "setup", "--root", tmp_path, "--", channel)
     assert done.returncode == 1 and "no network interface" in done.stderr
+
+
+@pytest.mark.parametrize("words", [("can", "watch", "can77"), ("scan", "can77")])
+def test_a_bus_that_is_not_there_is_said_with_what_to_do(words: tuple[str, ...]) -> None:
+    done = called(*words)
+    assert done.returncode == 1
+    assert re.match(r"can77: .*(ip link set can77 up type can bitrate|modprobe can_raw)", done.stderr.splitlines()[-1])

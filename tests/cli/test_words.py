@@ -1,12 +1,14 @@
 """What the commands say and take: suggestions, units, words instead of numbers, standard input."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from gateway.model import Command
 from tests.cli.program import called
+from tests.e2e.house import PROGRAM
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 CONFIG = "batteries: [{name: a, driver: jbd, port: simulated}]\noutputs: {can_bms: {}}\n"
@@ -71,3 +73,15 @@ def test_alarms_that_are_never_read_are_not_called_none(tmp_path: Path) -> None:
     file.write_text(json.dumps(case))
     assert "alarms                       none are read here" in called("decode", str(file)).stdout
     assert "alarms                       none raised" in called("decode", str(VECTORS / "jbd/4s-sp04s034.json")).stdout
+
+
+def test_output_that_finds_no_room_is_a_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([PROGRAM, "values"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "the output cannot be written: No space left on device\n")
+
+
+def test_a_limit_is_asked_for_once() -> None:
+    done = called("restrict", "soc-max=80", "ccl=5", "soc_max=90")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "Error: soc-max is given 2 times; which of them?"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dbc import read
 from gateway.config.load import load, parse
 from gateway.model import ConfigError
 
@@ -30,23 +31,37 @@ def refused(*batteries: str, outputs: str = "{}") -> str:
         ('BA_ "GenMsgCycleTime" BO_ 769 500;', "", ":18: message Cells: no cycle time"),
         ("SG_ voltage :", "SG_ _voltage :", "acme.dbc: no signal voltage"),
         ("BO_ 770 Alarms", "BO_ 768 Alarms", ":25: message Alarms: Pack has the same identifier"),
-        ("BO_ 769 Cells: 8", "BO_ 769 Cells 8", "not a DBC file that can be used"),
         ("32|8@1+ (1,0) [0|100]", "30|8@1+ (1,0) [0|100]", ":12: signal soc: shares bits with current"),
         ("0|16@1+ (0.01,0)", "0|16@0+ (0.01,0)", ":11: signal current: shares bits with voltage"),
         ("m1 : 24|16", "m1 : 8|16", ":23: signal cell_voltage_4: shares bits with cell_voltage_3"),
         ("m1 : 24|16", "m1 : 55|16", ":23: signal cell_voltage_4: does not fit into the 8 bytes of its message"),
         ("_part M :", "_part :", ":18: message Cells: cell_voltage_1 is multiplexed, but no signal of it selects"),
-        ("(0.01,0) [1|100]", "(0,0) [1|100]", ":10: signal voltage: its factor is 0"),
-        ("[1|100]", "[100|1]", ":10: signal voltage: its range begins at 100 and ends at 1, expected the lower end"),
+        ("(0.01,0) [1|100]", "(0,0) [1|100]", ":10: signal voltage: .* every value the same"),
+        ("[1|100]", "[100|1]", ":10: signal voltage: its range .* is written backwards"),
         ("_life_counter : 56|8", "model : 64|28", ":16: signal model: expected a text of whole bytes, as 64.64@1"),
         ("alarm_low_cell_voltage", "warning_high_temperature", ":27: signal warning_.*: message Alarms tells it, too"),
         ("cell_voltage_3", "cell_voltage_1", ":20: signal cell_voltage_1: message Cells tells it, too"),
         ("BO_ 770 Alarms", "BO_ 770 Pack", "acme.dbc: message Pack: there are 2 of that name, expected one"),
-        ("BO_ 768 200", "BO_ 768 60000", ":9: message Pack: each 60 s, but limits rest on .*: expected 10 s at most"),
         (
             "BO_ 768 200;",
             "BO_ 768 200;\nSIG_VALTYPE_ 770 alarm_high_cell_voltage : 1;",
             ":26: .*: 1 bits are no floating",
+        ),
+        (
+            "BO_ 769 Cells: 8",
+            "BO_ 769 Cells 8",
+            ":18: not a DBC file that can be used: invalid from column 15 on: 8 Ba",
+        ),
+        (GOOD, "", ":1: not a DBC file that can be used: invalid from column 1 on: its end"),
+        (GOOD, "hello", ":1: not a DBC file that can be used: invalid from column 1 on: hello"),
+        ('(0.01,0) [1|100] "V"', '(10,0) [1|100] "mV"', ":10: signal voltage: 'mV', but voltage is told in V"),
+        ("16|16@1-", "8|16@1-", ":11: signal current: shares bits with voltage"),
+        ("m1 : 8|16@1+", "m0 : 8|16@1+", ":22: signal cell_voltage_3: shares bits with cell_voltage_1"),
+        ("48|8@1+", "60|8@1+", ":15: signal temperature_1: does not fit into the 8 bytes"),
+        (
+            "BO_ 768 200;",
+            "BO_ 768 60000;",
+            ":10: signal voltage: 60 s, but limits rest on voltage: expected 10 s at most",
         ),
     ],
 )
@@ -65,6 +80,14 @@ def test_one_signal_may_have_two_meanings(tmp_path: Path) -> None:
     file.write_text(
         GOOD.replace("SG_ _life_counter : 56|8@1+ (1,0) [0|255]", both.replace("200]\n", '200] "A" Gateway\n'))
     )
+    assert refused(f"driver: dbc, port: can0, dbc: {file}") == ""
+
+
+@pytest.mark.parametrize("coded", ["utf-8-sig", "utf-8", "cp1252"])
+def test_a_dbc_may_be_saved_as_any_editor_does(coded: str, tmp_path: Path) -> None:
+    file = tmp_path / "acme.dbc"
+    file.write_text(GOOD.replace('"degC"', '"°C"').replace("\n", "\r\n"), encoding=coded, newline="")
+    assert '"°C"' in read.text(file)
     assert refused(f"driver: dbc, port: can0, dbc: {file}") == ""
 
 

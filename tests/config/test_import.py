@@ -229,12 +229,12 @@ def test_external_sensor() -> None:
 
 
 def test_bluetooth_batteries_are_written_as_they_are() -> None:
-    text = "BLUETOOTH_BMS = Plain C8:47:8c:00:00:01, Whatever_Ble C8:47:8C:00:00:02"
+    text = "BLUETOOTH_BMS = Plain C8:47:8c:00:00:00, Whatever_Ble C8:47:8C:00:00:02"
     written = converted(text)
     found, problems = examine(written, CATALOGUE, surveyed=False)
     assert found is not None and problems == []
     assert [(b.driver, b.port) for b in found.batteries] == [
-        ("plain", "ble:C8:47:8C:00:00:01"),
+        ("plain", "ble:C8:47:8C:00:00:00"),
         ("auto", "ble:C8:47:8C:00:00:02"),
     ]
     assert noted(text) == []

@@ -205,12 +205,14 @@ def test_slip_in_a_battery_is_named(text: str, expected: str) -> None:
         ("text", "g.yaml:1: expected sections"),
         ("batteries:\n\t- name: a\n", "g.yaml:2: a tab; indent with spaces"),
         ("batteries:\n  - name: a: b\n", "g.yaml:2: a second ': ' in one line"),
+        ("batteries:\n  - name:a\n    driver: jbd\n", "g.yaml:3: indented further than the line above"),
+        ("batteries:\n  - name: a\n     driver: jbd\n", "g.yaml:3: indented further than the line above"),
         ("batteries: [\n", "g.yaml:2: a [list] or {section} that is not closed"),
-        ("a: 'b\n", "g.yaml:2: a quote that is opened and never closed"),
+        ("a: 'b\nc: 1\n", "g.yaml:1: a quote that is opened and never closed"),
         ("a: 1\n---\nb: 2\n", "a second document"),
         ("a: *b\n", "g.yaml:1: an *alias without its &anchor"),
         ("a: @b\n", "g.yaml:1: a character that means something else to YAML"),
-        ("a: \0\n", "g.yaml: not YAML: unacceptable character"),
+        ("a: 1\nb: \0\n", "g.yaml:2: U+0000 is no character of a text; delete it"),
         ("[" * 5000, "g.yaml: nested too deeply"),
         ("a: &a [*a]\n", "too large"),
     ],
@@ -359,9 +361,9 @@ def test_names_that_would_break_cell_ids_or_logs_are_refused(name: str) -> None:
 PORTS = "/dev/ttyUSB0 /dev/serial/by-id/usb-FTDI-if00 socket://10.0.0.7:8899 rfc2217://gw.local:2217 tcp:10.0.0.7:502"
 
 
-@pytest.mark.parametrize("port", [*PORTS.split(), "simulated"])
+@pytest.mark.parametrize("port", [*PORTS.split(), "ble:C8:47:8C:00:00:00", "simulated"])
 def test_ports(port: str) -> None:
-    driver = "modbus" if port.startswith("tcp") else "chain"
+    driver = "modbus" if port.startswith("tcp") else "auto" if port.startswith("ble") else "chain"
     text = ONE.replace("/dev/ttyUSB0", f'"{port}"').replace("plain", driver)
     assert read(text).batteries[0].port == port
 

@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +187,21 @@ def test_one_that_hangs_is_told_from_none(nowhere: Path, monkeypatch: pytest.Mon
         hanging.listen()
         with pytest.raises(GatewayError, match="does not answer"):
             ask({"ask": "state"}, nowhere / "s")
+
+
+@pytest.mark.parametrize("said", [b"", b'{"outcomes": ['])
+def test_one_that_ends_before_it_answered_is_no_empty_answer(nowhere: Path, said: bytes) -> None:
+    def end(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(said)
+
+    with socket.socket(socket.AF_UNIX) as ending:
+        ending.bind(str(nowhere / "s"))
+        ending.listen()
+        serving = threading.Thread(target=end, args=(ending,))
+        serving.start()
+        with pytest.raises(GatewayError, match="ended before it answered"):
+            ask({"ask": "command"}, nowhere / "s")
+        serving.join()

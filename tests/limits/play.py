@@ -196,4 +196,5 @@ class Play:
         self.now = 5.0
         self.links = {name: Silent(self.now) for name in self.batteries}
         self.memory = Memory.restore(data, self.now, self.wall)
+        self.guarded = guard.resumed(self.memory.silent)
         return self

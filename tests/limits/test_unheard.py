@@ -54,6 +54,15 @@ def test_a_second_restart_changes_nothing() -> None:
     assert without(play.restart(), "b").ccl == 0.0
 
 
+def test_the_guard_knows_its_capacity_before_it_tells_it_again() -> None:
+    play = Play(batteries={name: reading() for name in "abc"})
+    play.run(5)
+    play.silence("c").run(70)
+    play.restart().answer("c").links["c"].good_in_a_row = 0
+    play.set("c", capacity=None)
+    assert (play.look().ccl, play.objection) == (100.0, "")
+
+
 def test_it_comes_back_with_its_third_good_read_as_from_any_loss() -> None:
     play = pair()
     play.run(5)
