@@ -60,6 +60,7 @@ class Service:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._asked_to_stop, number.name)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
         log.info("%s", started(self._config, self._settings, self._socket))
         self._tell_doubts(self._prepared)
         gateway = await build(self._prepared)

@@ -185,6 +185,23 @@ def test_closing_the_terminal_is_a_clean_stop(home: House) -> None:
     assert not (home.folder / "control").exists()
 
 
+def test_a_sighup_in_the_first_moments_waits_until_it_is_understood(home: House) -> None:
+    (home.folder / "gateway.yaml").write_text(config("rack-1"))
+    process = home.start("gateway", PROGRAM, "run", str(home.folder / "gateway.yaml"))
+    status = Path(f"/proc/{process.pid}/status")
+    until(lambda: blocks_sighup(status.read_text()), 10, "the first moments")
+    process.send_signal(signal.SIGHUP)
+    home.wait(is_complete, 20, "frames on CAN")
+    until(lambda: "nothing has changed" in home.log("gateway"), 10, "the configuration, again")
+    assert not blocks_sighup(status.read_text())
+
+
+def blocks_sighup(status: str) -> bool:
+    """As /proc/PID/status says."""
+    (mask,) = re.findall(r"^SigBlk:\s*([0-9a-f]+)$", status, re.M)
+    return bool(int(mask, 16) >> signal.SIGHUP - 1 & 1)
+
+
 def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(home: House) -> None:
     process, end = on_a_terminal(home, PROGRAM, "demo")
     seen = b""

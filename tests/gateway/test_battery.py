@@ -293,6 +293,24 @@ def test_a_pack_behind_a_master_proves_itself_by_its_own_reads_not_by_those_of_t
     assert [good for _, good in reads()] == [0, 0]
 
 
+def test_a_bms_that_cannot_be_asked_so_often_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(jbd())
+    battery = make(bench)
+    battery.driver = replace(battery.driver, interval=2.0)
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        bench.now += seconds
+        if len(pauses) == 3:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr("gateway.battery.asyncio.sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(battery.run())
+    assert pauses == [2.0, 2.0, 2.0] and battery.counters["polls"] == 3
+
+
 def test_what_is_asked_once_comes_one_a_round_and_after_the_reading() -> None:
     device = Device()
     battery = on(device, driver(step("volts", "voltage"), *[step(name, every=kit.ONCE) for name in "abc"]))
