@@ -8,6 +8,7 @@ Which switch an over-current or short circuit opened is not sent: it follows fro
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -232,7 +233,7 @@ DRIVER: Final = kit.Driver(
     name="eg4_lifepower",
     title="EG4 LiFePower, Tian Power, Narada, Basengreen",
     line=kit.SerialLine(baud=9600, quiet=0.5, turnaround=0.13),
-    interval=2.0,  # each second gave error frames in the field (sheet section 1)
+    intervals=(2.0, math.inf),  # each second gave error frames in the field (sheet section 1)
     options=(
         kit.Option("address", 1, "as the DIP switches say; 0 = the master", least=0, most=15),
         kit.Option("start_byte", 0x7E, "first byte of all frames; 0x7C on some boards", choices=(0x7E, 0x7C)),

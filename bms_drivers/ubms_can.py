@@ -108,6 +108,7 @@ DRIVER: Final = kit.Driver(
     title="Valence U-BMS on a CAN bus",
     frames=FRAMES,
     transports=("can",),
+    intervals=(0.0, 5.0),  # each round keeps it awake for 20 s; some may be lost
     options=(
         kit.Option("modules_series", 1, "modules in series", least=1, most=11),
         kit.Option("modules_parallel", 1, "strings of modules in parallel", least=1, most=11),

@@ -208,7 +208,8 @@ class Battery:
         next_poll = self._clock()
         while True:
             await self.poll()
-            interval = max(self.watch.poll_interval, self.driver.interval)
+            least, most = self.driver.intervals
+            interval = min(most, max(least, self.watch.poll_interval))
             pause = self._port.delay(self.watch.name, interval, self._misses)
             next_poll = max(next_poll + pause, self._clock())
             await asyncio.sleep(next_poll - self._clock())

@@ -349,7 +349,7 @@ class Driver:
     detection: Detection
     transports: tuple[str, ...] = ("serial",)
     line: SerialLine | None = None
-    interval: float = 0.0  # s between two rounds at least, whatever poll_interval says: some cannot do more
+    intervals: tuple[float, float] = (0.0, math.inf)  # s between two rounds at least and at most, whatever is set
     spi: SpiLine | None = None
     ble: BleLine | None = None
     options: tuple[Option, ...] = ()

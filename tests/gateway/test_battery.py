@@ -293,10 +293,13 @@ def test_a_pack_behind_a_master_proves_itself_by_its_own_reads_not_by_those_of_t
     assert [good for _, good in reads()] == [0, 0]
 
 
-def test_a_bms_that_cannot_be_asked_so_often_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("intervals", "kept"), [((2.0, 9.0), 2.0), ((0.0, 0.5), 0.5), ((0.0, 9.0), 1.0)])
+def test_a_bms_is_asked_as_often_as_it_can_and_must_be(
+    intervals: tuple[float, float], kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = Bench(jbd())
     battery = make(bench)
-    battery.driver = replace(battery.driver, interval=2.0)
+    battery.driver = replace(battery.driver, intervals=intervals)
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -308,7 +311,7 @@ def test_a_bms_that_cannot_be_asked_so_often_is_not(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("gateway.battery.asyncio.sleep", sleep)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(battery.run())
-    assert pauses == [2.0, 2.0, 2.0] and battery.counters["polls"] == 3
+    assert pauses == [kept] * 3 and battery.counters["polls"] == 3
 
 
 def test_what_is_asked_once_comes_one_a_round_and_after_the_reading() -> None:
