@@ -213,7 +213,9 @@ class BatteryService:
         self._bus.open(self._address)
 
     def _later(self, action: Callable[[], None]) -> None:
-        """Try again after a delay that grows."""
+        """Try again after a delay that grows; nothing else that was to be tried is tried besides."""
+        if self._retry is not None:
+            GLib.source_remove(self._retry)
 
         def due() -> None:
             self._retry = None
