@@ -92,32 +92,38 @@ def set_point(packs: Sequence[Pack], reset: bool) -> SetPoint | None:
     known = [(pack, cells) for pack in packs if (cells := pack.cells)]
     if not known:
         return None
-    caps = [_highest(pack, cells, reset) for pack, cells in known]
-    empty = min([pack.rules.settings.cell_voltage.min * cells for pack, cells in known])
-    uncounted = [_asked(pack, empty, reset) for pack in packs if not pack.cells]
-    cap = tightest([*caps, *(cap for cap in uncounted if cap is not None)])
+    own = [_configured(pack, cells, reset) for pack, cells in known]
+    cap = tightest([*own, *([] if reset else _asked(packs))])
     u_float = min([round(pack.rules.settings.cell_voltage.float_ * cells, 2) for pack, cells in known])
     return SetPoint(cap.value, min(u_float, cap.value), cap, min([cells for _, cells in known]))
 
 
-def _highest(pack: Pack, cells: int, reset: bool) -> Cap:
-    """U_max of one pack: by its settings, or lower where the BMS asks so and is listened to (Q17)."""
+def _configured(pack: Pack, cells: int, reset: bool) -> Cap:
+    """U_max of one pack by its settings."""
     settings, name = pack.rules.settings, pack.state.name
     volts, key = settings.cell_voltage.max, "limits.cell_voltage.max"
     if reset:
         volts, key = max(volts, settings.soc_reset.cell_voltage), "limits.soc_reset.cell_voltage"
-    own = Cap(round(volts * cells, 2), "soc_reset" if reset else "config", f"{volts:g} V x {cells} cells", key, name)
-    asked = _asked(pack, settings.cell_voltage.min * cells, reset)
-    return own if asked is None or asked.value >= own.value else asked
+    return Cap(round(volts * cells, 2), "soc_reset" if reset else "config", f"{volts:g} V x {cells} cells", key, name)
 
 
-def _asked(pack: Pack, empty: float, reset: bool) -> Cap | None:
-    """What the BMS asks for; `empty` [V] at the least: 0 V would make an inverter drain the battery."""
-    asked = pack.asked("max_battery_voltage")
-    if not pack.rules.settings.use_bms_values or asked is None or reset:
-        return None
-    why = f"the BMS asks for {asked:.2f} V"
-    return Cap(max(asked, round(empty, 2)), "bms_limit", why, "limits.use_bms_values", pack.state.name)
+def _asked(packs: Sequence[Pack]) -> list[Cap]:
+    """What their BMSs ask for, where they are listened to (Q17); 0 V would make an inverter drain the battery."""
+    empty = {p.state.name: p.rules.settings.cell_voltage.min * cells for p in packs if (cells := p.cells)}
+    caps = []
+    for pack in packs:
+        asked, name = pack.asked("max_battery_voltage"), pack.state.name
+        if pack.rules.settings.use_bms_values and asked is not None:
+            least = round(empty.get(name, min(empty.values())), 2)
+            why = f"the BMS asks for {asked:.2f} V"
+            caps.append(Cap(max(asked, least), "bms_limit", why, "limits.use_bms_values", name))
+    return caps
+
+
+def _summit(packs: Sequence[Pack]) -> Cap:
+    """No way down to float begins above this: settings, members and what a BMS asks for may be others meanwhile."""
+    own = [_configured(p, cells, bool(p.rules.settings.soc_reset.after_days)) for p in packs if (cells := p.cells)]
+    return tightest([*own, *_asked(packs)])
 
 
 def lowest(packs: Sequence[Pack]) -> float | None:
@@ -225,6 +231,9 @@ def _floating(
     caps = [Cap(round(volts, 3), memory.phase, f"{what} {facts.u_float:.2f} V", "limits.cell_voltage.float")]
     if volts <= point.u_max:
         caps.insert(0, point.cap)
+    if memory.phase == TRANSITION and (summit := _summit(packs)).value < volts:
+        volts = summit.value
+        caps.append(summit)
     voltage, ovp, why = _held_back(packs, memory, memory.voltage, volts, settings, now)
     if voltage.volts is not None and voltage.volts < volts - 1e-9:
         caps.append(Cap(round(voltage.volts, 3), "cell_voltage", why, "limits.charge_voltage.controller"))
