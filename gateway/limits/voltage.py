@@ -3,7 +3,7 @@
 The machine runs once, for the bank; the cell-voltage controller runs for each battery and the lowest target wins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -44,21 +44,21 @@ def decide(
     packs: Sequence[Pack], whole: Whole, site: Site, memory: Memory, now: float, missing: Sequence[str] = ()
 ) -> tuple[Memory, Volts]:
     """The control voltage for `packs`, which together are `whole`; `missing` have not answered since the start."""
-    point = set_point(packs, memory.reset_requested)
+    point, unheard = set_point(packs, memory.reset_requested), {name: site.of(name) for name in missing}
     if point is None:
         return charge_state.blind(memory, now - memory.now), Volts(None, (), ERROR)
     fresh = [pack for pack in packs if pack.counts]
     if not fresh:
         memory = charge_state.blind(memory, now - memory.now)
-        return memory, _no_more_than_float(packs, missing, point, _last(memory, point))
+        return memory, _no_more_than_float(packs, unheard, point, _last(memory, point))
     if not site.limits.charge_voltage.enabled:
         volts = Volts(point.u_max, (point.cap,), FIXED)
-        return replace(memory, phase=FIXED), _no_more_than_float(packs, missing, point, volts)
+        return replace(memory, phase=FIXED), _no_more_than_float(packs, unheard, point, volts)
     facts = facts_of(fresh, whole, point)
     if isinstance(facts, str):
         return charge_state.blind(memory, now - memory.now), _blind(facts, point, memory)
     memory, volts = _run(packs, facts, point, site.limits, charge_state.unwatched(memory, now), now)
-    return memory, _no_more_than_float(packs, missing, point, volts)
+    return memory, _no_more_than_float(packs, unheard, point, volts)
 
 
 def _run(
@@ -254,11 +254,18 @@ def _blind(why: str, point: SetPoint, memory: Memory) -> Volts:
     return Volts(volts, (point.cap, cap), ERROR, waiting=(f"missing data: {why}",))
 
 
-def _no_more_than_float(packs: Sequence[Pack], missing: Sequence[str], point: SetPoint, volts: Volts) -> Volts:
-    """While a battery that answered before is silent, no more than float (8.2): nobody sees its cells."""
-    silent = [*(pack.state.name for pack in packs if pack.loss.offline), *missing]
+def _no_more_than_float(
+    packs: Sequence[Pack], unheard: Mapping[str, LimitSettings], point: SetPoint, volts: Volts
+) -> Volts:
+    """While a battery that answered before is silent, no more than float (8.2): nobody sees its cells.
+
+    One that is `unheard` since the start has as many cells as the others, and settings of its own.
+    """
+    silent = [*(pack.state.name for pack in packs if pack.loss.offline), *unheard]
     if not silent or volts.volts is None:
         return volts
+    own = [round(settings.cell_voltage.float_ * point.cells, 2) for settings in unheard.values()]
+    most = min([point.u_float, *own])
     why = f"{', '.join(silent)} silent: no more than float"
-    cap = Cap(point.u_float, "silent", why, "limits.cell_voltage.float")
-    return volts._replace(volts=min(volts.volts, point.u_float), caps=(*volts.caps, cap))
+    cap = Cap(most, "silent", why, "limits.cell_voltage.float")
+    return volts._replace(volts=min(volts.volts, most), caps=(*volts.caps, cap))
