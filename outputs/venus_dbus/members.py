@@ -60,6 +60,7 @@ class Members:
         for number, state in enumerate(states, 1):
             identity = self._identity(state)
             if state.reading is None or not identity:
+                self._end({state.name})  # made anew: what was told of the one before is not of this one
                 continue
             if (owner := first.setdefault(settings_id(identity), state.name)) != state.name:
                 self._end({state.name})

@@ -77,7 +77,7 @@ class Published:
 
     def _extend_once(self, entries: tuple[Entry, ...], wanted: bool) -> None:
         """Rows that are there from the moment on in which there is something to say."""
-        if wanted and entries[0].path not in self._tree:
+        if wanted and not all(entry.path in self._tree for entry in entries):
             self._extend(entries)
 
     def _extend(self, entries: tuple[Entry, ...]) -> None:

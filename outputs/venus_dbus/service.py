@@ -244,15 +244,11 @@ class BatteryService:
 
     def _assigned(self, instance: int) -> None:
         """The instance that Venus OS gives; a service that is already visible leaves and comes back with it."""
-        if self.tree["/DeviceInstance"].value == instance:
-            return
-        if not self.claimed:
-            self.tree.put("/DeviceInstance", instance)
+        if not self.tree.put("/DeviceInstance", instance) or not self.claimed:
             return
 
         def released(_: int) -> None:
             self._asked = False
-            self.tree.put("/DeviceInstance", instance)
             self._request_name()
 
         self.claimed, self._asked = False, True

@@ -1,10 +1,11 @@
 """Each battery may have a service: under who it is, on a connection of its own, and never as a BMS."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from gateway.model import BatteryState
+from gateway.model import BatteryState, Health
 from tests import make
 from tests.venus_dbus.bus import BANK, Daemon, gateway, names, now, off_loop, owner, until, value
 from tests.venus_dbus.localsettings import running
@@ -52,5 +53,21 @@ def test_who_is_not_known_yet_waits_and_another_device_gets_another_instance(dae
 
     def _other(before: str) -> bool:
         return owner(daemon.address, TWO) not in ("", before)
+
+    asyncio.run(scenario())
+
+
+def test_a_battery_that_was_made_anew_does_not_live_on_with_the_values_of_the_one_before(daemon: Daemon) -> None:
+    one, two = pair("A", "B")
+
+    async def scenario() -> None:
+        async with gateway(daemon.address, each_battery=True) as (output, _):
+            output.publish(now(bank=make.bank(one, two)))
+            await until(lambda: len(output.status()["services"]) == 3)  # type: ignore[arg-type]
+            unknown = replace(two, reading=None, identity="", health=Health.STARTING)
+            output.publish(now(bank=make.bank(one, unknown)))
+            await until(lambda: output.status()["services"] == [BANK, ONE])
+            output.publish(now(bank=make.bank(one, two)))
+            await until(lambda: len(output.status()["services"]) == 3)  # type: ignore[arg-type]
 
     asyncio.run(scenario())

@@ -29,7 +29,7 @@ views = st.builds(
     alarms=st.dictionaries(st.sampled_from(["low_soc", "short_circuit", "internal_failure"]), st.integers(0, 2)),
     online=st.integers(0, 2), offline=st.integers(0, 1), blocking_charge=st.integers(0, 1), balancing=flags,
     life=st.none() | st.builds(Life, full_discharges=st.integers(0, 2)),
-    time_to_soc=st.sampled_from([{}, {50.0: 1200, 100.0: None}, {50.0: None, 100.0: 60}]),
+    time_to_soc=st.sampled_from([{}, {50.0: 1200, 100.0: None}, {50.0: None, 100.0: 60}, {50.0: 7, 80.0: 8}]),
     bms=st.none() | st.builds(Own, soc=numbers, remaining_capacity=numbers), error=st.sampled_from([None, 8]),
 )  # fmt: skip
 

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 
+import dbus
+
 from outputs.venus_dbus.claim import settings_id
 from tests.venus_dbus.bus import Daemon, connected, gateway, now, off_loop, send, until, value
 from tests.venus_dbus.localsettings import running
@@ -53,6 +55,28 @@ def test_an_instance_changed_by_the_user_is_taken_over(daemon: Daemon) -> None:
                 await off_loop(send, daemon.address, path, "SetValue", wish, service=SETTINGS)
                 await until(lambda: output.status()["device_instance"] == 9 and output.status()["connected"])
                 assert await off_loop(value, daemon.address, "/DeviceInstance") == "int32 9"
+
+    asyncio.run(scenario())
+
+
+def test_of_two_changes_at_once_the_last_one_counts(daemon: Daemon) -> None:
+    def change(*instances: int) -> None:
+        bus = dbus.bus.BusConnection(daemon.address)
+        there = bus.get_object(SETTINGS, f"{ROOT}/ClassAndVrmInstance", introspect=False)
+        setting = dbus.Interface(there, "com.victronenergy.BusItem")
+        for instance in instances:
+            setting.SetValue(f"battery:{instance}", ignore_reply=True)
+        bus.flush()
+        bus.close()
+
+    async def scenario() -> None:
+        with running(daemon.address):
+            async with gateway(daemon.address) as (output, _):
+                output.publish(now())
+                await until(connected(output))
+                await off_loop(change, 9, 7)
+                await until(lambda: output.status()["device_instance"] != 1 and output.status()["connected"])
+                assert await off_loop(value, daemon.address, "/DeviceInstance") == "int32 7"
 
     asyncio.run(scenario())
 
