@@ -156,6 +156,7 @@ class Gateway:
         names = renamed(_connections(old), _connections(plan))
         self._memory = self._memory.renamed(names)
         self._known = {called(name, names): known for name, known in self._known.items()}
+        self._standings = {called(name, names): standing for name, standing in self._standings.items()}
         if any(battery.watch.control for battery in plan.batteries if battery in self._polling):
             _succeed(old.batteries, plan.batteries, names)
         else:  # nothing that is known can be gone on with

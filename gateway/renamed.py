@@ -12,7 +12,23 @@ def renamed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]
     """Old name -> new one; both arguments say by name how each battery is connected."""
     left = _once({name: at for name, at in before.items() if name not in now})
     came = _once({name: at for name, at in now.items() if name not in before})
-    return {left[at]: came[at] for at in left.keys() & came.keys()}
+    names = {left[at]: came[at] for at in left.keys() & came.keys()}
+    for at, name in came.items():
+        if at not in left:
+            names |= _moved_on(name, _once(before), _once(now))
+    return names
+
+
+def _moved_on(name: str, were: Mapping[str, str], are: Mapping[str, str]) -> dict[str, str]:
+    """Who gave its place to the new `name`, who to that one, and so on: batteries that were numbered anew.
+
+    Two that changed places are not among them: it may be their ports that were corrected.
+    """
+    places, names = {name: at for at, name in are.items()}, {}
+    while (at := places.get(name)) is not None and at in were:
+        names[were[at]] = name
+        name = were[at]
+    return names
 
 
 def _once(connections: Mapping[str, str]) -> dict[str, str]:

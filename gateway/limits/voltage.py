@@ -3,7 +3,7 @@
 The machine runs once, for the bank; the cell-voltage controller runs for each battery and the lowest target wins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -44,21 +44,21 @@ def decide(
     packs: Sequence[Pack], whole: Whole, site: Site, memory: Memory, now: float, missing: Sequence[str] = ()
 ) -> tuple[Memory, Volts]:
     """The control voltage for `packs`, which together are `whole`; `missing` have not answered since the start."""
-    point = set_point(packs, memory.reset_requested)
+    point, unheard = set_point(packs, memory.reset_requested), {name: site.of(name) for name in missing}
     if point is None:
         return charge_state.blind(memory, now - memory.now), Volts(None, (), ERROR)
     fresh = [pack for pack in packs if pack.counts]
     if not fresh:
         memory = charge_state.blind(memory, now - memory.now)
-        return memory, _no_more_than_float(packs, missing, point, _last(memory, point))
+        return memory, _no_more_than_float(packs, unheard, point, _last(memory, point))
     if not site.limits.charge_voltage.enabled:
         volts = Volts(point.u_max, (point.cap,), FIXED)
-        return replace(memory, phase=FIXED), _no_more_than_float(packs, missing, point, volts)
+        return replace(memory, phase=FIXED), _no_more_than_float(packs, unheard, point, volts)
     facts = facts_of(fresh, whole, point)
     if isinstance(facts, str):
         return charge_state.blind(memory, now - memory.now), _blind(facts, point, memory)
     memory, volts = _run(packs, facts, point, site.limits, charge_state.unwatched(memory, now), now)
-    return memory, _no_more_than_float(packs, missing, point, volts)
+    return memory, _no_more_than_float(packs, unheard, point, volts)
 
 
 def _run(
@@ -92,32 +92,38 @@ def set_point(packs: Sequence[Pack], reset: bool) -> SetPoint | None:
     known = [(pack, cells) for pack in packs if (cells := pack.cells)]
     if not known:
         return None
-    caps = [_highest(pack, cells, reset) for pack, cells in known]
-    empty = min([pack.rules.settings.cell_voltage.min * cells for pack, cells in known])
-    uncounted = [_asked(pack, empty, reset) for pack in packs if not pack.cells]
-    cap = tightest([*caps, *(cap for cap in uncounted if cap is not None)])
+    own = [_configured(pack, cells, reset) for pack, cells in known]
+    cap = tightest([*own, *([] if reset else _asked(packs))])
     u_float = min([round(pack.rules.settings.cell_voltage.float_ * cells, 2) for pack, cells in known])
     return SetPoint(cap.value, min(u_float, cap.value), cap, min([cells for _, cells in known]))
 
 
-def _highest(pack: Pack, cells: int, reset: bool) -> Cap:
-    """U_max of one pack: by its settings, or lower where the BMS asks so and is listened to (Q17)."""
+def _configured(pack: Pack, cells: int, reset: bool) -> Cap:
+    """U_max of one pack by its settings."""
     settings, name = pack.rules.settings, pack.state.name
     volts, key = settings.cell_voltage.max, "limits.cell_voltage.max"
     if reset:
         volts, key = max(volts, settings.soc_reset.cell_voltage), "limits.soc_reset.cell_voltage"
-    own = Cap(round(volts * cells, 2), "soc_reset" if reset else "config", f"{volts:g} V x {cells} cells", key, name)
-    asked = _asked(pack, settings.cell_voltage.min * cells, reset)
-    return own if asked is None or asked.value >= own.value else asked
+    return Cap(round(volts * cells, 2), "soc_reset" if reset else "config", f"{volts:g} V x {cells} cells", key, name)
 
 
-def _asked(pack: Pack, empty: float, reset: bool) -> Cap | None:
-    """What the BMS asks for; `empty` [V] at the least: 0 V would make an inverter drain the battery."""
-    asked = pack.asked("max_battery_voltage")
-    if not pack.rules.settings.use_bms_values or asked is None or reset:
-        return None
-    why = f"the BMS asks for {asked:.2f} V"
-    return Cap(max(asked, round(empty, 2)), "bms_limit", why, "limits.use_bms_values", pack.state.name)
+def _asked(packs: Sequence[Pack]) -> list[Cap]:
+    """What their BMSs ask for, where they are listened to (Q17); 0 V would make an inverter drain the battery."""
+    empty = {p.state.name: p.rules.settings.cell_voltage.min * cells for p in packs if (cells := p.cells)}
+    caps = []
+    for pack in packs:
+        asked, name = pack.asked("max_battery_voltage"), pack.state.name
+        if pack.rules.settings.use_bms_values and asked is not None:
+            least = round(empty.get(name, min(empty.values())), 2)
+            why = f"the BMS asks for {asked:.2f} V"
+            caps.append(Cap(max(asked, least), "bms_limit", why, "limits.use_bms_values", name))
+    return caps
+
+
+def _summit(packs: Sequence[Pack]) -> Cap:
+    """No way down to float begins above this: settings, members and what a BMS asks for may be others meanwhile."""
+    own = [_configured(p, cells, bool(p.rules.settings.soc_reset.after_days)) for p in packs if (cells := p.cells)]
+    return tightest([*own, *_asked(packs)])
 
 
 def lowest(packs: Sequence[Pack]) -> float | None:
@@ -225,6 +231,9 @@ def _floating(
     caps = [Cap(round(volts, 3), memory.phase, f"{what} {facts.u_float:.2f} V", "limits.cell_voltage.float")]
     if volts <= point.u_max:
         caps.insert(0, point.cap)
+    if memory.phase == TRANSITION and (summit := _summit(packs)).value < volts:
+        volts = summit.value
+        caps.append(summit)
     voltage, ovp, why = _held_back(packs, memory, memory.voltage, volts, settings, now)
     if voltage.volts is not None and voltage.volts < volts - 1e-9:
         caps.append(Cap(round(voltage.volts, 3), "cell_voltage", why, "limits.charge_voltage.controller"))
@@ -245,11 +254,18 @@ def _blind(why: str, point: SetPoint, memory: Memory) -> Volts:
     return Volts(volts, (point.cap, cap), ERROR, waiting=(f"missing data: {why}",))
 
 
-def _no_more_than_float(packs: Sequence[Pack], missing: Sequence[str], point: SetPoint, volts: Volts) -> Volts:
-    """While a battery that answered before is silent, no more than float (8.2): nobody sees its cells."""
-    silent = [*(pack.state.name for pack in packs if pack.loss.offline), *missing]
+def _no_more_than_float(
+    packs: Sequence[Pack], unheard: Mapping[str, LimitSettings], point: SetPoint, volts: Volts
+) -> Volts:
+    """While a battery that answered before is silent, no more than float (8.2): nobody sees its cells.
+
+    One that is `unheard` since the start has as many cells as the others, and settings of its own.
+    """
+    silent = [*(pack.state.name for pack in packs if pack.loss.offline), *unheard]
     if not silent or volts.volts is None:
         return volts
+    own = [round(settings.cell_voltage.float_ * point.cells, 2) for settings in unheard.values()]
+    most = min([point.u_float, *own])
     why = f"{', '.join(silent)} silent: no more than float"
-    cap = Cap(point.u_float, "silent", why, "limits.cell_voltage.float")
-    return volts._replace(volts=min(volts.volts, point.u_float), caps=(*volts.caps, cap))
+    cap = Cap(most, "silent", why, "limits.cell_voltage.float")
+    return volts._replace(volts=min(volts.volts, most), caps=(*volts.caps, cap))

@@ -17,6 +17,9 @@ def test_who_left_a_connection_is_who_came_to_it() -> None:
     assert renamed({"a": "1", "b": "2"}, {"a": "2", "b": "1"}) == {}, "both are there"
     assert renamed({"a": "1", "b": "2"}, {"a": "1", "c": "3"}) == {}, "another place"
     assert renamed({"a": "1", "b": "1"}, {"c": "1", "d": "1"}) == {}, "which is which?"
+    one_before = {"new": "3", "b": "1", "c": "2"}
+    assert renamed({"a": "1", "b": "2"}, {"b": "1", "c": "2"}) == {"a": "b", "b": "c"}, "numbered anew"
+    assert renamed({"new": "1", "b": "2"}, one_before) == {"new": "b", "b": "c"}, "with another one before them"
     assert connections({"a": "1", "b": 2}) == {"a": "1"}
     assert connections(["a"]) == {}
 
@@ -56,3 +59,27 @@ def test_a_new_name_ends_no_outage(reloaded: bool, tmp_path: Path) -> None:
     lived(plan(alive, old), look=look)
     again = Gateway(plan(alive, new, store=store))
     assert bound(again)
+
+
+def test_a_house_numbered_anew_ends_no_outage() -> None:
+    device, dead = Device(), Device()
+    alive, old = on(device, "a", "tty1"), on(dead, "b", "tty2")
+    first, second = on(device, "b", "tty1"), on(dead, "c", "tty2")
+
+    async def look(gateway: Gateway) -> None:
+        for _ in range(4):
+            await alive.poll()
+            await old.poll()
+            gateway.decide()
+        dead.silent = {"*"}
+        device.now = dead.now = dead.now + 70
+        for _ in range(4):
+            await alive.poll()
+            await old.poll()
+        assert bound(gateway)
+        await gateway.adopt(plan(first, second))
+        for _ in range(4):
+            await first.poll()
+            assert bound(gateway)
+
+    lived(plan(alive, old), look=look)

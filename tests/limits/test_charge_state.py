@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.limits import Memory
+from gateway.limits import Memory, Site
 from gateway.store import DRIFTING, changes
 from tests.limits.play import WALL, WIDE, Play, cells, settings, sheet
 from tests.make import reading
@@ -589,3 +589,21 @@ def test_what_is_stored_of_a_running_absorption_is_no_news_each_second() -> None
     first = play.memory.persisted()
     play.run(300)
     assert changes(first, play.memory.persisted(), DRIFTING) == "little"
+
+
+@pytest.mark.parametrize(
+    ("reset", "says", "highest"), [(None, {}, 54.40), (None, {"max_battery_voltage": 54.5}, 54.40), (15, {}, 55.20),
+     (15, {"max_battery_voltage": 54.5}, 54.50), (None, {"max_battery_voltage": 53.0}, 53.00)]
+)  # fmt: skip
+def test_the_way_down_keeps_to_what_is_set_and_asked_for_meanwhile(
+    reset: int | None, says: dict[str, float], highest: float
+) -> None:
+    play = Play(settings(absorption={"time": 60}, **WIDE))
+    play.set(cell_voltages=cells(3.455), current=1.0, soc=99.0)
+    play.until(lambda d: d.charge_mode == "float_transition")
+    after = {"after_days": reset, "at_first_start": False}
+    play.site = Site(settings(cell_voltage={"max": 3.40}, soc_reset=after, use_bms_values=True, **WIDE))
+    found = play.set(**says).run(1)
+    assert found.cvl == pytest.approx(highest, abs=0.01)
+    assert play.objection == ""
+    assert min(cap.value for cap in found.cvl_caps) == pytest.approx(found.cvl, abs=0.01)

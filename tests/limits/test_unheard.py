@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.bank import aggregate
-from gateway.limits import Memory, evaluate
+from gateway.limits import Memory, Site, evaluate
 from gateway.model import Decision, Health
 from tests.limits.play import WALL, Play, settings
 from tests.make import reading
@@ -171,3 +171,11 @@ def test_what_is_absurd_in_the_file_is_not_known(value: object) -> None:
     play = Play(memory=Memory.restore({"batteries": {"a": kept, "b": {"lost": value}}}, 100.0, WALL))
     assert play.run(60).ccl == 50.0
     json.dumps(play.memory.persisted(), allow_nan=False)
+
+
+def test_its_own_float_voltage_holds_after_a_restart() -> None:
+    play = Play(batteries={name: reading() for name in "ab"})
+    play.site = Site(settings(), {"b": settings(cell_voltage={"float": 3.35})})
+    play.run(5)
+    assert play.silence("b").run(70).cvl == 53.6
+    assert without(play.restart(), "b").cvl == 53.6
