@@ -218,7 +218,7 @@ def set_balance(value: float, setup: kit.Setup, known: kit.Values) -> kit.Talk:
 
 def balance_bit(value: bool) -> kit.Talk:
     """Read the function word, write it with that bit."""
-    word = int.from_bytes(checked((yield ask(FUNCTIONS)))[:2], "big")
+    word: int = (yield from function_word())["_functions"]
     word = word | BALANCE_BIT if value else word & ~BALANCE_BIT
     yield from written(FUNCTIONS, word)
     return functions_of(word)

@@ -2,6 +2,8 @@
 
 import errno
 
+import can
+
 from gateway.supervise import words
 
 
@@ -14,3 +16,15 @@ def explained(channel: str, fault: Exception) -> str:
         advice = f"ip link set {channel} up type can bitrate 500000"
         return f"{channel}: no such CAN interface, or it is down; bring it up with: {advice}"
     return f"{channel}: {words(fault)}"
+
+
+def ask_whether_up(bus: can.BusABC) -> None:
+    """An interface that is down can be opened: the kernel says so to the first who reads.
+
+    Raises what it says, and has closed the bus then.
+    """
+    try:
+        bus.recv(0)
+    except (can.CanError, OSError):
+        bus.shutdown()
+        raise

@@ -19,7 +19,7 @@ import can
 
 from bms_drivers.kit.declare import EXTENDED, CanAsk, CanId, Frame, Question
 from bms_drivers.links.link import Counters, FrameTap
-from gateway.can_faults import explained
+from gateway.can_faults import ask_whether_up, explained
 from gateway.model import LinkClosed, LinkTimeout
 from gateway.supervise import Supervisor
 
@@ -99,11 +99,7 @@ class CanLink:
     def _open_bus(self) -> can.BusABC:
         rate: dict[str, Any] = {} if self.bitrate is None else {"bitrate": self.bitrate}
         bus = can.Bus(channel=self.channel, interface=self.interface, can_filters=self._filters(), **rate)
-        try:
-            bus.recv(0)  # one that is down can be opened, and says so only then
-        except (can.CanError, OSError):
-            bus.shutdown()
-            raise
+        ask_whether_up(bus)
         return bus
 
     def _filters(self) -> can.typechecking.CanFilters | None:

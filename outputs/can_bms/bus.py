@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import can
 
-from gateway.can_faults import explained
+from gateway.can_faults import ask_whether_up, explained
 from gateway.supervise import Supervisor, words
 from outputs.can_bms.aside import aside, attempt
 from outputs.can_bms.dialect import Frame
@@ -319,16 +319,7 @@ def opener(interface: str, channel: str, bitrate: int, listen_to: Sequence[tuple
         logging.getLogger("can").setLevel(logging.CRITICAL)  # it logs every failed try; we say it once
         bus = can.Bus(channel=channel, interface=interface, **more)
         if interface == "socketcan":
-            _ask_whether_up(bus)
+            ask_whether_up(bus)
         return bus
 
     return work
-
-
-def _ask_whether_up(bus: can.BusABC) -> None:
-    """An interface that is down can be opened: the kernel says so to the first who reads.  Raises what it says."""
-    try:
-        bus.recv(0)
-    except (can.CanError, OSError):
-        bus.shutdown()
-        raise

@@ -34,22 +34,28 @@ def bound(gateway: Gateway) -> bool:
     return found.guard == "" and any("it last allowed" in cap.why for cap in found.decision.ccl_caps)
 
 
+async def silenced(gateway: Gateway, alive: Battery, dead: Battery, devices: tuple[Device, Device]) -> None:
+    """Both have answered; then the second one's device says nothing for 70 s."""
+    for _ in range(4):
+        await alive.poll()
+        await dead.poll()
+        gateway.decide()
+    devices[1].silent = {"*"}
+    for device in devices:
+        device.now += 70
+    for _ in range(4):
+        await alive.poll()
+        await dead.poll()
+    assert bound(gateway)
+
+
 @pytest.mark.parametrize("reloaded", [True, False])
 def test_a_new_name_ends_no_outage(reloaded: bool, tmp_path: Path) -> None:
     device, dead, store = Device(), Device(), Store(tmp_path)
     alive, old, new = on(device, "a", "tty1"), on(dead, "b", "tty2"), on(dead, "c", "tty2")
 
     async def look(gateway: Gateway) -> None:
-        for _ in range(4):
-            await alive.poll()
-            await old.poll()
-            gateway.decide()
-        dead.silent = {"*"}
-        device.now = dead.now = dead.now + 70
-        for _ in range(4):
-            await alive.poll()
-            await old.poll()
-        assert bound(gateway)
+        await silenced(gateway, alive, old, (device, dead))
         if reloaded:
             await gateway.adopt(plan(alive, new))
             await alive.poll()
@@ -67,16 +73,7 @@ def test_a_house_numbered_anew_ends_no_outage() -> None:
     first, second = on(device, "b", "tty1"), on(dead, "c", "tty2")
 
     async def look(gateway: Gateway) -> None:
-        for _ in range(4):
-            await alive.poll()
-            await old.poll()
-            gateway.decide()
-        dead.silent = {"*"}
-        device.now = dead.now = dead.now + 70
-        for _ in range(4):
-            await alive.poll()
-            await old.poll()
-        assert bound(gateway)
+        await silenced(gateway, alive, old, (device, dead))
         await gateway.adopt(plan(first, second))
         for _ in range(4):
             await first.poll()
