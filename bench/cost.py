@@ -64,7 +64,7 @@ def counted(folder: Path, outputs: str, seconds: float) -> dict[str, int]:
         file = folder / "counts.json"
         configured(home, 1, outputs)
         home.start("gateway", sys.executable, "-m", "bench.counted", str(file), str(WARM), str(seconds),
-                   "run", "-c", str(folder / "gateway.yaml"))  # fmt: skip
+                   str(folder / "gateway.yaml"))  # fmt: skip
         until(file.exists, WARM + seconds + 60, "the counts", folder / "gateway.log")
         time.sleep(0.2)
         found: dict[str, int] = json.loads(file.read_text())

@@ -1,4 +1,4 @@
-"""A gateway whose Python calls are counted: `python -m bench.counted COUNTS.json WARM SECONDS run -c gateway.yaml`.
+"""A gateway whose Python calls are counted: `python -m bench.counted COUNTS.json WARM SECONDS gateway.yaml`.
 
 Counts are exact where times are not: the same house makes the same calls on every machine.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from gateway.cli.main import main
+from gateway.running import NONE, main
 
 FIRST = "Gateway.decide"  # with it a gateway runs, however long its start took
 
@@ -42,11 +42,10 @@ def observe(counts: "Counter[CodeType]", file: Path, warm: float, seconds: float
 
 
 if __name__ == "__main__":
-    target, warm, seconds, *arguments = sys.argv[1:]
+    target, warm, seconds, config = sys.argv[1:]
     called: Counter[CodeType] = Counter()
     watch = threading.Thread(target=observe, args=(called, Path(target), float(warm), float(seconds)), daemon=True)
     watch.start()  # before the hook, so that it is not counted itself
     threading.setprofile(partial(count, called))
     sys.setprofile(partial(count, called))
-    sys.argv = ["bms-gateway", *arguments]
-    main()
+    main(config, "info", NONE, NONE)

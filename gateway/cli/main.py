@@ -1,16 +1,12 @@
 """`bms-gateway`: finds the command named on the command line and imports nothing else."""
 
-import errno
-import logging
-import sys
 from importlib import import_module
 from typing import Final
 
 import click
 
 from gateway import VERSION
-from gateway.extras import needed
-from gateway.model import GatewayError
+from gateway.ending import in_one_line
 from gateway.model.words import meant
 
 COMMANDS: Final = {  # name: (module, one line for --help)
@@ -43,9 +39,6 @@ COMMANDS: Final = {  # name: (module, one line for --help)
 }
 
 
-FULL: Final = (errno.ENOSPC, errno.EDQUOT)  # a file that what is printed goes to
-
-
 class Commands(click.Group):
     """Commands by name, each in its own module, imported when called."""
 
@@ -76,19 +69,6 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: errors end in one line on stderr, exit 1; wrong usage exits with 2."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        with needed("this command"):
-            cli.main(prog_name="bms-gateway", standalone_mode=True)
-    except GatewayError as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
-    except OSError as problem:
-        if problem.errno not in FULL:
-            raise
-        print(f"the output cannot be written: {problem.strerror}", file=sys.stderr)
-        sys.exit(1)
+    """Entry point; wrong usage exits with 2."""
+    with in_one_line("this command"):
+        cli.main(prog_name="bms-gateway", standalone_mode=True)

@@ -1,12 +1,11 @@
 """bms-gateway run: the service."""
 
-import signal
 from pathlib import Path
 from typing import Final
 
 import click
 
-from gateway.lean import without_openssl, without_unused_parts
+from gateway.running import become
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 USUAL: Final = Path("gateway.yaml")
@@ -28,9 +27,4 @@ def command(file: Path | None, config: Path | None, socket: Path | None, level: 
     """
     if file is not None and config is not None and file != config:
         raise click.UsageError(f"{file} and --config {config}: one of them, expected one configuration")
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))  # one that comes early waits for who understands it
-    without_openssl()
-    without_unused_parts()
-    from gateway.begin import begin
-
-    begin(file or config or USUAL, socket, level, watchdog)
+    become(file or config or USUAL, socket, level, watchdog)

@@ -1,4 +1,4 @@
-"""A gateway that tells which modules it has loaded: `python -m tests.e2e.loaded MODULES.json run -c gateway.yaml`.
+"""A gateway that tells which modules it has loaded: `python -m tests.e2e.loaded MODULES.json gateway.yaml`.
 
 They are written at SIGUSR2, of the very process that runs.
 """
@@ -20,9 +20,8 @@ def tell(file: Path, *_: Any) -> None:
 if __name__ == "__main__":
     from functools import partial
 
-    target = Path(sys.argv[1])
-    sys.argv[1:] = sys.argv[2:]
-    signal.signal(signal.SIGUSR2, partial(tell, target))
-    from gateway.cli.main import main
+    from gateway.running import NONE, main
 
-    main()
+    target, config = sys.argv[1:]
+    signal.signal(signal.SIGUSR2, partial(tell, Path(target)))
+    main(config, "info", NONE, NONE)

@@ -10,14 +10,14 @@ from tests.e2e.house import house, until
 
 READING = {"pydantic", "pydantic_core", "ruamel.yaml", "cantools", "bitstruct", "textparser"}
 OPENSSL = {"ssl", "_ssl", "_hashlib"}
-UNUSED = {"can.io.player", "sqlite3", "wrapt", "decimal"}
+UNUSED = {"click", "can.io.player", "sqlite3", "wrapt", "decimal"}
 
 
 def test_one_pack_runs_without_what_reads_files_or_is_never_used(tmp_path: Path) -> None:
     with house(tmp_path) as home:
         configured(home, 1, CAN + DBUS)
         file, config = tmp_path / "modules.json", str(tmp_path / "gateway.yaml")
-        home.start("gateway", sys.executable, "-m", "tests.e2e.loaded", str(file), "run", "-c", config)
+        home.start("gateway", sys.executable, "-m", "tests.e2e.loaded", str(file), config)
         home.wait(lambda state: state["decision"]["cvl"] and home.dbus("/Soc"), 30, "a decision on the bus")
         home.signal("gateway", signal.SIGHUP)
         until(lambda: "read again: nothing has changed" in home.log("gateway"), 30, "the configuration, again")

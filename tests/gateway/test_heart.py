@@ -145,10 +145,9 @@ def test_the_service_is_ready_when_it_decides_and_says_how_it_is(tmp_path: Path)
 HANGS = """
 import sys, time
 from gateway.app import Gateway
-from gateway.cli.main import main
+from gateway.running import NONE, main
 Gateway.decide = lambda self: time.sleep(60)
-sys.argv[1:] = ["run", "--watchdog", "2", sys.argv[1]]
-main()
+main(sys.argv[1], "info", NONE, "2")
 """
 
 
