@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench import (
+    ageing,
     broker,
     bus,
     cost,
@@ -43,8 +44,9 @@ MEASURES: dict[str, Callable[[Path, float], Iterator[Row]]] = {
     "flood": flood.flood,
     "mqtt": broker.mqtt,
     "weather": weather.weather,
+    "ageing": ageing.ageing,
 }
-LONG = {"cost", "weather", "gaps", "rs485"}  # take minutes; only when they are named
+LONG = {"ageing", "cost", "weather", "gaps", "rs485"}  # take minutes; only when they are named
 
 
 def main() -> None:
@@ -57,7 +59,7 @@ def main() -> None:
         help=f"of {', '.join(MEASURES)}; default all but {', '.join(sorted(LONG))}",
     )
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement (default 20)")
-    parser.add_argument("--minutes", type=float, help="the same in minutes, for gaps and rs485: 10")
+    parser.add_argument("--minutes", type=float, help="the same in minutes, for gaps and rs485: 10, ageing: 24")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     chosen = parser.parse_args()
     unknown = set(chosen.measures) - set(MEASURES)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary, ref
 
 from bms_drivers.links.port import Port
-from bms_drivers.links.ring import MOST
+from bms_drivers.links.ring import MOST, joined
 from gateway.battery import Battery
 from gateway.model import Health, Snapshot
 
@@ -65,10 +65,10 @@ class Evidence:
                 self._bad.setdefault(port, deque(maxlen=BAD_KEPT)).append(port.ring.last(BAD_AROUND))
 
     def held(self, ports: Mapping[str, Port]) -> int:
-        """Bytes that are kept, of what went over the links."""
-        aside = sum(len(ring) for one in self._aside for ring in one["rings"].values())
+        """Bytes of memory for what went over the links."""
+        aside = sum(len(chunk) for one in self._aside for ring in one["rings"].values() for chunk in ring)
         bad = sum(len(kept) for times in self._bad.values() for kept in times)
-        return aside + bad + sum(port.ring.size for _, port in _once(ports))
+        return aside + bad + sum(port.ring.held for _, port in _once(ports))
 
     def remember(self, memory: Callable[[], Mapping[str, Any]]) -> None:
         """Keep what the limits remember, now and then: a replay begins with what was known when its bytes begin."""
@@ -77,7 +77,7 @@ class Evidence:
             self._memories.append({"monotonic": now, "data": dict(memory())})
 
     def take(self, batteries: Iterable[Battery], ports: Mapping[str, Port]) -> dict[str, Any]:
-        """Everything, bytes as they are; quick, as it is done in the event loop.  `pack` does the rest."""
+        """Everything, bytes as they are kept; quick, as it is done in the event loop.  `pack` does the rest."""
         share = _share(ports)
         owners = {id(port): name for name, port in _once(ports)}
         return {
@@ -138,12 +138,15 @@ def pack(taken: dict[str, Any]) -> dict[str, Any]:
     return {
         **taken,
         "rings": [
-            {**ring, **{part: packed(ring[part]) for part in ("first", "newest", "bad")}} for ring in taken["rings"]
+            {**ring, "first": packed(ring["first"]), "newest": packed(joined(ring["newest"])),
+             "bad": packed(ring["bad"])}
+            for ring in taken["rings"]
         ],
         "aside": [
-            {**one, "rings": {name: packed(raw) for name, raw in one["rings"].items()}} for one in taken["aside"]
+            {**one, "rings": {name: packed(joined(kept)) for name, kept in one["rings"].items()}}
+            for one in taken["aside"]
         ],
-    }
+    }  # fmt: skip
 
 
 def packed(raw: bytes) -> str:

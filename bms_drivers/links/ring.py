@@ -2,12 +2,13 @@
 
     first (16 kB, kept for good: who it was that answered) | chunk | chunk | ... | newest chunk
 
-Bounded by bytes and by age.  A record is appended to a chunk as it came, and nothing is looked at before somebody asks;
-then the chunks are taken, not copied on the way.  Sheet: face.md 7.
+Bounded by bytes and by age.  A record is appended to a chunk as it came; a chunk that is full is compressed, to a fifth
+mostly.  Nothing is looked at before somebody asks; then the chunks are taken as they are kept.  Sheet: face.md 7.
 """
 
 import struct
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -22,6 +23,10 @@ OLDEST: Final = 3600.0  # s
 HEAD: Final = struct.Struct("<dBI")  # time [s, monotonic], way, bytes that follow
 RX, TX, CAN = 0, 1, 2  # ways; CAN is added to them where the bytes begin with the identifier, as Frame.kind
 ID_SIZE: Final = 4  # bytes of an identifier
+QUICKLY: Final = 1  # of zlib's levels
+
+Kept = tuple[bytes, ...]
+"""Some chunks, compressed."""
 
 
 class Record(NamedTuple):
@@ -32,16 +37,23 @@ class Record(NamedTuple):
     data: bytes
 
 
+class _Chunk(NamedTuple):
+    """A full one."""
+
+    until: float  # s, monotonic
+    size: int  # bytes, as they were said
+    kept: bytes
+
+
 class Ring:
     """The newest of one link.  `add` and `add_frame` are taps; none of it raises."""
 
     def __init__(self, most: int = MOST, oldest: float = OLDEST, clock: Callable[[], float] = time.monotonic) -> None:
-        """`most` bytes beside the first ones, none of them much older than `oldest` s."""
+        """`most` bytes, as they were said, beside the first ones; none of them much older than `oldest` s."""
         self.most, self._oldest, self._clock = most, oldest, clock
         self._first = self._newest = bytearray()
-        self._chunks: deque[bytearray] = deque()  # after the first one
-        self._ends: deque[float] = deque()  # s, when each of them but the newest was full
-        self._size = 0  # bytes in the full ones
+        self._chunks: deque[_Chunk] = deque()  # full ones, after the first one
+        self._size = 0  # bytes, as they were said in these
 
     def add(self, way: Literal["tx", "rx"], data: bytes) -> None:
         """Keep what just went over the line."""
@@ -60,19 +72,28 @@ class Ring:
 
     def _turn(self, now: float) -> None:
         """Begin another chunk, and drop what is too much or too old."""
-        if self._newest is not self._first:
-            self._ends.append(now)
-            self._size += len(self._newest)
+        chunks, full = self._chunks, self._newest
         self._newest = bytearray()
-        self._chunks.append(self._newest)
-        while self._ends and (self._size > self.most or self._ends[0] < now - self._oldest):
-            self._ends.popleft()
-            self._size -= len(self._chunks.popleft())
+        if full is not self._first:
+            chunks.append(_Chunk(now, len(full), zlib.compress(full, QUICKLY)))
+            self._size += len(full)
+        while chunks and (self._size > self.most or chunks[0].until < now - self._oldest):
+            self._size -= chunks.popleft().size
 
     @property
     def size(self) -> int:
-        """Bytes that are kept."""
-        return len(self._first) + self._size + (len(self._newest) if self._newest is not self._first else 0)
+        """Bytes that can be told, as they were said."""
+        return len(self._first) + self._size + len(self._growing)
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory for them."""
+        return len(self._first) + sum([len(chunk.kept) for chunk in self._chunks]) + len(self._growing)
+
+    @property
+    def _growing(self) -> bytearray:
+        """The newest chunk, if it is not the first one."""
+        return bytearray() if self._newest is self._first else self._newest
 
     def first(self) -> bytes:
         """The first records of all."""
@@ -88,17 +109,21 @@ class Ring:
             at += HEAD.size + size
         return bytes(self._newest[at:])
 
-    def newest(self, seconds: float = OLDEST, most: int = MOST) -> bytes:
+    def newest(self, seconds: float = OLDEST, most: int = MOST) -> Kept:
         """The records of the last `seconds`, `most` bytes of them; the first ones of all are not among them."""
-        since, size = self._clock() - seconds, 0
-        taken: list[bytes] = []
-        ends = [*self._ends, float("inf")]
-        for chunk, end in zip(reversed(self._chunks), reversed(ends), strict=False):
-            size += len(chunk)
-            if end < since or (taken and size > most):
+        since, size = self._clock() - seconds, len(self._growing)
+        taken = [zlib.compress(self._growing, QUICKLY)]
+        for chunk in reversed(self._chunks):
+            size += chunk.size
+            if chunk.until < since or size > most:
                 break
-            taken.append(bytes(chunk))
-        return b"".join(reversed(taken))
+            taken.append(chunk.kept)
+        return tuple(reversed(taken))
+
+
+def joined(kept: Kept) -> bytes:
+    """What was kept, as it was said."""
+    return b"".join(map(zlib.decompress, kept))
 
 
 def records(raw: bytes) -> Iterator[Record]:

@@ -31,6 +31,7 @@ class House:
 
     folder: Path
     processes: dict[str, "subprocess.Popen[str]"] = field(default_factory=dict)
+    more: dict[str, str] = field(default_factory=dict)  # of the environment of what is started from now on
 
     @property
     def environment(self) -> dict[str, str]:
@@ -42,6 +43,7 @@ class House:
             "BMS_GATEWAY_SOCKET": str(self.folder / "control"),
             "PYTHONUNBUFFERED": "1",
             "MALLOC_ARENA_MAX": "1",  # as the service has it
+            **self.more,
         }
 
     def start(self, name: str, *words: str, stdin: int | IO[Any] = subprocess.DEVNULL) -> "subprocess.Popen[str]":

@@ -13,7 +13,7 @@ from bms_drivers.links import converse
 from bms_drivers.links.can import CanFrame
 from bms_drivers.links.port import Port
 from bms_drivers.links.recording import wrong
-from bms_drivers.links.ring import CHUNK, FIRST, Ring, exchanges, frames, records
+from bms_drivers.links.ring import CHUNK, FIRST, Ring, exchanges, frames, joined, records
 from bms_drivers.links.serial import SerialLink
 from tests.links.device import jbd, on_pty
 
@@ -40,7 +40,7 @@ def test_nothing_is_changed_and_no_bound_is_passed(
         ring.add("tx" if sent else "rx", data)
         said.append((clock.now, int(sent), data))
         assert ring.size <= FIRST + most + 2 * CHUNK + 2 * 3100
-    first, newest = list(records(ring.first())), list(records(ring.newest(1e9, 1 << 30)))
+    first, newest = list(records(ring.first())), list(records(joined(ring.newest(1e9, 1 << 30))))
     assert first == said[: len(first)], "the first ones stay"
     assert newest == said[len(said) - len(newest) :], "and the newest"
     assert len(first) == len(said) or sum(len(data) for _, _, data in first) > CHUNK - 3100 * 14
@@ -54,10 +54,10 @@ def test_what_is_old_goes_and_seconds_choose() -> None:
     for n in range(400):
         clock.now = float(n)
         ring.add("rx", bytes(1000))
-    ages = [399 - record.at for record in records(ring.newest())]
+    ages = [399 - record.at for record in records(joined(ring.newest()))]
     assert 95 < max(ages) < 140 and min(ages) == 0
-    assert 19 <= len(list(records(ring.newest(20.0)))) < 40
-    assert len(ring.newest(1e9, 20_000)) < 20_000 + CHUNK
+    assert 19 <= len(list(records(joined(ring.newest(20.0))))) < 40
+    assert len(joined(ring.newest(1e9, 20_000))) < 20_000 + CHUNK
 
 
 def test_a_port_keeps_what_its_link_says_and_it_decodes() -> None:
