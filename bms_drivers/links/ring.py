@@ -2,7 +2,7 @@
 
     first (16 kB, kept for good: who it was that answered) | chunk | chunk | ... | newest chunk
 
-Bounded by bytes and by age.  A record is appended to a chunk as it came; a chunk that is full is compressed, to a fifth
+Bounded by bytes and by age.  A record is appended to a chunk as it came; a chunk that is full is compressed, to a third
 mostly.  Nothing is looked at before somebody asks; then the chunks are taken as they are kept.  Sheet: face.md 7.
 """
 
