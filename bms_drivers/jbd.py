@@ -254,7 +254,8 @@ DRIVER: Final = kit.Driver(
     name="jbd",
     title="JBD / LLT Power / Overkill Solar / Xiaoxiang",
     line=kit.SerialLine(baud=9600, quiet=0.02, turnaround=0.03),
-    plan=(
+    plan=(  # cells first: current, alarms and switches move fastest, and are to be youngest when it is decided
+        kit.Poll("cells", kit.simple(ask(0x04), cells), gives=("cell_voltages",)),
         kit.Poll(
             "basic",
             kit.simple(ask(0x03), basic),
@@ -264,7 +265,6 @@ DRIVER: Final = kit.Driver(
             ),
             essential=True,
         ),
-        kit.Poll("cells", kit.simple(ask(0x04), cells), gives=("cell_voltages",)),
         kit.Poll("model", kit.simple(ask(0x05), model), gives=("model",), every=kit.ONCE),
         kit.Poll("functions", functions, gives=("balance_allowed",), every=kit.ONCE),
         kit.Poll(
