@@ -220,8 +220,9 @@ def test_what_is_possible_is_known_to_both_ends_and_no_further(name: str) -> Non
 def test_each_of_a_list_is_held_against_its_bounds_wherever_it_stands(name: str, place: int) -> None:
     least, most = POSSIBLE[name]
     others: list[float | None] = [most, None]
+    beside = {"cell_voltages": (3.0, 3.0), "temperatures": (3.0, 3.0)}  # V, °C: either could be the other
     for value in (least, most, math.nextafter(least, -math.inf), math.nextafter(most, math.inf)):
-        told = Reading(**{name: (*others[:place], value, *others[place:])})
+        told = Reading(**{**beside, name: (*others[:place], value, *others[place:])})
         assert (plausible(told) is told) is (least <= value <= most)
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model import Reading
+from gateway.model import Reading, worst
 from gateway.model.fact import fact
 from gateway.model.records import replace
 
@@ -44,3 +44,8 @@ def test_a_changed_reading_works_its_facts_out_anew_and_one_that_was_asked_is_th
     assert told.power == 100.0
     assert replace(told, current=3.0).power == 150.0
     assert told == Reading(voltage=50.0, current=2.0)
+
+
+def test_of_several_sets_of_alarms_each_is_as_high_as_in_any() -> None:
+    told = ({"low_soc": 2, "high_voltage": 0}, {"low_soc": 1, "short_circuit": 1}, {})
+    assert worst(told) == worst(reversed(told)) == {"low_soc": 2, "high_voltage": 0, "short_circuit": 1}
