@@ -9,6 +9,7 @@ A device may speak for several packs (a master); each becomes a battery of its o
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -138,6 +139,7 @@ class Battery:
         self._tries = Tries()
         self._trouble = Trouble()
         self._health = Health.STARTING
+        self._fresh_until = -math.inf  # s, monotonic; before that it does not fall silent
         self._searches = 0  # in a row, the port being there
         self._signal: int | None = None  # dBm
         self._identities = Identities(watch.identity, watch.place)
@@ -157,27 +159,27 @@ class Battery:
         if dated is None:
             return Health.STARTING
         age = now - dated
-        if age < STALE_AFTER:  # however short or long its interval is
-            return Health.ONLINE
         if age >= LOST_AFTER:
             return Health.LOST
         return Health.STALE if age >= silent_after(self.watch.poll_interval) else Health.ONLINE
 
     def _state(self, key: str, pack: _Pack | None, now: float) -> BatteryState:
+        watch = self.watch
+        reading, dated = (pack.reading, pack.dated) if pack else (None, None)
         return BatteryState(
-            name=f"{self.watch.name}/{key}" if key else self.watch.name,
+            name=f"{watch.name}/{key}" if key else watch.name,
             driver=self.driver.name,
-            connection=self.watch.connection,
-            control=self.watch.control,
-            reading=pack.reading if pack else None,
-            age=max(0.0, now - pack.dated) if pack else None,
-            health=self.health_at(pack.dated if pack else None, now),
+            connection=watch.connection,
+            control=watch.control,
+            reading=reading,
+            age=None if dated is None else max(0.0, now - dated),
+            health=self.health_at(dated, now),
             good_in_a_row=self._good.get(key, 0),
             flaky=self._tries.flaky(now),
-            remark="; ".join(filter(None, (self._trouble.remark, pack.reading.remarks if pack else ""))),
-            poll_interval=self.watch.poll_interval,
+            remark="; ".join(filter(None, (self._trouble.remark, reading.remarks if reading else ""))),
+            poll_interval=watch.poll_interval,
             signal=self._signal,
-            identity=self._identities.of(key, pack.reading, self.session) if pack else "",
+            identity=self._identities.of(key, reading, self.session) if reading else "",
             counters=dict(self.counters),
             controls=() if key or self._listens else tuple(sorted(self.driver.controls)),
         )
@@ -195,6 +197,8 @@ class Battery:
         """What time alone changes: commands expire, and health falls, one log line per change."""
         now = self._clock()
         self._orders.expire(now)
+        if self._health is Health.ONLINE and now < self._fresh_until:
+            return
         health = self.health_at(self._last_dated(), now)
         if health is self._health:
             return
@@ -343,6 +347,7 @@ class Battery:
             if reading.rejected or (before is not None and before.rejected):
                 self._tell_rejected(key, reading, before)
             self._packs[key] = _Pack(reading, min(dated, now))
+        self._fresh_until = min(dated, now) + STALE_AFTER  # at least
         self._misses, self._forgot = 0, False
         self._good = {key: self._good.get(key, 0) + 1 for key in readings}  # a pack that was left out begins anew
         self._trouble.over()

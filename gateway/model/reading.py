@@ -86,6 +86,8 @@ class Reading:
     def strings(self) -> int:
         """Parallel strings that `cell_voltages` lists; more than one where they are a multiple of `cell_count`."""
         listed, count = len(self.cell_voltages), self.cell_count
+        if listed == count:
+            return 1
         return listed // count if count and listed and listed % count == 0 else 1
 
     @fact
