@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import compress, repeat
 from operator import add, mul
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from gateway.model import BadLength, Reading
 from gateway.model.reading import NOTHING_TOLD
@@ -23,9 +23,8 @@ Values = dict[str, Any]  # canonical names of Reading -> value; names that begin
 Setup = Mapping[str, Any]  # the battery's driver settings, defaults filled in
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One whole frame whose checksum was right."""
+class Frame(NamedTuple):
+    """One whole frame whose checksum was right; a tuple, as many come each second."""
 
     kind: int  # what it is about: register, data id, record type, arbitration id
     payload: bytes  # the data alone
