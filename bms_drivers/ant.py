@@ -245,7 +245,7 @@ def new_status(frame: bytes) -> kit.Values:
         **front,
         **NEW.read(frame[2 * (cells + probes) :]),
         "_generation": "new",
-        "cell_voltages": tuple(raw / 1000 for raw in kit.words(frame, 34, cells, "<")),
+        "cell_voltages": kit.divided(kit.words(frame, 34, cells, "<"), 1000),
         "_temperatures": kit.signed_words(frame, 34 + 2 * cells, probes, "<"),
     }
 
@@ -259,7 +259,7 @@ def old_status(frame: bytes) -> kit.Values:
     return {
         **values,
         "_generation": "old",
-        "cell_voltages": tuple(raw / 1000 for raw in kit.words(frame, 6, cells)),
+        "cell_voltages": kit.divided(kit.words(frame, 6, cells), 1000),
         "_temperatures": kit.signed_words(frame, 95, 4),
     }
 

@@ -141,7 +141,7 @@ def slots(data: bytes, found: kit.Values, most: int, sensors_at: int) -> kit.Val
     if not 1 <= cells <= most or sensors > 8:
         raise BadLength(f"{cells} cells and {sensors} sensors, a Daly has 1..{most} and 0..8")
     return {
-        "cell_voltages": tuple(raw / 1000 for raw in kit.words(data, 0, cells)),
+        "cell_voltages": kit.divided(kit.words(data, 0, cells), 1000),
         "temperatures": tuple(celsius(raw) for raw in kit.words(data, 2 * sensors_at, sensors)),
         "charge_allowed": bool(found["_charge"]),
         "discharge_allowed": bool(found["_discharge"]),

@@ -91,7 +91,7 @@ def runtime(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) ->
     values |= {
         "current": round(values["_current"] * 0.1, 1) if tenths else round(values["_current"] * 0.01, 2),
         "max_charge_current": values["_charge_limit"] * (0.1 if tenths else 1.0),
-        "cell_voltages": tuple(raw / 1000 for raw in kit.words(data, 4, cells)),
+        "cell_voltages": kit.divided(kit.words(data, 4, cells), 1000),
         "temperatures": temperatures(data[66:72]),
         "capacity": capacity,
         "remaining_capacity": remaining(values["_remaining"], values["soc"], capacity),

@@ -94,7 +94,7 @@ def cells(setup: kit.Setup, known: kit.Values) -> kit.Talk:
     if count is None:
         raise LinkTimeout("the cells cannot be asked for before their number is known")
     frames = yield block(81, count)(setup, known)
-    return {"cell_voltages": tuple(raw / 1000 for raw in kit.words(frames[0].payload, 0, count, "<"))}
+    return {"cell_voltages": kit.divided(kit.words(frames[0].payload, 0, count, "<"), 1000)}
 
 
 def own_temperatures(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:

@@ -5,6 +5,7 @@ Sheet: jbd.md.  All integers big endian.  Current: + = charging.  One BMS a port
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final
 
 from bms_drivers import kit
@@ -58,7 +59,7 @@ BALANCE_BIT: Final = 0x04  # of the function word 0x2D
 
 def checksum(body: bytes) -> bytes:
     """Two's complement of the 16-bit sum, big endian (sheet section 3)."""
-    return (-kit.sum16(body) & 0xFFFF).to_bytes(2, "big")
+    return (-sum(body) & 0xFFFF).to_bytes(2, "big")
 
 
 def frame(action: int, register: int, data: bytes = b"") -> bytes:
@@ -76,7 +77,7 @@ def split(buffer: bytearray) -> Iterator[kit.Frame | kit.Dropped]:
         if len(buffer) < 4 or len(buffer) < (size := buffer[3] + 7):
             return
         whole = bytes(buffer[:size])
-        if whole[-1] != 0x77 or whole[-3:-1] != checksum(whole[2:-3]):
+        if whole[-3:] != checksum(whole[2:-3]) + b"\x77":
             yield kit.Dropped("checksum", whole[:1])
             del buffer[0]  # a 0xDD inside noise is no frame start
             continue
@@ -113,24 +114,25 @@ def basic(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> k
     data = checked(frames)
     values = BASIC.read(data)
     present = min(values["_sensors"], (len(data) - BASIC.size) // 2)  # fewer than announced: use those present
-    sensors = [round((raw - 2731) / 10, 1) for raw in kit.words(data, BASIC.size, present)]
+    sensors = kit.divided(kit.words(data, BASIC.size, present), 10, less=2731)
     # Two or more sensors: the first is the MOSFET's (sheet section 5, "NTC rule").
     if len(sensors) >= 2:
-        values["mosfet_temperature"] = sensors.pop(0)
+        values["mosfet_temperature"], sensors = sensors[0], sensors[1:]
     switches, balance = values["_switches"], values["_balance_low"] | values["_balance_high"] << 16
     values |= {
-        "temperatures": tuple(sensors),
+        "temperatures": sensors,
         "production_date": _packed_date(values["_date"]),
         "firmware_version": f"{values['_version'] >> 4}.{values['_version'] & 15}",
         "charge_allowed": bool(switches & 1),
         "discharge_allowed": bool(switches & 2),
-        "cell_balancing": tuple([bool(balance >> n & 1) for n in range(values["cell_count"])]),
+        "cell_balancing": kit.flags(balance, values["cell_count"]),
         "balancing": bool(balance),
         "alarms": kit.alarm_bits(values["_protection"], PROTECTION, SUPPORTED),
     }
     return values
 
 
+@lru_cache(maxsize=16)
 def _packed_date(word: int) -> str | None:
     return kit.date(2000 + (word >> 9), word >> 5 & 15, word & 31)
 
@@ -140,7 +142,7 @@ def cells(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> k
     data = checked(frames)
     if len(data) % 2:
         raise BadLength(f"cell reply of {len(data)} bytes, an even number is needed")
-    return {"cell_voltages": tuple([raw / 1000 for raw in kit.words(data, 0, len(data) // 2)])}
+    return {"cell_voltages": kit.divided(kit.words(data, 0, len(data) // 2), 1000)}
 
 
 def model(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> kit.Values:
@@ -254,7 +256,8 @@ DRIVER: Final = kit.Driver(
     name="jbd",
     title="JBD / LLT Power / Overkill Solar / Xiaoxiang",
     line=kit.SerialLine(baud=9600, quiet=0.02, turnaround=0.03),
-    plan=(
+    plan=(  # cells first: current, alarms and switches move fastest, and are to be youngest when it is decided
+        kit.Poll("cells", kit.simple(ask(0x04), cells), gives=("cell_voltages",)),
         kit.Poll(
             "basic",
             kit.simple(ask(0x03), basic),
@@ -264,7 +267,6 @@ DRIVER: Final = kit.Driver(
             ),
             essential=True,
         ),
-        kit.Poll("cells", kit.simple(ask(0x04), cells), gives=("cell_voltages",)),
         kit.Poll("model", kit.simple(ask(0x05), model), gives=("model",), every=kit.ONCE),
         kit.Poll("functions", functions, gives=("balance_allowed",), every=kit.ONCE),
         kit.Poll(

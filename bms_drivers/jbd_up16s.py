@@ -194,7 +194,7 @@ def status(frames: Sequence[kit.Frame], setup: kit.Setup, known: kit.Values) -> 
     switches = values["_switches"]
     return {
         **values,
-        "cell_voltages": tuple(raw / 1000 for raw in kit.words(data, CELLS_AT, cells)),
+        "cell_voltages": kit.divided(kit.words(data, CELLS_AT, cells), 1000),
         "temperatures": tuple(round((raw - 500) * 0.1, 1) for raw in kit.words(data, after + 2, sensors)),
         "discharge_allowed": bool(switches & DISCHARGE),
         "charge_allowed": bool(switches & CHARGE),

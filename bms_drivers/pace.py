@@ -267,7 +267,7 @@ def over_modbus(setup: kit.Setup) -> kit.Talk:
     block = values["_protections"].to_bytes(2, "little") + bytes((0, 0, status & 0xFF, 0, 0))
     tenths = kit.signed_words(rest[0].payload, 2 * MODBUS_CELLS, MODBUS_SENSORS)
     values |= {
-        "cell_voltages": tuple(cell / 1000 for cell in millivolts[:count]),
+        "cell_voltages": kit.divided(millivolts[:count], 1000),
         **sensors(tuple(tenth / 10 for tenth in tenths)),
     }
     switched = {

@@ -160,7 +160,7 @@ def cells(setup: kit.Setup, known: kit.Values) -> kit.Talk:
 
 def slots(raw: bytes) -> kit.Values:
     """Values of PIB.  Raises WrongDevice for zeros."""
-    volts = tuple(millivolts / 1000 for millivolts in kit.words(raw, 0, CELLS))
+    volts = kit.divided(kit.words(raw, 0, CELLS), 1000)
     if max(volts) < LEAST_CELL:
         raise WrongDevice("PIB: every cell is 0 V, no pack is there")
     values = SENSORS.read(raw)

@@ -9,12 +9,14 @@ A device may speak for several packs (a master); each becomes a battery of its o
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from bms_drivers.kit.declare import Driver, Frame, Poll
@@ -35,7 +37,7 @@ from gateway.model import (
 )
 from gateway.model.records import replace
 from gateway.orders import Order, Orders
-from gateway.outage import Tries, Trouble
+from gateway.outage import Tries, Trouble, dropped_by
 from gateway.plausible import plausible
 from gateway.supervise import Supervisor, words
 from gateway.urgent import urgent
@@ -86,6 +88,9 @@ class _Pack:
     dated: float  # s, monotonic: its oldest control answer
 
 
+DATED: Final = attrgetter("dated")
+
+
 @dataclass(slots=True)
 class Watch:
     """How a battery is to be polled."""
@@ -122,6 +127,9 @@ class Battery:
         self._port, self._changed, self._clock, self._finder = port, changed, clock, finder
         self._supervisor = Supervisor(watch.name)
         self._trying = self._supervisor.trying(self._failed)
+        self._problems: list[Exception] = []  # of the step that is asked
+        self._answers: list[float] = []  # s, monotonic; when they came to it
+        self._asking = self._supervisor.trying(self._problems.append, passing=(LinkClosed,))
         self._packs: dict[str, _Pack] = {}
         self._alarms: dict[str, Mapping[str, int]] = {}  # by pack, as last told since the link stands
         self._misses = 0
@@ -131,6 +139,7 @@ class Battery:
         self._tries = Tries()
         self._trouble = Trouble()
         self._health = Health.STARTING
+        self._fresh_until = -math.inf  # s, monotonic; before that it does not fall silent
         self._searches = 0  # in a row, the port being there
         self._signal: int | None = None  # dBm
         self._identities = Identities(watch.identity, watch.place)
@@ -155,20 +164,22 @@ class Battery:
         return Health.STALE if age >= silent_after(self.watch.poll_interval) else Health.ONLINE
 
     def _state(self, key: str, pack: _Pack | None, now: float) -> BatteryState:
+        watch = self.watch
+        reading, dated = (pack.reading, pack.dated) if pack else (None, None)
         return BatteryState(
-            name=f"{self.watch.name}/{key}" if key else self.watch.name,
+            name=f"{watch.name}/{key}" if key else watch.name,
             driver=self.driver.name,
-            connection=self.watch.connection,
-            control=self.watch.control,
-            reading=pack.reading if pack else None,
-            age=max(0.0, now - pack.dated) if pack else None,
-            health=self.health_at(pack.dated if pack else None, now),
+            connection=watch.connection,
+            control=watch.control,
+            reading=reading,
+            age=None if dated is None else max(0.0, now - dated),
+            health=self.health_at(dated, now),
             good_in_a_row=self._good.get(key, 0),
             flaky=self._tries.flaky(now),
-            remark="; ".join(filter(None, (self._trouble.remark, pack.reading.remarks if pack else ""))),
-            poll_interval=self.watch.poll_interval,
+            remark="; ".join(filter(None, (self._trouble.remark, reading.remarks if reading else ""))),
+            poll_interval=watch.poll_interval,
             signal=self._signal,
-            identity=self._identities.of(key, pack.reading, self.session) if pack else "",
+            identity=self._identities.of(key, reading, self.session) if reading else "",
             counters=dict(self.counters),
             controls=() if key or self._listens else tuple(sorted(self.driver.controls)),
         )
@@ -180,12 +191,14 @@ class Battery:
 
     def _last_dated(self) -> float | None:
         """s, monotonic, of the pack that answered last; None = it never answered."""
-        return max([pack.dated for pack in self._packs.values()], default=None)
+        return max(map(DATED, self._packs.values()), default=None)
 
     def _look(self) -> None:
         """What time alone changes: commands expire, and health falls, one log line per change."""
         now = self._clock()
         self._orders.expire(now)
+        if self._health is Health.ONLINE and now < self._fresh_until:
+            return
         health = self.health_at(self._last_dated(), now)
         if health is self._health:
             return
@@ -211,8 +224,9 @@ class Battery:
             least, most = self.driver.intervals
             interval = min(most, max(least, self.watch.poll_interval))
             pause = self._port.delay(self.watch.name, interval, self._misses)
-            next_poll = max(next_poll + pause, self._clock())
-            await asyncio.sleep(next_poll - self._clock())
+            now = self._clock()
+            next_poll = max(next_poll + pause, now)
+            await asyncio.sleep(next_poll - now)
 
     def succeed(self, former: "Battery") -> None:
         """Stand in the place of one of this name that is polled no more, whose settings were others.
@@ -251,14 +265,16 @@ class Battery:
             self._identities.forget()
             self._forgot = True
             self._alarms.clear()
-        before = dict(link.counters)
+        before = dropped_by(link.counters)
         try:
-            await self._send_commands(link)
+            if self._orders:
+                await self._send_commands(link)
             await self._ask_plan(link)
         finally:
-            self._trouble.came(link.counters, before)
+            self._trouble.came(dropped_by(link.counters), before)
         self._take()
-        self._compare_commands()
+        if self._orders:
+            self._compare_commands()
         await self._ask_once(link)
 
     async def _ask_plan(self, link: Link) -> None:
@@ -271,9 +287,11 @@ class Battery:
         for poll in self.session.due(self._clock(), once=False):
             used_to_answer = self.session.answers(poll)
             problem = await self._ask(link, poll)
-            answered += problem is None
-            silent = 0 if problem is None else silent + (used_to_answer and isinstance(problem, LinkTimeout))
-            if problem is not None and (poll.essential or silent >= SILENT_STEPS):
+            if problem is None:
+                answered, silent = answered + 1, 0
+                continue
+            silent += used_to_answer and isinstance(problem, LinkTimeout)
+            if poll.essential or silent >= SILENT_STEPS:
                 raise problem
         if problem is not None and not answered:
             raise problem
@@ -285,19 +303,18 @@ class Battery:
 
     async def _ask(self, link: Link, poll: Poll) -> GatewayError | None:
         """One step of the plan: None when it was answered, else why not.  Raises LinkClosed."""
-        answers: list[float] = []
-        problems: list[Exception] = []
-        with self._supervisor.trying(problems.append, passing=(LinkClosed,)):
+        self._answers.clear()
+        with self._asking:
             try:
                 talk = poll.talk(self.session.setup, self.session.known)
-                values = await converse(link, talk, lambda frames: answers.append(self._came(frames)))
-                self.session.learnt(poll, values, min(answers, default=self._clock()))
+                values = await converse(link, talk, self._came)
+                self.session.learnt(poll, values, min(self._answers, default=self._clock()))
                 return None
             except LinkClosed:
                 raise
             except GatewayError as refusal:
-                problems.append(refusal)
-        problem = problems[0]
+                self._problems.append(refusal)
+        problem = self._problems.pop()
         self.session.missed(poll, self._clock())
         if isinstance(problem, GatewayError):
             self.counters[getattr(problem, "kind", "unanswered")] += 1
@@ -305,9 +322,9 @@ class Battery:
         self.counters["defect"] += 1
         return GatewayError(f"a defect: {poll.name}: {words(problem)}")
 
-    def _came(self, frames: Sequence[Frame]) -> float:
-        """When the oldest frame of an answer came [s, monotonic]: now, unless it was there before it was asked for."""
-        return min([frame.at for frame in frames if frame.at is not None], default=self._clock())
+    def _came(self, frames: Sequence[Frame]) -> None:
+        """An answer: as old as its oldest frame, which came now, unless it was there before it was asked for."""
+        self._answers.append(min([frame.at for frame in frames if frame.at is not None], default=self._clock()))
 
     def _take(self) -> None:
         """Turn what was learnt into readings.  Raises FrameError for what cannot be, LinkTimeout for nothing."""
@@ -324,10 +341,13 @@ class Battery:
             self._packs, self._former = {}, False
         for key, told in readings.items():
             reading = held(self._with_cells(told), self._alarms.get(key, {}))
-            self.pressing = self.pressing or urgent(self._packs[key].reading if key in self._packs else None, reading)
+            before = self._packs[key].reading if key in self._packs else None
+            self.pressing = self.pressing or urgent(before, reading)
             self._alarms[key] = reading.alarms
-            self._tell_rejected(key, reading)
+            if reading.rejected or (before is not None and before.rejected):
+                self._tell_rejected(key, reading, before)
             self._packs[key] = _Pack(reading, min(dated, now))
+        self._fresh_until = min(dated, now) + STALE_AFTER  # at least
         self._misses, self._forgot = 0, False
         self._good = {key: self._good.get(key, 0) + 1 for key in readings}  # a pack that was left out begins anew
         self._trouble.over()
@@ -343,12 +363,11 @@ class Battery:
             return reading
         return replace(reading, untold=(*reading.untold, "cell_voltages"))
 
-    def _tell_rejected(self, key: str, reading: Reading) -> None:
+    def _tell_rejected(self, key: str, reading: Reading, before: Reading | None) -> None:
         """Count readings of which a value cannot be; one log line when it is another value than before."""
         if reading.rejected:
             self.counters["rejected"] += 1
-        before = self._packs[key].reading.rejected if key in self._packs else {}
-        if reading.rejected.keys() == before.keys():
+        if before is not None and reading.rejected.keys() == before.rejected.keys():
             return
         name = f"{self.watch.name}/{key}" if key else self.watch.name
         if reading.rejected:

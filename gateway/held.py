@@ -12,6 +12,8 @@ from gateway.model.records import replace
 
 def held(reading: Reading, before: Mapping[str, int]) -> Reading:
     """`reading` with those alarms of `before` that were raised and of which it says nothing."""
+    if not any(before.values()):
+        return reading
     kept = {name: level for name, level in before.items() if level and name not in reading.alarms}
     if not kept:
         return reading

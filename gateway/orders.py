@@ -42,6 +42,10 @@ class Orders:
         self._name, self._poll_interval = name, poll_interval
         self._orders: list[Order] = []
 
+    def __len__(self) -> int:
+        """How many that is."""
+        return len(self._orders)
+
     @property
     def _patience(self) -> float:
         """s that a command may wait."""

@@ -6,7 +6,9 @@ fail while the battery is online count once a good read shows that they were no 
 
 import math
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import repeat
+from operator import sub
 from typing import Final
 
 from gateway.model import GatewayError, LinkTimeout
@@ -22,6 +24,11 @@ PAUSE_MOST: Final = 3600.0  # s
 USELESS: Final = ("checksum", "length", "noise", "foreign", "torn", "late")  # a link's counters of what it dropped
 
 
+def dropped_by(counters: Mapping[str, int]) -> tuple[int, ...]:
+    """How often a link has dropped what came, of each kind of USELESS."""
+    return tuple(map(counters.get, USELESS, repeat(0)))
+
+
 class Tries:
     """The reads of the last minutes that were tried while the link was up."""
 
@@ -32,10 +39,11 @@ class Tries:
 
     def good(self, now: float) -> None:
         """A good read: what failed before it was no outage."""
-        self._results.extend((at, False) for at in self._open)
+        if self._open:
+            self._results.extend([(at, False) for at in self._open])
+            self._bad += len(self._open)
+            self._open.clear()
         self._results.append((now, True))
-        self._bad += len(self._open)
-        self._open.clear()
 
     def failed(self, now: float) -> None:
         """A read failed while the battery was online."""
@@ -81,10 +89,12 @@ class Trouble:
         self._begin(now, SAID_AGAIN)
         self._since = since
 
-    def came(self, counters: Mapping[str, int], before: Mapping[str, int]) -> None:
-        """Note what a link has dropped, whose counters were those of `before`."""
-        for kind in USELESS:
-            if more := counters.get(kind, 0) - before.get(kind, 0):
+    def came(self, dropped: Sequence[int], before: Sequence[int]) -> None:
+        """Note what a link has dropped since `before`, both as told by `dropped_by`."""
+        if dropped == before:
+            return
+        for kind, more in zip(USELESS, map(sub, dropped, before), strict=True):
+            if more:
                 self._useless[kind] += more
 
     def failed(self, problem: Exception) -> None:

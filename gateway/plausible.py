@@ -12,9 +12,13 @@ parts one after the other while a load steps, and count the capacity by firmware
 
 import math
 from collections.abc import Callable, Iterable
+from functools import lru_cache
+from itertools import compress
+from operator import attrgetter, le
 from typing import Final
 
 from gateway.model import Implausible, Reading
+from gateway.model.known import are_known
 from gateway.model.records import replace
 
 RANGES: Final = {  # name: (least, most, unit); outside it is no reading of this device
@@ -42,6 +46,8 @@ OWN: Final = {  # name: (least, most, unit); outside it this one value is not kn
     "cell_overvoltage_protection": (*CELL, "V"),
     "cell_undervoltage_protection": (*CELL, "V"),
 }
+BOUNDS: Final = {**RANGES, **OWN}  # the narrower where a value has both
+BOUNDED: Final = attrgetter(*BOUNDS)
 PACK_FRACTION: Final = 0.05  # of the cells' sum: so far may the pack voltage be from it; less than one cell of sixteen
 PACK_LEAST: Final = 1.0  # V, and so far in any case
 EXTREMES: Final = 0.3  # V between the BMS's own extremes and its cells, which may be answered a load step apart
@@ -54,15 +60,35 @@ Refusal = tuple[str, object, str]
 
 def plausible(reading: Reading) -> Reading:
     """`reading` without what cannot be, itself where all is well.  Raises Implausible for one that cannot be at all."""
-    _possible(reading)
-    reading = _broken_wires(reading)
-    for rule in RULES:
+    rules = RULES
+    if not _within_bounds(reading):
+        _possible(reading)
+        reading = _broken_wires(reading)
+        rules = (_out_of_range, *RULES)
+    for rule in rules:
         refusals = list(rule(reading))
         if refusals:
             changes = {name: value for name, value, _ in refusals}
             why = {name: text for name, _, text in refusals}
             reading = replace(reading, **changes, rejected={**reading.rejected, **why})  # type: ignore[arg-type]
     return reading
+
+
+def _within_bounds(reading: Reading) -> bool:
+    """Is every number that is known within its bounds?  It nearly always is, so one look at all of them comes first."""
+    cells, sensors = reading.cell_voltages, reading.temperatures
+    values = (*BOUNDED(reading), *cells, *sensors)
+    least, most = _bounds(len(cells), len(sensors))
+    told = are_known(values)
+    numbers = tuple(compress(values, told))
+    return all(map(le, compress(least, told), numbers)) and all(map(le, numbers, compress(most, told)))
+
+
+@lru_cache(maxsize=64)
+def _bounds(cells: int, sensors: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The least and the most that each number may be, of so many single ones behind the named ones."""
+    all_bounds = (*[(least, most) for least, most, _ in BOUNDS.values()], *[CELL] * cells, *[TEMPERATURE] * sensors)
+    return tuple([least for least, _ in all_bounds]), tuple([most for _, most in all_bounds])
 
 
 def _possible(reading: Reading) -> None:
@@ -105,7 +131,7 @@ def _extremes(reading: Reading) -> Iterable[Refusal]:
         yield "lowest_cell_voltage", None, why
         yield "highest_cell_voltage", None, why
         return
-    if reading.cells_sum is None:
+    if (low is None and high is None) or reading.cells_sum is None:
         return
     for name, own, cell in (("lowest", low, reading.min_cell), ("highest", high, reading.max_cell)):
         if own is not None and cell is not None and abs(own - cell) > EXTREMES:
@@ -196,6 +222,6 @@ def _capacities(reading: Reading) -> Iterable[Refusal]:
 
 
 RULES: Final[tuple[Callable[[Reading], Iterable[Refusal]], ...]] = (
-    _out_of_range, _extremes, _count, _pack_voltage, _capacities,
+    _extremes, _count, _pack_voltage, _capacities,
 )  # fmt: skip
-"""In order: each sees what those before it have left."""
+"""How values are held against each other, in order: each sees what those before it have left."""

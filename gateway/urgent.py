@@ -6,11 +6,13 @@ cell, a temperature or an SoC that moves so fast that a second matters.
 """
 
 from collections.abc import Sequence
+from itertools import compress
 from math import inf
-from operator import attrgetter
+from operator import attrgetter, gt, sub
 from typing import Final
 
 from gateway.model import Reading
+from gateway.model.known import are_known
 
 MOVED: Final = {  # within a poll: so far a value moves without hurry
     "min_cell": 0.02,  # V
@@ -23,22 +25,27 @@ MOVED: Final = {  # within a poll: so far a value moves without hurry
     "capacity": 5.0,  # Ah; its share of the bank follows it
     "current": inf,  # A; it may jump, but not be lost
 }
-SWITCHES: Final = attrgetter("charge_allowed", "discharge_allowed")
-ASKED: Final = attrgetter("max_charge_current", "max_discharge_current", "max_battery_voltage")
+SWITCH_NAMES: Final = ("charge_allowed", "discharge_allowed")
+LIMIT_NAMES: Final = ("max_charge_current", "max_discharge_current", "max_battery_voltage")
+SWITCHES: Final = attrgetter(*SWITCH_NAMES)
+ASKED: Final = attrgetter(*LIMIT_NAMES)
+TOLD: Final = attrgetter("alarms", "rejected", *SWITCH_NAMES, *LIMIT_NAMES)
 KNOWN: Final = attrgetter(*MOVED)
 FAR: Final = tuple(MOVED.values())
 
 
 def urgent(before: Reading | None, after: Reading) -> bool:
     """Is `after` to be decided on at once, by somebody who knows `before`?  The first reading is."""
-    return before is None or _forbids(before, after) or _lacks(before, after) or _moves(KNOWN(before), KNOWN(after))
+    if before is None or (TOLD(after) != TOLD(before) and _forbids(before, after)):
+        return True
+    return _lacks(before, after) or _moves(KNOWN(before), KNOWN(after))
 
 
 def _forbids(before: Reading, after: Reading) -> bool:
-    """An alarm rose, a switch is another, or the BMS asks for less than before."""
+    """An alarm rose, a switch is another, a value is refused that was not, or the BMS asks for less than before."""
     if after.alarms != before.alarms and any(n > before.alarms.get(name, 0) for name, n in after.alarms.items()):
         return True
-    if SWITCHES(after) != SWITCHES(before):
+    if SWITCHES(after) != SWITCHES(before) or after.rejected.keys() != before.rejected.keys():
         return True
     asked, before_that = ASKED(after), ASKED(before)
     return asked != before_that and any(
@@ -48,9 +55,9 @@ def _forbids(before: Reading, after: Reading) -> bool:
 
 
 def _lacks(before: Reading, after: Reading) -> bool:
-    """A cell or a sensor that was known is not known any more, or a value was refused."""
+    """A cell or a sensor that was known is not known any more."""
     cells = _shrinks(before.cell_voltages, after.cell_voltages)
-    return cells or _shrinks(before.temperatures, after.temperatures) or after.rejected.keys() != before.rejected.keys()
+    return cells or _shrinks(before.temperatures, after.temperatures)
 
 
 def _shrinks(before: Sequence[float | None], after: Sequence[float | None]) -> bool:
@@ -62,7 +69,6 @@ def _shrinks(before: Sequence[float | None], after: Sequence[float | None]) -> b
 
 def _moves(before: Sequence[float | None], after: Sequence[float | None]) -> bool:
     """One of KNOWN is not known any more, or moves so fast that a second matters."""
-    return after != before and any(
-        was is not None and (now is None or abs(now - was) > far)
-        for was, now, far in zip(before, after, FAR, strict=True)
-    )
+    told = are_known(before)
+    was, now = tuple(compress(before, told)), tuple(compress(after, told))
+    return None in now or any(map(gt, map(abs, map(sub, now, was)), compress(FAR, told)))

@@ -46,7 +46,7 @@ from bms_drivers.kit.declare import (
 from bms_drivers.kit.framing import begun, crc8, crc16_xmodem, noise, sum8, sum16
 from bms_drivers.kit.hex_text import RETURN_CODES, hex_info, hex_splitter
 from bms_drivers.kit.overhear import modbus_pairs, not_told
-from bms_drivers.kit.payload import block, by_register, flags, reads, signed_words, unit_asked, words
+from bms_drivers.kit.payload import block, by_register, divided, flags, reads, signed_words, unit_asked, words
 from bms_drivers.kit.walk import Next, Walk
 from gateway.wire import crc16, hex_frame
 
@@ -91,6 +91,7 @@ __all__ = [
     "crc16",
     "crc16_xmodem",
     "date",
+    "divided",
     "flags",
     "hex_frame",
     "hex_info",

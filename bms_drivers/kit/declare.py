@@ -9,18 +9,22 @@ a recording included.
 import math
 import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import compress, repeat
+from operator import add, mul
+from typing import Any, Final, Literal, NamedTuple
 
 from gateway.model import BadLength, Reading
+from gateway.model.reading import NOTHING_TOLD
+from gateway.model.records import replace
 
 Values = dict[str, Any]  # canonical names of Reading -> value; names that begin with "_" are the driver's own
 Setup = Mapping[str, Any]  # the battery's driver settings, defaults filled in
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One whole frame whose checksum was right."""
+class Frame(NamedTuple):
+    """One whole frame whose checksum was right; a tuple, as many come each second."""
 
     kind: int  # what it is about: register, data id, record type, arbitration id
     payload: bytes  # the data alone
@@ -428,7 +432,7 @@ class Table:
         """`order` is ">" for big endian, "<" for little endian."""
         self.fields = fields
         self._parts = _parts(order, fields)
-        self.size = max((at + form.size for form, at, _ in self._parts), default=0)
+        self.size = max((part.at + part.form.size for part in self._parts), default=0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -440,28 +444,47 @@ class Table:
         if len(payload) < self.size:
             raise BadLength(f"{len(payload)} bytes where {self.size} are needed")
         values: Values = {}
-        for form, at, kinds in self._parts:
-            for (name, plus, scale, digits), raw in zip(kinds, form.unpack_from(payload, at), strict=True):
-                values[name] = raw + plus if scale == 1 else round((raw + plus) * scale, digits) + 0  # no negative zero
+        for part in self._parts:
+            raws = map(add, part.form.unpack_from(payload, part.at), part.plus)
+            numbers = map(round, map(mul, raws, part.scale), part.digits)
+            values.update(zip(part.names, map(add, numbers, repeat(0)), strict=True))  # + 0: no negative zero
         return values
 
 
-_Part = tuple[struct.Struct, int, list[tuple[str, int, float, int]]]
-"""Where a part of a payload begins, how it is laid out, and what its numbers are: name, plus, scale, digits."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Fields of a payload that are read in one step: how they are laid out, and what their numbers are."""
+
+    form: struct.Struct
+    at: int  # where it begins
+    names: tuple[str, ...]
+    plus: tuple[int, ...]
+    scale: tuple[float, ...]
+    digits: tuple[int, ...]
 
 
 def _parts(order: str, fields: Sequence[Field]) -> list[_Part]:
     """One for each run of fields that follow each other, gaps included; one field may lie within another."""
-    parts: list[tuple[str, int, list[tuple[str, int, float, int]]]] = []
+    runs: list[tuple[str, list[Field]]] = []
     for field_ in fields:
-        form, begin, kinds = parts[-1] if parts else ("", 0, [])
-        gap = field_.offset - begin - struct.calcsize(order + form)
-        kind = field_.name, field_.plus, field_.scale, digits_of(field_.scale)
-        if parts and gap >= 0:
-            parts[-1] = f"{form}{gap}x{FORMATS[field_.type]}", begin, [*kinds, kind]
+        form, run = runs[-1] if runs else ("", [])
+        gap = field_.offset - run[0].offset - struct.calcsize(order + form) if run else -1
+        if gap >= 0:
+            runs[-1] = f"{form}{gap}x{FORMATS[field_.type]}", [*run, field_]
         else:
-            parts.append((FORMATS[field_.type], field_.offset, [kind]))
-    return [(struct.Struct(order + form), begin, kinds) for form, begin, kinds in parts]
+            runs.append((FORMATS[field_.type], [field_]))
+    return [_part(struct.Struct(order + form), run) for form, run in runs]
+
+
+def _part(form: struct.Struct, run: Sequence[Field]) -> _Part:
+    return _Part(
+        form,
+        run[0].offset,
+        names=tuple(field_.name for field_ in run),
+        plus=tuple(field_.plus for field_ in run),
+        scale=tuple(1 if field_.scale == 1 else field_.scale for field_ in run),  # what is whole stays whole
+        digits=tuple(digits_of(field_.scale) for field_ in run),
+    )
 
 
 def digits_of(scale: float) -> int:
@@ -472,6 +495,8 @@ def digits_of(scale: float) -> int:
 def alarm_bits(word: int, bits: Mapping[int, tuple[str, int]], supported: Iterable[str]) -> dict[str, int]:
     """Levels of all `supported` alarms from a bit field; `bits` maps bit number -> (alarm, level)."""
     levels = dict.fromkeys(supported, 0)
+    if not word:
+        return levels
     for bit, (name, level) in bits.items():
         if word >> bit & 1 and levels[name] < level:
             levels[name] = level
@@ -503,9 +528,15 @@ def alone(
 
     def assemble(values: Values, setup: Setup) -> Mapping[str, Reading]:
         done = {**always, **(values if finish is None else finish(dict(values), setup))}
-        return {"": Reading(**{name: value for name, value in done.items() if name[0] != "_"})}
+        return {"": replace(NOTHING_TOLD, **dict(compress(done.items(), _readable(tuple(done)))))}
 
     return assemble
+
+
+@lru_cache(maxsize=256)
+def _readable(names: tuple[str, ...]) -> tuple[bool, ...]:
+    """Which of `names` are for everybody to read: not a driver's own."""
+    return tuple(name[0] != "_" for name in names)
 
 
 def text(raw: bytes) -> str | None:

@@ -2,8 +2,10 @@
 
 import functools
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import repeat
+from operator import sub, truediv
 
 from bms_drivers.kit.declare import Decode, Field, Frame, Registers, Setup, Table, Values
 from gateway.model import BadLength
@@ -27,6 +29,12 @@ def _unpacked(form: str, data: bytes, at: int) -> tuple[int, ...]:
         raise BadLength(f"{len(data)} bytes where {need} are needed") from None
 
 
+def divided(raws: Iterable[int], by: int, less: int = 0) -> tuple[float, ...]:
+    """(raw - less) / by of each: 3305 mV are 3.305 V, 2981 tenths of a kelvin with less=2731 are 25.0 °C."""
+    return tuple(map(truediv, map(sub, raws, repeat(less)), repeat(by)))
+
+
+@functools.lru_cache(maxsize=128)
 def flags(word: int, count: int) -> tuple[bool, ...]:
     """The lowest `count` bits of `word`, bit 0 first."""
     return tuple(bool(word >> n & 1) for n in range(count))

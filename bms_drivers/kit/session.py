@@ -43,16 +43,16 @@ class Session:
         self.driver = driver = driver.made_for(settings)
         self.setup = driver.setup(settings)
         self._steps = {poll.name: _Step(poll, tells=_tells(poll)) for poll in driver.plan}
+        self._repeated = [step for step in self._steps.values() if step.poll.every != math.inf]
+        self._once = [step for step in self._steps.values() if step.poll.every == math.inf]
         self._telling = {name: step for name, step in self._steps.items() if step.tells}
         self.known: Values = {}
         self._told: Values = {}  # what we commanded; outlives every missed answer
 
     def due(self, now: float, *, once: bool | None = None) -> list[Poll]:
         """The steps of the plan to be asked now, in order: all, those that are asked `once`, or the others."""
-        return [
-            step.poll for step in self._steps.values()
-            if step.next_due <= now and (once is None or (step.poll.every == math.inf) is once)
-        ]  # fmt: skip
+        steps = self._steps.values() if once is None else self._once if once else self._repeated
+        return [step.poll for step in steps if step.next_due <= now]
 
     def learnt(self, poll: Poll, values: Values, at: float) -> None:
         """`poll` was answered at `at` [s, monotonic]."""
@@ -91,8 +91,7 @@ class Session:
 
     def in_vain(self, name: str) -> bool:
         """Is the value called `name` told by a step that is asked again and again, and not answered now?"""
-        asked = (step for step in self._steps.values() if step.poll.every != math.inf)
-        return any(name in step.poll.gives and not step.values for step in asked)
+        return any(name in step.poll.gives and not step.values for step in self._repeated)
 
     def awaits(self, name: str) -> bool:
         """May a step tell the value called `name` that was not tried yet since the link stands?"""
@@ -110,8 +109,8 @@ class Session:
         return None if newest == -math.inf else min(oldest, newest)
 
     def expire(self, before: float) -> None:
-        """Forget what counts as answered before that [s, monotonic], each step alone."""
-        old = [step for step in self._steps.values() if step.values and step.at + step.patience < before]
+        """Forget what counts as answered before that [s, monotonic], each step alone; what is asked once, never."""
+        old = [step for step in self._repeated if step.values and step.at + step.patience < before]
         for step in old:
             step.values = {}
         if old:

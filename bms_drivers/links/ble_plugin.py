@@ -9,7 +9,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final
 
@@ -143,7 +142,7 @@ class PluginLink:
         answer = Answer(question)
         answer.feed(line)
         self.counters["replies"] += 1
-        return [replace(frame, at=since) for frame in answer.frames]
+        return [frame._replace(at=since) for frame in answer.frames]
 
     async def _said(self, question: Ask) -> tuple[bytes, float]:
         """The answer as a line, and the time [s, monotonic] since which it was told."""

@@ -1,6 +1,7 @@
 """Alarm names and levels.  0 = ok, 1 = warning, 2 = alarm; a name that is absent is not supported by the BMS."""
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Final
 
 ALARMS: Final[tuple[str, ...]] = (
@@ -26,8 +27,10 @@ ALARMS: Final[tuple[str, ...]] = (
 
 def worst(alarms: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """The highest level per name over several sets of alarms; names that no set holds stay absent."""
-    merged: dict[str, int] = {}
-    for levels in alarms:
-        for name, level in levels.items():
-            merged[name] = max(level, merged.get(name, 0))
+    sets = tuple(alarms)
+    merged = dict.fromkeys(chain.from_iterable(sets), 0)
+    for levels in sets:
+        if any(levels.values()):
+            for name, level in levels.items():
+                merged[name] = max(level, merged[name])
     return merged

@@ -1,9 +1,10 @@
 """What a BMS says about its battery at one moment, in SI units, with None for everything that is not known."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final
+
+from gateway.model.fact import fact
 
 CellVoltages = tuple[float | None, ...]
 
@@ -60,63 +61,79 @@ class Reading:
     held: tuple[str, ...] = ()  # alarms as they were told last: nothing is said of them now; see gateway.held
     untold: tuple[str, ...] = ()  # values that its BMS has, but does not tell: nobody asks it, or asks in vain
 
-    @cached_property
+    @fact
     def power(self) -> float | None:
         """W, + = charging."""
         if self.voltage is None or self.current is None:
             return None
         return self.voltage * self.current
 
-    @cached_property
+    @fact
     def rejections(self) -> str:
         """Why what of it was rejected, in a line; "" when nothing was."""
         return "; ".join(dict.fromkeys(self.rejected.values()))
 
-    @cached_property
+    @fact
     def remarks(self) -> str:
         """What of it is not known now although its BMS has it, in a line; "" when nothing."""
+        if not (self.rejected or self.held or self.untold):
+            return ""
         untold = f"not told, though its BMS has it: {', '.join(self.untold)}" if self.untold else ""
         held = f"alarms as last told, not answered now: {', '.join(self.held)}" if self.held else ""
         return "; ".join(filter(None, (self.rejections, held, untold)))
 
-    @cached_property
+    @fact
     def strings(self) -> int:
         """Parallel strings that `cell_voltages` lists; more than one where they are a multiple of `cell_count`."""
         listed, count = len(self.cell_voltages), self.cell_count
+        if listed == count:
+            return 1
         return listed // count if count and listed and listed % count == 0 else 1
 
-    @cached_property
+    @fact
     def cells(self) -> int | None:
         """Number of cells in series, from the single cells or as the BMS counts them."""
         return len(self.cell_voltages) // self.strings or self.cell_count
 
-    @cached_property
+    @fact
     def cells_sum(self) -> float | None:
         """What the cells of a string add up to [V]; None unless every single one is known."""
         cells = self.cell_voltages
-        known = [volts for volts in cells if volts is not None]
-        return sum(known) / self.strings if known and len(known) == len(cells) else None
+        known = _known(cells)
+        return sum(known) / self.strings if known and known is cells else None
 
-    @cached_property
+    @fact
     def min_cell(self) -> float | None:
         """Lowest cell voltage [V] of the single cells; the BMS's own figure counts where one of them is not known."""
         return min(self._cells_with(self.lowest_cell_voltage), default=None)
 
-    @cached_property
+    @fact
     def max_cell(self) -> float | None:
         """Highest cell voltage [V] of the single cells; the BMS's own figure counts where one of them is not known."""
         return max(self._cells_with(self.highest_cell_voltage), default=None)
 
-    def _cells_with(self, own: float | None) -> list[float]:
-        known = [volts for volts in self.cell_voltages if volts is not None]
-        return known if own is None or (known and None not in self.cell_voltages) else [*known, own]
+    def _cells_with(self, own: float | None) -> Sequence[float]:
+        cells = self.cell_voltages
+        known = _known(cells)
+        return known if own is None or (cells and known is cells) else (*known, own)
 
-    @cached_property
+    @fact
     def coldest(self) -> float | None:
         """Lowest cell temperature [°C]."""
-        return min([t for t in self.temperatures if t is not None], default=None)
+        return min(_known(self.temperatures), default=None)
 
-    @cached_property
+    @fact
     def hottest(self) -> float | None:
         """Highest cell temperature [°C]."""
-        return max([t for t in self.temperatures if t is not None], default=None)
+        return max(_known(self.temperatures), default=None)
+
+
+def _known(values: tuple[float | None, ...]) -> tuple[float, ...]:
+    """Those of a list that are known: itself, where all are."""
+    if None not in values:
+        return values  # type: ignore[return-value]
+    return tuple([value for value in values if value is not None])
+
+
+NOTHING_TOLD: Final = Reading()
+"""What others are made from by `records.replace`, more quickly than by naming all fields."""

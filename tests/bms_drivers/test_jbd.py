@@ -7,6 +7,7 @@ import pytest
 
 from bms_drivers.jbd import DRIVER, PROTECTION, basic
 from bms_drivers.kit.declare import Ask, Frame
+from bms_drivers.kit.session import Session
 from gateway.model import DeviceRefused, GatewayError, LinkTimeout
 
 RECORDING = json.loads((Path(__file__).parent.parent / "vectors" / "jbd" / "control-mosfet.json").read_text())
@@ -33,6 +34,11 @@ def test_each_protection_bit_raises_its_alarm_and_no_other(bit: int) -> None:
 )
 def test_some_bits_by_hand_from_the_sheet(bit: int, alarm: str) -> None:
     assert basic([reply(1 << bit)], {}, {})["alarms"][alarm] == 2
+
+
+def test_what_moves_fastest_is_asked_last_and_a_round_needs_it() -> None:
+    *_, last = Session(DRIVER).due(0.0, once=False)
+    assert {"current", "alarms", "charge_allowed", "discharge_allowed"} <= set(last.gives) and last.essential
 
 
 def asked(action: str, value: float, off: int = 0) -> str:

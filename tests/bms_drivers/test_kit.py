@@ -5,6 +5,7 @@ import struct
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from bms_drivers import kit
@@ -35,12 +36,44 @@ def test_words_are_read_from_their_place_and_never_from_beyond_the_end(values: l
 
 def test_flags_are_lowest_bit_first() -> None:
     assert kit.flags(0b0110, 4) == (False, True, True, False)
+    assert [kit.flags(word, count) for word, count in ((2, 2), (1, 2), (2, 2), (2, 1))] == [
+        (False, True), (True, False), (False, True), (False,),
+    ]  # fmt: skip
+
+
+def test_no_bit_raises_nothing_of_what_is_supported() -> None:
+    assert kit.alarm_bits(0, {0: ("low_voltage", 1)}, ("low_voltage", "low_soc")) == {"low_voltage": 0, "low_soc": 0}
+
+
+def test_raw_numbers_become_volts_and_degrees() -> None:
+    assert kit.divided((3305, 0), 1000) == (3.305, 0.0)
+    assert kit.divided((2981, 2731, 2721), 10, less=2731) == (25.0, 0.0, -1.0)
 
 
 def test_a_negative_scale_turns_the_sign_and_leaves_no_negative_zero() -> None:
     table = kit.Table(">", kit.Field("current", 0, "i16", -0.1, "A"))
     assert table.read(b"\x00\x03") == {"current": -0.3}
     assert str(table.read(b"\x00\x00")["current"]) == "0.0"
+
+
+NUMBERS = {"u8": "B", "i16": "h", "u32": "I"}
+FIELDS = st.lists(
+    st.builds(
+        kit.Field, st.sampled_from(["a", "b", "_c", "d"]), st.integers(0, 9), st.sampled_from(list(NUMBERS)),
+        st.sampled_from([1, 1.0, 0.1, 0.001, 10, -0.5]), plus=st.sampled_from([0, -30000]),
+    ),
+    min_size=1, max_size=5, unique_by=lambda field: field.name,
+)  # fmt: skip
+
+
+@examples(max_examples=40, deadline=None)
+@given(fields=FIELDS, payload=st.binary(min_size=13, max_size=13), order=st.sampled_from("<>"))
+def test_each_field_of_a_table_is_the_number_at_its_place(fields: list[kit.Field], payload: bytes, order: str) -> None:
+    read = kit.Table(order, *fields).read(payload)
+    for field in fields:
+        (raw,) = struct.unpack_from(order + NUMBERS[field.type], payload, field.offset)
+        assert read[field.name] == pytest.approx((raw + field.plus) * field.scale)
+        assert isinstance(read[field.name], int) is (field.scale in (1, 10)), "what is whole stays whole"
 
 
 def test_fields_of_a_block_are_numbered_by_register() -> None:

@@ -283,10 +283,12 @@ def test_a_pack_behind_a_master_proves_itself_by_its_own_reads_not_by_those_of_t
     for _ in range(10):
         reads()
     there.remove(2)
-    for _ in range(7):
-        device.now += 10.0
+    battery.pressing = False
+    for _ in range(8):
+        device.now += 9.0
         away = reads()
-    assert away == [(Health.ONLINE, 17), (Health.LOST, 0)]
+    assert away == [(Health.ONLINE, 18), (Health.LOST, 0)]
+    assert not battery.pressing, "the master itself never fell silent"
     there.append(2)
     assert [reads()[1] for _ in range(3)] == [(Health.ONLINE, 1), (Health.ONLINE, 2), (Health.ONLINE, 3)]
     device.silent = {"*"}

@@ -215,6 +215,17 @@ def test_what_is_possible_is_known_to_both_ends_and_no_further(name: str) -> Non
     assert not known(name, math.nextafter(least, -math.inf)) and not known(name, math.nextafter(most, math.inf))
 
 
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("name", ["cell_voltages", "temperatures"])
+def test_each_of_a_list_is_held_against_its_bounds_wherever_it_stands(name: str, place: int) -> None:
+    least, most = POSSIBLE[name]
+    others: list[float | None] = [most, None]
+    beside = {"cell_voltages": (3.0, 3.0), "temperatures": (3.0, 3.0)}  # V, °C: either could be the other
+    for value in (least, most, math.nextafter(least, -math.inf), math.nextafter(most, math.inf)):
+        told = Reading(**{**beside, name: (*others[:place], value, *others[place:])})
+        assert (plausible(told) is told) is (least <= value <= most)
+
+
 RECORDED = [case for name in registry.names() for case in cases(name) if not is_write(case)]
 
 
@@ -230,8 +241,8 @@ VALUE = st.none() | st.floats() | st.sampled_from([0.0, 0.5, 3.3, 16, 53.0, 65.5
 @given(st.dictionaries(st.sampled_from([*OWN, "voltage"]), VALUE), st.lists(st.none() | st.floats(0, 5), max_size=33))
 def test_what_is_left_holds_together_whatever_was_said(says: dict[str, Any], listed: list[float | None]) -> None:
     for name in ("cell_count", "charge_cycles"):
-        if name in says and (says[name] is None or not math.isfinite(says[name])):
-            says[name] = None
+        if name in says:
+            says[name] = int(says[name]) if says[name] is not None and math.isfinite(says[name]) else None
     try:
         left = plausible(reading(**{**says, "cell_voltages": tuple(listed)}))
     except Implausible:
