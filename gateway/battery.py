@@ -39,6 +39,7 @@ from gateway.outage import Tries, Trouble
 from gateway.plausible import plausible
 from gateway.supervise import Supervisor, words
 from gateway.urgent import urgent
+from gateway.waking import pause
 
 log = logging.getLogger("bms_gateway.battery")
 
@@ -210,9 +211,9 @@ class Battery:
             await self.poll()
             least, most = self.driver.intervals
             interval = min(most, max(least, self.watch.poll_interval))
-            pause = self._port.delay(self.watch.name, interval, self._misses)
-            next_poll = max(next_poll + pause, self._clock())
-            await asyncio.sleep(next_poll - self._clock())
+            delay = self._port.delay(self.watch.name, interval, self._misses)
+            next_poll = max(next_poll + delay, self._clock())
+            await pause(next_poll - self._clock())
 
     def succeed(self, former: "Battery") -> None:
         """Stand in the place of one of this name that is polled no more, whose settings were others.

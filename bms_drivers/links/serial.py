@@ -20,6 +20,7 @@ from bms_drivers.links.link import Counters, Tap
 from bms_drivers.links.pipe import CHUNK, STEP, Pipe, pipe_of
 from gateway.model import LinkClosed, LinkTimeout
 from gateway.opening import opening_failed
+from gateway.waking import pause
 
 BITS_PER_BYTE: Final = 10  # start, eight data, stop
 PATIENCE: Final = 0.1  # s beyond the usual, after which an answer may be shorter than the last one was
@@ -148,7 +149,7 @@ class SerialLink:
         """Ask once, as soon as the bus has been quiet long enough; None when no whole answer came in time."""
         free_at = max(self._last_byte + max(self.quiet, ask.quiet), self._free_at)
         if (left := free_at - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(left)
+            await pause(left)
         self._discard(pipe, ask)
         answer, counters = Answer(ask), self.counters
         counters["requests"] += bool(ask.request)
