@@ -52,14 +52,13 @@ class Ring:
         self._append(CAN + (TX if way == "tx" else RX), frame.kind.to_bytes(ID_SIZE, "big") + frame.data)
 
     def _append(self, way: int, data: bytes) -> None:
-        now = self._clock()
-        if len(self._newest) >= CHUNK:
-            self._turn(now)
-        self._newest += HEAD.pack(now, way, len(data))
-        self._newest += data
+        now, newest = self._clock(), self._newest
+        if len(newest) >= CHUNK:
+            newest = self._turn(now)
+        newest += HEAD.pack(now, way, len(data)) + data
 
-    def _turn(self, now: float) -> None:
-        """Begin another chunk, and drop what is too much or too old."""
+    def _turn(self, now: float) -> bytearray:
+        """Begin another chunk, which it returns, and drop what is too much or too old."""
         if self._newest is not self._first:
             self._ends.append(now)
             self._size += len(self._newest)
@@ -68,6 +67,7 @@ class Ring:
         while self._ends and (self._size > self.most or self._ends[0] < now - self._oldest):
             self._ends.popleft()
             self._size -= len(self._chunks.popleft())
+        return self._newest
 
     @property
     def size(self) -> int:
