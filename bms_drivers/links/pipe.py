@@ -132,7 +132,8 @@ class FdPipe:
         """As Pipe.close.  A tty closes at once; a socket as pyserial closes it, which takes a moment."""
         self._loop.remove_reader(self._fd)
         self._gone = self._gone or OSError("closed")
-        self._wake()
+        if self._waiting is not None:
+            self._waiting.over()
         if self._socket is not None:
             self._socket.close()
             await asyncio.to_thread(self._port.close)
@@ -158,14 +159,13 @@ class FdPipe:
         """The loop's callback.  Reads at once: left for later, the loop would be woken for the same bytes again."""
         self.wakes += 1
         self._read(self._wanted)
-        if len(self._inbox) >= self._wanted or self._gone is not None:
-            self._wake()
+        if self._waiting is not None and (len(self._inbox) >= self._wanted or self._gone is not None):
+            self._waiting.over()
 
     def _read(self, enough: int = -1) -> None:
         """Take all that is there, or exactly `enough`: a tty may hand over 64 bytes at a time though it holds more."""
-        for _ in range(READS_AT_ONCE):
-            if self._gone is not None:
-                break
+        reads = 0 if self._gone is not None else READS_AT_ONCE
+        for _ in range(reads):
             try:
                 data = os.read(self._fd, CHUNK)
             except BlockingIOError:
@@ -175,6 +175,7 @@ class FdPipe:
                 break
             if not data:
                 self._lost(OSError("the other end has gone"))
+                break
             self._inbox += data
             if len(self._inbox) == enough:
                 break  # an answer of known size: what is behind it is looked for before the next question
@@ -184,9 +185,6 @@ class FdPipe:
     def _lost(self, problem: OSError) -> None:
         self._loop.remove_reader(self._fd)
         self._gone = problem
-        self._wake()
-
-    def _wake(self) -> None:
         if self._waiting is not None:
             self._waiting.over()
 

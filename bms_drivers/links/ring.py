@@ -43,19 +43,16 @@ class Ring:
         self._ends: deque[float] = deque()  # s, when each of them but the newest was full
         self._size = 0  # bytes in the full ones
 
-    def add(self, way: Literal["tx", "rx"], data: bytes) -> None:
-        """Keep what just went over the line."""
-        self._append(TX if way == "tx" else RX, data)
-
-    def add_frame(self, way: Literal["tx", "rx"], frame: "CanFrame") -> None:
-        """Keep a frame of a CAN bus."""
-        self._append(CAN + (TX if way == "tx" else RX), frame.kind.to_bytes(ID_SIZE, "big") + frame.data)
-
-    def _append(self, way: int, data: bytes) -> None:
+    def add(self, way: Literal["tx", "rx"], data: bytes, kind: int = 0) -> None:
+        """Keep what just went over the line; `kind` is added to its way."""
         now, newest = self._clock(), self._newest
         if len(newest) >= CHUNK:
             newest = self._turn(now)
-        newest += HEAD.pack(now, way, len(data)) + data
+        newest += HEAD.pack(now, kind + (TX if way == "tx" else RX), len(data)) + data
+
+    def add_frame(self, way: Literal["tx", "rx"], frame: "CanFrame") -> None:
+        """Keep a frame of a CAN bus."""
+        self.add(way, frame.kind.to_bytes(ID_SIZE, "big") + frame.data, CAN)
 
     def _turn(self, now: float) -> bytearray:
         """Begin another chunk, which it returns, and drop what is too much or too old."""

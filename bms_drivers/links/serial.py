@@ -159,9 +159,8 @@ class SerialLink:
         expected = self._sizes.get(ask.request) or ask.size or 1  # bytes; an echo counts; 1 = not known
         pipe.expect(expected)
         counters["requests"] += ask.request != b""
-        if ask.request:
-            await self._send(pipe, ask)
-        whole = await self._listen(pipe, ask, answer, expected)
+        sent = await self._send(pipe, ask) if ask.request else self._loop.time()
+        whole = await self._listen(pipe, ask, answer, expected, sent)
         if answer.dropped:
             counters.update([dropped.reason for dropped in answer.dropped])
         counters["foreign"] += answer.foreign
@@ -181,14 +180,19 @@ class SerialLink:
         elif ask.request:
             self.counters["noise"] += 1
 
-    async def _send(self, pipe: Pipe, ask: Ask) -> None:
-        """Hand the request to the port.  Raises LinkTimeout when it does not take it."""
+    async def _send(self, pipe: Pipe, ask: Ask) -> float:
+        """Hand the request to the port; returns when it is out [s, loop time].
+
+        Raises LinkTimeout when the port does not take it.
+        """
         request = ask.request
-        if left := request[await pipe.write(request) :]:
-            await self._press(pipe, ask, left)
-        self._last_byte = self._loop.time() + len(request) * self._byte_time
+        taken = await pipe.write(request)
+        if taken < len(request):
+            await self._press(pipe, ask, request[taken:])
+        self._last_byte = sent = self._loop.time() + len(request) * self._byte_time
         if self.tap is not None:
             self.tap("tx", request)
+        return sent
 
     async def _press(self, pipe: Pipe, ask: Ask, left: bytes) -> None:
         """Hand over what the port did not take at once.  Raises LinkTimeout."""
@@ -199,10 +203,9 @@ class SerialLink:
             await asyncio.sleep(STEP)
             left = left[await pipe.write(left) :]
 
-    async def _listen(self, pipe: Pipe, ask: Ask, answer: Answer, expected: int) -> bool:
-        """Sleep for `expected` bytes, then feed `answer` until it is whole (True) or the time is up."""
+    async def _listen(self, pipe: Pipe, ask: Ask, answer: Answer, expected: int, sent: float) -> bool:
+        """Sleep for `expected` bytes, then feed `answer` until it is whole (True) or the time since `sent` is up."""
         got, byte_time = 0, self._byte_time
-        sent = max(self._last_byte, self._loop.time())
         deadline = sent + ask.timeout + ask.size * byte_time
         limit = min(deadline, sent + ask.silent) if ask.silent else deadline  # while not a byte has come
         need = expected
