@@ -217,7 +217,7 @@ class SerialLink:
                 now = self._heard(chunk)
                 got, limit = got + len(chunk), deadline
                 if answer.feed(chunk):
-                    if got != expected:
+                    if got != self._sizes.get(ask.request):
                         self._remember(ask, got)
                     return True
             else:
