@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,6 +60,8 @@ HEARTBEAT: Final = 1.0  # s between Snapshots while nothing arrives
 AFTER_NEWS: Final = 1.25  # s from news to the next Snapshot at the longest: what is polled each second comes before it
 VALID_FOR: Final = 5.0  # s; an output that hears nothing for so long goes to its safe state
 
+_asked, _pressing = attrgetter("asked"), attrgetter("pressing")  # of a battery
+
 
 @dataclass(slots=True)
 class Plan:
@@ -100,6 +103,7 @@ class Gateway:
         self._known: guard.Memory = guard.resumed(self._memory.silent)
         self._timer: asyncio.Handle | None = None
         self._due = float("inf")
+        self._deciding = False  # or the last decision failed: then the next one is not made within a poll
         self._news = False
         self._sequence = 0
         self._saving: asyncio.Future[bool] | None = None
@@ -236,14 +240,18 @@ class Gateway:
             await work
 
     def changed(self) -> None:
-        """A battery has news: decide once all that are being asked have answered, or soon where it cannot wait."""
+        """A battery has news: decide once all that are being asked have answered, or soon where it cannot wait.
+
+        One that is alone is decided on here and now: nothing else can come with it.
+        """
         self._news = True
-        if not any(battery.asked for battery in self.plan.batteries):
+        batteries = self.plan.batteries
+        if any(map(_asked, batteries)):
+            self._wake(COALESCE if any(map(_pressing, batteries)) else GATHER)
+        elif len(batteries) > 1 or self._deciding or self._leaving:
             self._wake(0.0)
-        elif any(battery.pressing for battery in self.plan.batteries):
-            self._wake(COALESCE)
         else:
-            self._wake(GATHER)
+            self._tick()
 
     def _wake(self, delay: float) -> None:
         if self._leaving:
@@ -258,7 +266,10 @@ class Gateway:
         self._timer = loop.call_at(due, self._tick) if delay else loop.call_soon(self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
+        """Decide; a fault in it ends neither the heartbeat nor the poll whose news it is about."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         news, self._news = self._news, False
         self._wake(AFTER_NEWS if news else HEARTBEAT)  # first: no fault below can stop the heartbeat
         with self._trying:
@@ -268,6 +279,7 @@ class Gateway:
 
     def decide(self) -> Snapshot:
         """Look at every battery and make and publish one Snapshot."""
+        self._deciding = True
         now, wall = self._clock(), self._wall()
         bank = self._bank(now)
         for battery in self.plan.batteries:
@@ -296,6 +308,7 @@ class Gateway:
             self._full(bank, events)
         with self._trying:
             self._keep(now)
+        self._deciding = False
         return self.snapshot
 
     def _life(self, bank: BankState) -> Life:

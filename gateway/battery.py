@@ -41,6 +41,7 @@ from gateway.outage import Tries, Trouble, dropped_by
 from gateway.plausible import plausible
 from gateway.supervise import Supervisor, words
 from gateway.urgent import urgent
+from gateway.waking import pause
 
 log = logging.getLogger("bms_gateway.battery")
 
@@ -223,10 +224,9 @@ class Battery:
             await self.poll()
             least, most = self.driver.intervals
             interval = min(most, max(least, self.watch.poll_interval))
-            pause = self._port.delay(self.watch.name, interval, self._misses)
-            now = self._clock()
-            next_poll = max(next_poll + pause, now)
-            await asyncio.sleep(next_poll - now)
+            delay, now = self._port.delay(self.watch.name, interval, self._misses), self._clock()
+            next_poll = max(next_poll + delay, now)
+            await pause(next_poll - now)
 
     def succeed(self, former: "Battery") -> None:
         """Stand in the place of one of this name that is polled no more, whose settings were others.

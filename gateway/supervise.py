@@ -70,6 +70,8 @@ class Trying:
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, _: TracebackType | None) -> bool:
         """Swallows what nobody expected, and says so."""
+        if fault is None:
+            return False
         if not isinstance(fault, Exception) or isinstance(fault, self._passing):
             return False
         self._note(fault)

@@ -13,14 +13,15 @@ import struct
 import termios
 from typing import Any, Final, Protocol
 
+from gateway.waking import Wait
+
 VMIN_MOST: Final = 255  # bytes; VMIN is one byte wide
 CHUNK: Final = 4096  # bytes; what a tty buffers at most
 READS_AT_ONCE: Final = 16  # so that a flood on one port cannot hold up the others
 STEP: Final = 0.01  # s between looks at a port that cannot be waited for
 ATTRIBUTES: Final = 64  # bytes, more than the kernel's struct termios has anywhere
 CONTROLS: Final = 17  # offset of the control characters in it: asm-generic/termbits.h, so on x86, ARM and RISC-V
-HELD: Final = struct.Struct("i")
-NONE_HELD: Final = bytes(HELD.size)
+NONE_HELD: Final = bytes(struct.calcsize("i"))  # what FIONREAD says where nothing is there
 
 
 class Pipe(Protocol):
@@ -52,10 +53,10 @@ class FdPipe:
         """`port` is an open pyserial object with fileno()."""
         self._port, self._fd = port, port.fileno()
         self._loop = asyncio.get_running_loop()
-        self._inbox = bytearray()
+        self._inbox = b""
         self._wanted = 1
         self._threshold = 0  # as set in the kernel
-        self._waiting: asyncio.Future[None] | None = None
+        self._waiting: Wait | None = None
         self._gone: OSError | None = None
         self.wakes = 0
         self._is_tty = stat.S_ISCHR(os.fstat(self._fd).st_mode)
@@ -73,7 +74,10 @@ class FdPipe:
     def expect(self, need: int) -> None:
         """Set the kernel's threshold, where it differs: each change is a system call, on USB even a message."""
         self._wanted = need
-        threshold = min(VMIN_MOST, max(1, need - len(self._inbox)))
+        threshold = need - len(self._inbox)
+        if threshold == self._threshold:
+            return
+        threshold = min(VMIN_MOST, max(1, threshold))
         if threshold == self._threshold or self._gone:
             return
         self._threshold = threshold
@@ -90,10 +94,10 @@ class FdPipe:
         """As Pipe.receive."""
         self.expect(need)
         if len(self._inbox) < need and self._gone is None:
-            self._waiting = self._loop.create_future()
-            timer = self._loop.call_at(until, self._wake)
+            self._waiting = wait = Wait(loop=self._loop)
+            timer = self._loop.call_at(until, wait.over)
             try:
-                await self._waiting
+                await wait
             finally:
                 timer.cancel()
                 self._waiting = None
@@ -103,17 +107,17 @@ class FdPipe:
 
     def drain(self) -> bytes:
         """As Pipe.drain."""
-        if not (self._inbox or self._gone) and not self._unread():
+        if not self._inbox and self._gone is None and not self._unread():
             return b""
         self._read()
         return self._take() if self._inbox or self._gone else b""
 
-    def _unread(self) -> int:
-        """Bytes that the system holds for us; more than none where it does not say."""
+    def _unread(self) -> bool:
+        """Does the system hold bytes for us?  True where it does not say."""
         try:
-            return HELD.unpack(fcntl.ioctl(self._fd, termios.FIONREAD, NONE_HELD))[0]  # type: ignore[no-any-return]
+            return fcntl.ioctl(self._fd, termios.FIONREAD, NONE_HELD) != NONE_HELD
         except OSError:
-            return 1
+            return True
 
     async def write(self, data: bytes) -> int:
         """As Pipe.write."""
@@ -128,7 +132,8 @@ class FdPipe:
         """As Pipe.close.  A tty closes at once; a socket as pyserial closes it, which takes a moment."""
         self._loop.remove_reader(self._fd)
         self._gone = self._gone or OSError("closed")
-        self._wake()
+        if self._waiting is not None:
+            self._waiting.over()
         if self._socket is not None:
             self._socket.close()
             await asyncio.to_thread(self._port.close)
@@ -147,22 +152,20 @@ class FdPipe:
     def _take(self) -> bytes:
         if not self._inbox and self._gone is not None:
             raise self._gone
-        data = bytes(self._inbox)
-        self._inbox.clear()
+        data, self._inbox = self._inbox, b""
         return data
 
     def _readable(self) -> None:
         """The loop's callback.  Reads at once: left for later, the loop would be woken for the same bytes again."""
         self.wakes += 1
         self._read(self._wanted)
-        if len(self._inbox) >= self._wanted or self._gone is not None:
-            self._wake()
+        if self._waiting is not None and (len(self._inbox) >= self._wanted or self._gone is not None):
+            self._waiting.over()
 
     def _read(self, enough: int = -1) -> None:
         """Take all that is there, or exactly `enough`: a tty may hand over 64 bytes at a time though it holds more."""
-        for _ in range(READS_AT_ONCE):
-            if self._gone is not None:
-                break
+        reads = 0 if self._gone is not None else READS_AT_ONCE
+        for _ in range(reads):
             try:
                 data = os.read(self._fd, CHUNK)
             except BlockingIOError:
@@ -172,20 +175,18 @@ class FdPipe:
                 break
             if not data:
                 self._lost(OSError("the other end has gone"))
+                break
             self._inbox += data
             if len(self._inbox) == enough:
                 break  # an answer of known size: what is behind it is looked for before the next question
         if self._waiting is None:
-            del self._inbox[:-CHUNK]  # a device that talks on unasked must not fill the memory
+            self._inbox = self._inbox[-CHUNK:]  # a device that talks on unasked must not fill the memory
 
     def _lost(self, problem: OSError) -> None:
         self._loop.remove_reader(self._fd)
         self._gone = problem
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+        if self._waiting is not None:
+            self._waiting.over()
 
 
 class PolledPipe:

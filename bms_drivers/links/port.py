@@ -134,10 +134,10 @@ class Port:
 
     def delay(self, name: str, poll_interval: float, misses: int) -> float:
         """s until the battery `name` should take its next turn after `misses` unanswered polls in a row."""
-        if misses:
-            self._silent.add(name)
-        else:
+        if not misses:
             self._silent.discard(name)
+            return poll_interval
+        self._silent.add(name)
         return retry_delay(poll_interval, 0 if self.away else misses, shared=self.shared)
 
     def leave(self, name: str) -> None:

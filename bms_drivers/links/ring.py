@@ -55,23 +55,19 @@ class Ring:
         self._chunks: deque[_Chunk] = deque()  # full ones, after the first one
         self._size = 0  # bytes, as they were said in these
 
-    def add(self, way: Literal["tx", "rx"], data: bytes) -> None:
-        """Keep what just went over the line."""
-        self._append(TX if way == "tx" else RX, data)
+    def add(self, way: Literal["tx", "rx"], data: bytes, kind: int = 0) -> None:
+        """Keep what just went over the line; `kind` is added to its way."""
+        now, newest = self._clock(), self._newest
+        if len(newest) >= CHUNK:
+            newest = self._turn(now)
+        newest += HEAD.pack(now, kind + (TX if way == "tx" else RX), len(data)) + data
 
     def add_frame(self, way: Literal["tx", "rx"], frame: "CanFrame") -> None:
         """Keep a frame of a CAN bus."""
-        self._append(CAN + (TX if way == "tx" else RX), frame.kind.to_bytes(ID_SIZE, "big") + frame.data)
+        self.add(way, frame.kind.to_bytes(ID_SIZE, "big") + frame.data, CAN)
 
-    def _append(self, way: int, data: bytes) -> None:
-        now = self._clock()
-        if len(self._newest) >= CHUNK:
-            self._turn(now)
-        self._newest += HEAD.pack(now, way, len(data))
-        self._newest += data
-
-    def _turn(self, now: float) -> None:
-        """Begin another chunk, and drop what is too much or too old."""
+    def _turn(self, now: float) -> bytearray:
+        """Begin another chunk, which it returns, and drop what is too much or too old."""
         chunks, full = self._chunks, self._newest
         self._newest = bytearray()
         if full is not self._first:
@@ -79,6 +75,7 @@ class Ring:
             self._size += len(full)
         while chunks and (self._size > self.most or chunks[0].until < now - self._oldest):
             self._size -= chunks.popleft().size
+        return self._newest
 
     @property
     def size(self) -> int:

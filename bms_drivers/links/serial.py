@@ -20,6 +20,7 @@ from bms_drivers.links.link import Counters, Tap
 from bms_drivers.links.pipe import CHUNK, STEP, Pipe, pipe_of
 from gateway.model import LinkClosed, LinkTimeout
 from gateway.opening import opening_failed
+from gateway.waking import pause
 
 BITS_PER_BYTE: Final = 10  # start, eight data, stop
 PATIENCE: Final = 0.1  # s beyond the usual, after which an answer may be shorter than the last one was
@@ -40,6 +41,7 @@ class SerialLink:
         self.counters: Counters = Counter()
         self.tap: Tap | None = None
         self._pipe: Pipe | None = None
+        self._loop: asyncio.AbstractEventLoop  # since it was opened
         self._opened = 0
         self._last_byte = float("-inf")  # s, loop time; when the bus was last heard or spoken to
         self._heard_at = float("-inf")  # s, loop time; of the last byte, or of the opening
@@ -59,7 +61,8 @@ class SerialLink:
         """Open the port, for this program alone.  Raises LinkClosed (not there, not allowed) or LinkBusy."""
         if self._pipe is not None:
             return
-        opening = asyncio.get_running_loop().run_in_executor(None, self._open_port)
+        self._loop = asyncio.get_running_loop()
+        opening = self._loop.run_in_executor(None, self._open_port)
         try:
             self._pipe = pipe_of(await asyncio.shield(opening))
         except asyncio.CancelledError:
@@ -73,7 +76,7 @@ class SerialLink:
             raise LinkClosed(f"{self.url}: cannot be opened ({problem})") from None
         self.counters["reopened"] += bool(self._opened)
         self._opened += 1
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at = self._loop.time()
         self._unanswered = None
 
     def _open_port(self) -> Any:
@@ -97,13 +100,13 @@ class SerialLink:
         if isinstance(question, Registers):
             late = 0.0 if question.silent else LATE_RTU  # a scan asks another unit next, or leaves
             return rtu.checked(question, await self._ask(rtu.question(question), late=late))
-        return await self._ask(rtu.on_line(question))
+        return await self._ask(question if isinstance(question, Ask) else rtu.on_line(question))
 
     async def hear(self, seconds: float) -> bytes:
         """What comes within so long, as soon as something does; b"" = nothing.  Sends nothing.  Raises LinkClosed."""
         pipe = self._there()
         try:
-            chunk = await pipe.receive(1, asyncio.get_running_loop().time() + seconds)
+            chunk = await pipe.receive(1, self._loop.time() + seconds)
         except OSError as problem:
             await self._gone(problem)
         if chunk:
@@ -135,10 +138,10 @@ class SerialLink:
                 frames = await self._attempt(pipe, ask)
                 if frames is not None:
                     return frames
-                self._free_at = asyncio.get_running_loop().time() + late
+                self._free_at = self._loop.time() + late
         except OSError as problem:
             await self._gone(problem)
-        if pipe.network and asyncio.get_running_loop().time() - self._heard_at > HELD_BACK:
+        if pipe.network and self._loop.time() - self._heard_at > HELD_BACK:
             await self.close()  # it may hold answers back: those of long ago must not come for answers to the next
         what = f"no whole answer to {ask.request.hex()}" if ask.request else "nothing whole was heard"
         times = f", asked {ask.tries} times" if ask.tries > 1 else ""
@@ -147,15 +150,17 @@ class SerialLink:
     async def _attempt(self, pipe: Pipe, ask: Ask) -> Sequence[Frame] | None:
         """Ask once, as soon as the bus has been quiet long enough; None when no whole answer came in time."""
         free_at = max(self._last_byte + max(self.quiet, ask.quiet), self._free_at)
-        if (left := free_at - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(left)
-        self._discard(pipe, ask)
+        if (left := free_at - self._loop.time()) > 0:
+            await pause(left)
+        late, self._unanswered = self._unanswered, None
+        if stale := pipe.drain():
+            self._discard(stale, late, ask)
         answer, counters = Answer(ask), self.counters
-        counters["requests"] += bool(ask.request)
         expected = self._sizes.get(ask.request) or ask.size or 1  # bytes; an echo counts; 1 = not known
         pipe.expect(expected)
-        await self._send(pipe, ask)
-        whole = await self._listen(pipe, ask, answer, expected)
+        counters["requests"] += ask.request != b""
+        sent = await self._send(pipe, ask) if ask.request else self._loop.time()
+        whole = await self._listen(pipe, ask, answer, expected, sent)
         if answer.dropped:
             counters.update([dropped.reason for dropped in answer.dropped])
         counters["foreign"] += answer.foreign
@@ -167,57 +172,63 @@ class SerialLink:
         self._unanswered = answer
         return None
 
-    def _discard(self, pipe: Pipe, ask: Ask) -> None:
+    def _discard(self, stale: bytes, late: Answer | None, ask: Ask) -> None:
         """What came unasked is no answer to what is asked now; the answer that came too late is counted as such."""
-        stale = pipe.drain()
-        late, self._unanswered = self._unanswered, None
-        if not stale:
-            return
         self._heard(stale)
         if late is not None and late.feed(stale):
             self.counters["late"] += 1
         elif ask.request:
             self.counters["noise"] += 1
 
-    async def _send(self, pipe: Pipe, ask: Ask) -> None:
-        """Hand the request to the port.  Raises LinkTimeout when it does not take it."""
-        if not ask.request:
-            return
-        loop, left = asyncio.get_running_loop(), ask.request
-        give_up = loop.time() + ask.timeout + self._line_time(len(left))
-        while left := left[await pipe.write(left) :]:
-            if loop.time() > give_up:
+    async def _send(self, pipe: Pipe, ask: Ask) -> float:
+        """Hand the request to the port; returns when it is out [s, loop time].
+
+        Raises LinkTimeout when the port does not take it.
+        """
+        request = ask.request
+        taken = await pipe.write(request)
+        if taken < len(request):
+            await self._press(pipe, ask, request[taken:])
+        self._last_byte = sent = self._loop.time() + len(request) * self._byte_time
+        if self.tap is not None:
+            self.tap("tx", request)
+        return sent
+
+    async def _press(self, pipe: Pipe, ask: Ask, left: bytes) -> None:
+        """Hand over what the port did not take at once.  Raises LinkTimeout."""
+        give_up = self._loop.time() + ask.timeout + len(ask.request) * self._byte_time
+        while left:
+            if self._loop.time() > give_up:
                 raise LinkTimeout(f"{self.url}: the port takes no bytes; flow control, or a cable fault?")
             await asyncio.sleep(STEP)
-        self._last_byte = loop.time() + self._line_time(len(ask.request))
-        if self.tap is not None:
-            self.tap("tx", ask.request)
+            left = left[await pipe.write(left) :]
 
-    async def _listen(self, pipe: Pipe, ask: Ask, answer: Answer, expected: int) -> bool:
-        """Sleep for `expected` bytes, then feed `answer` until it is whole (True) or the time is up."""
-        loop, got = asyncio.get_running_loop(), 0
-        sent = max(self._last_byte, loop.time())
-        deadline = sent + ask.timeout + self._line_time(ask.size)
+    async def _listen(self, pipe: Pipe, ask: Ask, answer: Answer, expected: int, sent: float) -> bool:
+        """Sleep for `expected` bytes, then feed `answer` until it is whole (True) or the time since `sent` is up."""
+        got, byte_time = 0, self._byte_time
+        deadline = sent + ask.timeout + ask.size * byte_time
         limit = min(deadline, sent + ask.silent) if ask.silent else deadline  # while not a byte has come
         need = expected
-        patient_until = sent + self.turnaround + self._line_time(need) + PATIENCE if need > 1 else deadline
+        patient_until = sent + self.turnaround + need * byte_time + PATIENCE if need > 1 else deadline
         until = patient_until
         while True:
             chunk = await pipe.receive(need, min(until, limit))
-            now = loop.time()
             if chunk:
-                self._heard(chunk)
+                now = self._heard(chunk)
                 got, limit = got + len(chunk), deadline
                 if answer.feed(chunk):
-                    self._remember(ask, got)
+                    if got != self._sizes.get(ask.request):
+                        self._remember(ask, got)
                     return True
+            else:
+                now = self._loop.time()
             if now >= limit:
                 return False
             if expected > 1 and now < patient_until:  # it came with noise, an echo, or in two parts: the rest
                 need = max(1, expected - answer.torn)
-                patient_until = until = now + self._line_time(need) + PATIENCE
+                patient_until = until = now + need * byte_time + PATIENCE
             elif chunk:  # the size is not known: look again a little later
-                need, until = CHUNK, now + max(STEP, self._line_time(PIECE))
+                need, until = CHUNK, now + max(STEP, PIECE * byte_time)
             else:
                 need, until = 1, deadline
 
@@ -228,14 +239,12 @@ class SerialLink:
             self._sizes.clear()
         self._sizes[ask.request] = size
 
-    def _heard(self, data: bytes) -> None:
-        self._last_byte = self._heard_at = asyncio.get_running_loop().time()
+    def _heard(self, data: bytes) -> float:
+        """Note what came, and when [s, loop time]: now, which it returns."""
+        self._last_byte = self._heard_at = now = self._loop.time()
         if self.tap is not None:
             self.tap("rx", data)
-
-    def _line_time(self, size: int) -> float:
-        """s that `size` bytes take on the line."""
-        return size * self._byte_time
+        return now
 
 
 def _is_pty(url: str) -> bool:

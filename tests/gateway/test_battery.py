@@ -310,7 +310,7 @@ def test_a_bms_is_asked_as_often_as_it_can_and_must_be(
         if len(pauses) == 3:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr("gateway.battery.asyncio.sleep", sleep)
+    monkeypatch.setattr("gateway.battery.pause", sleep)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(battery.run())
     assert pauses == [kept] * 3 and battery.counters["polls"] == 3
