@@ -36,7 +36,7 @@ class Pack(NamedTuple):
     @property
     def counts(self) -> bool:
         """It answers now, and its voltage is the bank's."""
-        return self.online and self.state.shares
+        return self.state.health is Health.ONLINE and self.state.shares
 
     @property
     def capacity(self) -> float | None:

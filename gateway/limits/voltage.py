@@ -3,8 +3,8 @@
 The machine runs once, for the bank; the cell-voltage controller runs for each battery and the lowest target wins.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.limits import charge_state, cvl
@@ -12,7 +12,7 @@ from gateway.limits.charge_state import ABSORPTION, BULK, ERROR, FIXED, FLOAT, T
 from gateway.limits.memory import Memory, Voltage
 from gateway.limits.pack import Pack, Whole
 from gateway.limits.settings import LimitSettings
-from gateway.limits.site import Site
+from gateway.limits.site import Rules, Site
 from gateway.model import Cap, tightest
 from gateway.model.records import replace
 
@@ -30,8 +30,7 @@ class Volts(NamedTuple):
     waiting: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SetPoint:
+class SetPoint(NamedTuple):
     """How high the bank may be charged, and where float is."""
 
     u_max: float  # V
@@ -89,40 +88,52 @@ def _run(
 
 def set_point(packs: Sequence[Pack], reset: bool) -> SetPoint | None:
     """U_max and U_float of the bank: the lowest of its packs'.  None while no cell count is known."""
-    known = [(pack, cells) for pack in packs if (cells := pack.cells)]
-    if not known:
+    levels = [_levels(pack.rules, pack.state.name, cells, reset) for pack in packs if (cells := pack.cells)]
+    if not levels:
         return None
-    own = [_configured(pack, cells, reset) for pack, cells in known]
-    cap = tightest([*own, *([] if reset else _asked(packs))])
-    u_float = min([round(pack.rules.settings.cell_voltage.float_ * cells, 2) for pack, cells in known])
-    return SetPoint(cap.value, min(u_float, cap.value), cap, min([cells for _, cells in known]))
+    caps, floats, _, cells_of = zip(*levels, strict=True)
+    cap = tightest(caps if reset else [*caps, *_asked(packs)])
+    return SetPoint(cap.value, min(*floats, cap.value), cap, min(cells_of))
 
 
-def _configured(pack: Pack, cells: int, reset: bool) -> Cap:
-    """U_max of one pack by its settings."""
-    settings, name = pack.rules.settings, pack.state.name
-    volts, key = settings.cell_voltage.max, "limits.cell_voltage.max"
+class Levels(NamedTuple):
+    """What the settings of one pack make of its cells."""
+
+    cap: Cap  # U_max
+    u_float: float  # V
+    empty: float  # V
+    cells: int  # in series
+
+
+@lru_cache(maxsize=128)
+def _levels(rules: Rules, name: str, cells: int, reset: bool) -> Levels:
+    """Of the pack called `name`; `reset`: with the higher voltage."""
+    cell, volts, key = rules.settings.cell_voltage, rules.settings.cell_voltage.max, "limits.cell_voltage.max"
     if reset:
-        volts, key = max(volts, settings.soc_reset.cell_voltage), "limits.soc_reset.cell_voltage"
-    return Cap(round(volts * cells, 2), "soc_reset" if reset else "config", f"{volts:g} V x {cells} cells", key, name)
+        volts, key = max(volts, rules.settings.soc_reset.cell_voltage), "limits.soc_reset.cell_voltage"
+    rule, why = "soc_reset" if reset else "config", f"{volts:g} V x {cells} cells"
+    cap = Cap(round(volts * cells, 2), rule, why, key, name)
+    return Levels(cap, round(cell.float_ * cells, 2), round(cell.min * cells, 2), cells)
 
 
-def _asked(packs: Sequence[Pack]) -> list[Cap]:
+def _asked(packs: Sequence[Pack]) -> Iterator[Cap]:
     """What their BMSs ask for, where they are listened to (Q17); 0 V would make an inverter drain the battery."""
-    empty = {p.state.name: p.rules.settings.cell_voltage.min * cells for p in packs if (cells := p.cells)}
-    caps = []
     for pack in packs:
-        asked, name = pack.asked("max_battery_voltage"), pack.state.name
-        if pack.rules.settings.use_bms_values and asked is not None:
-            least = round(empty.get(name, min(empty.values())), 2)
-            why = f"the BMS asks for {asked:.2f} V"
-            caps.append(Cap(max(asked, least), "bms_limit", why, "limits.use_bms_values", name))
-    return caps
+        if not pack.rules.settings.use_bms_values or (asked := pack.asked("max_battery_voltage")) is None:
+            continue
+        known = [pack] if pack.cells else packs
+        least = round(min([p.rules.settings.cell_voltage.min * cells for p in known if (cells := p.cells)]), 2)
+        why = f"the BMS asks for {asked:.2f} V"
+        yield Cap(max(asked, least), "bms_limit", why, "limits.use_bms_values", pack.state.name)
 
 
 def _summit(packs: Sequence[Pack]) -> Cap:
     """No way down to float begins above this: settings, members and what a BMS asks for may be others meanwhile."""
-    own = [_configured(p, cells, bool(p.rules.settings.soc_reset.after_days)) for p in packs if (cells := p.cells)]
+    own = [
+        _levels(pack.rules, pack.state.name, cells, bool(pack.rules.settings.soc_reset.after_days)).cap
+        for pack in packs
+        if (cells := pack.cells)
+    ]
     return tightest([*own, *_asked(packs)])
 
 
@@ -130,15 +141,17 @@ def lowest(packs: Sequence[Pack]) -> float | None:
     """Discharge voltage limit [V]: the highest of the packs' minima."""
     floors = []
     for pack in packs:
-        settings, asked = pack.rules.settings, pack.asked("min_battery_voltage")
         if cells := pack.cells:
-            own = round(settings.cell_voltage.min * cells, 2)
-            floors.append(max(own, asked) if settings.use_bms_values and asked is not None else own)
+            own = _levels(pack.rules, pack.state.name, cells, False).empty
+            asked = pack.asked("min_battery_voltage") if pack.rules.settings.use_bms_values else None
+            floors.append(own if asked is None else max(own, asked))
     return max(floors, default=None)
 
 
 def dropped(packs: Sequence[Pack], drop: float) -> float:
     """`drop` [V] as it is added to the published charge voltage: no more than MOST_DROP for each cell of any pack."""
+    if not drop:
+        return drop
     cells = [known for pack in packs if (known := pack.reading.cells or pack.memory.cells)]
     return min(drop, MOST_DROP * min(cells)) if cells else 0.0
 
@@ -197,7 +210,9 @@ def _held_back(
         if not (pack.counts or pack.whole):
             continue
         own, cells = pack.rules.settings, pack.cells or 0
-        limit = max(own.cell_voltage.max, own.soc_reset.cell_voltage if memory.reset_requested else 0.0)
+        limit = own.cell_voltage.max
+        if memory.reset_requested:
+            limit = max(limit, own.soc_reset.cell_voltage)
         if memory.phase == TRANSITION and cells:  # on the way down from the higher voltage
             limit = max(limit, volts / cells)
         u_min, old = own.cell_voltage.min * cells, not pack.online
