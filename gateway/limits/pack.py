@@ -158,7 +158,7 @@ def bank_current(packs: Sequence[Pack], external: External | None = None) -> flo
     flows = [pack.reading.current for pack in packs if pack.online]
     if flows and external is not None and external.current is not None:
         return external.current
-    return sum([f for f in flows if f is not None]) if flows and None not in flows else None
+    return sum(flows) if flows and None not in flows else None  # type: ignore[arg-type]
 
 
 def filled(pack: Pack) -> Pack:
