@@ -289,15 +289,24 @@ def _health(counting: Sequence[BatteryState]) -> Health:
 
 def _extremes(names: Sequence[str], lists: Sequence[Sequence[float | None]]) -> tuple[Extreme | None, Extreme | None]:
     """The lowest and the highest of all values, and where each was found; a list for each name."""
-    told = [(name, listed) for name, listed in zip(names, lists, strict=True) if listed.count(None) < len(listed)]
-    return (_extreme(told, min), _extreme(told, max)) if told else (None, None)
+    told: Sequence[Any] = lists
+    if None in chain.from_iterable(lists) or not all(lists):
+        names = [name for name, listed in zip(names, lists, strict=True) if listed.count(None) < len(listed)]
+        lists = [listed for listed in lists if listed.count(None) < len(listed)]
+        told = [_known(listed) for listed in lists]
+    if not lists:
+        return None, None
+    return _extreme(min, told, names, lists), _extreme(max, told, names, lists)
 
 
-def _extreme(told: Sequence[tuple[str, Sequence[float | None]]], choose: Callable[..., Any]) -> Extreme:
-    values = [choose(_known(listed)) for _, listed in told]
+def _extreme(
+    choose: Callable[..., Any], told: Sequence[Any], names: Sequence[str], lists: Sequence[Sequence[float | None]]
+) -> Extreme:
+    """Of `told`, which are the known values of `lists`."""
+    values = list(map(choose, told))
     value = choose(values)
-    name, listed = told[values.index(value)]
-    return made(Extreme, value=value, where=f"{name}:{listed.index(value) + 1}")
+    at = values.index(value)
+    return made(Extreme, value=value, where=f"{names[at]}:{lists[at].index(value) + 1}")
 
 
 def _known(values: Sequence[Any]) -> Sequence[Any]:

@@ -108,6 +108,7 @@ class Connected(NamedTuple):
     capacity: float | None  # Ah, as last known
     silent: bool  # it does not answer
     gone: bool  # it is silent for too long
+    adds: bool  # its limits count for the bank's
 
 
 class Look(NamedTuple):
@@ -135,7 +136,7 @@ class Look(NamedTuple):
         silent = [one for one in connected if one.silent]
         if silent:
             living = [one.state.age for one in connected if _lives(one) and one.state.age is not None]
-            connected = [one._replace(gone=True) if _outlived(one, living) else one for one in connected]
+            connected = [one._replace(gone=True, adds=False) if _outlived(one, living) else one for one in connected]
         return cls(decision, bank, bounds, connected, silent, asked)
 
 
@@ -147,8 +148,11 @@ def _connected(state: BatteryState, reading: Reading, known: Known, bounds: Boun
     """What is to be known of this battery; by itself it is gone when it is silent for longer than it may be."""
     device, age, cells = state.name.partition("/")[0], state.age, reading.cells or 0
     gone = age is None or age > bounds.silence.get(device, 0.0) + SLACK
-    silent = state.health is not Health.ONLINE
-    return Connected(state, reading, device, max(known.cells, cells), reading.capacity or known.capacity, silent, gone)
+    adds = state.joined and state.shares and not gone
+    return Connected(
+        state, reading, device, max(known.cells, cells), reading.capacity or known.capacity,
+        state.health is not Health.ONLINE, gone, adds,
+    )  # fmt: skip
 
 
 def _lives(one: Connected) -> bool:
@@ -170,7 +174,7 @@ def broken(
 
     `known` is what `learn` made of every bank up to this one; `asked` are the limits from outside.
     """
-    return next(filter(None, _checks(Look.at(decision, bank, bounds, known, asked))), "")
+    return _objection(Look.at(decision, bank, bounds, known, asked))
 
 
 def safe(decision: Decision, bank: BankState, bounds: Bounds, why: str, known: Memory | None = None) -> Decision:
@@ -197,25 +201,21 @@ def safe(decision: Decision, bank: BankState, bounds: Bounds, why: str, known: M
     )
 
 
-def _checks(look: Look) -> Iterable[str]:
+def _objection(look: Look) -> str:
     decision, bounds = look.decision, look.bounds
-    yield _number("CVL", decision.cvl)
-    yield _number("CCL", decision.ccl)
-    yield _number("DCL", decision.dcl)
-    yield _voltage(look)
-    yield _silence(look)
-    yield _counted(look)
-    charge, discharge = (
-        _limited(look, CHARGE, bounds.charge_current),
-        _limited(look, DISCHARGE, bounds.discharge_current),
+    return (
+        _number("CVL", decision.cvl)
+        or _number("CCL", decision.ccl)
+        or _number("DCL", decision.dcl)
+        or _voltage(look)
+        or _silence(look)
+        or _counted(look)
+        or _current(look, "CCL", decision.ccl, CHARGE, bounds.charge_current, bounds.bank_charge_current)
+        or _current(look, "DCL", decision.dcl, DISCHARGE, bounds.discharge_current, bounds.bank_discharge_current)
+        or next(filter(None, map(partial(_overridden, decision), look.asked)), "")
+        or _matched("charge", decision.allow_charge, decision.ccl)
+        or _matched("discharge", decision.allow_discharge, decision.dcl)
     )
-    yield _current("CCL", decision.ccl, charge, bounds.bank_charge_current)
-    yield _shares("CCL", decision.ccl, charge)
-    yield _current("DCL", decision.dcl, discharge, bounds.bank_discharge_current)
-    yield _shares("DCL", decision.dcl, discharge)
-    yield from map(partial(_overridden, decision), look.asked)
-    yield _matched("charge", decision.allow_charge, decision.ccl)
-    yield _matched("discharge", decision.allow_discharge, decision.dcl)
 
 
 def _number(name: str, value: float | None) -> str:
@@ -296,38 +296,41 @@ def _answers(state: BatteryState) -> bool:
 
 CHARGE: Final = attrgetter("charge_allowed", "max_charge_current")
 DISCHARGE: Final = attrgetter("discharge_allowed", "max_discharge_current")
-Limited = Sequence[tuple[Connected, bool, float]]
-"""Whoever is connected, whether its switch may be closed, and what it may have at most [A]."""
 
 
-def _limited(look: Look, says: Callable[[Reading], Any], configured: Mapping[str, float]) -> Limited:
-    """By the settings and by what the battery's own BMS says, as far as it does."""
-    found = []
+def _current(
+    look: Look, name: str, value: float, says: Callable[[Reading], Any], configured: Mapping[str, float], bank: float
+) -> str:
+    """No more than the user's cap, than what the members together allow, and than what any battery's share allows.
+
+    `says`: whether the battery's switch is closed, and what its own BMS allows [A]; None = it does not say.
+    """
+    most, total, carrying = 0.0, 0.0, []
     for one in look.connected:
-        allowed, most = says(one.reading)
+        allowed, asked = says(one.reading)
+        if allowed is False:
+            continue  # it adds nothing and takes nothing
         own = configured.get(one.device, 0.0)
-        own = own if most is None else min(own, most)
-        found.append((one, allowed is not False, own if allowed is not False else 0.0))
-    return found
-
-
-def _current(name: str, value: float, limited: Limited, bank: float) -> str:
-    """No more than the user's cap, and no more than what the members together allow."""
+        own = own if asked is None else min(own, asked)
+        carrying.append((one, own))
+        if one.adds:
+            most += own
+        if not one.gone:
+            total += one.capacity or 0.0
     if value > bank + SLACK:
         return f"{name} {value:.1f} A above the bank's cap of {bank:.1f} A"
-    most = sum([own for one, _, own in limited if not one.gone and one.state.joined and one.state.shares])
-    return f"{name} {value:.1f} A above the {most:.1f} A that its members allow" if value > most + SLACK else ""
+    if value > most + SLACK:
+        return f"{name} {value:.1f} A above the {most:.1f} A that its members allow"
+    return _shares(name, value, carrying, total)
 
 
-def _shares(name: str, value: float, limited: Limited) -> str:
+def _shares(name: str, value: float, carrying: Sequence[tuple[Connected, float]], total: float) -> str:
     """No battery gets more than its own cap by the share that its capacity takes, which is all where none is known.
 
-    One that is gone may still be connected: it does not lighten the others' shares, but has one of its own.
+    One that is gone may still be connected: it does not lighten the others' shares, but has one of its own beside the
+    `total` [Ah] of those.
     """
-    total = sum([one.capacity or 0.0 for one, carries, _ in limited if carries and not one.gone])
-    for one, carries, own in limited:
-        if not carries:
-            continue
+    for one, own in carrying:
         capacity = one.capacity
         whole = total + (capacity or 0.0) if one.gone else total
         part = value * capacity / whole if capacity else value

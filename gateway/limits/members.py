@@ -26,8 +26,8 @@ def limit(
     """
     both = [_member(way, pack, now) for pack in packs]
     user_cap = site.charge_current_limit if way == "charge" else site.discharge_current_limit
-    caps = bank_caps(way, [*[member for member, _ in both], *missing], user_cap, site.any_blocks, absent)
-    return [learnt for _, learnt in both], tuple(caps)
+    members = (*[member for member, _ in both], *missing)
+    return [learnt for _, learnt in both], bank_caps(way, members, user_cap, site.any_blocks, tuple(absent))
 
 
 def _member(way: Way, pack: Pack, now: float) -> tuple[Member, Learnt]:

@@ -42,9 +42,10 @@ class Member(NamedTuple):
 AMPS: Final = attrgetter("amps")
 
 
+@lru_cache(maxsize=64)
 def bank_caps(
-    way: Way, members: Sequence[Member], user_cap: float | None, any_blocks: bool, absent: Sequence[str] = ()
-) -> list[Cap]:
+    way: Way, members: tuple[Member, ...], user_cap: float | None, any_blocks: bool, absent: tuple[str, ...] = ()
+) -> tuple[Cap, ...]:
     """Every cap for the bank [A], those of single batteries turned into what they mean for the bank.
 
     `absent` are batteries that are configured but not part of the bank now; they matter where one blocks all.
@@ -63,7 +64,7 @@ def bank_caps(
     if user_cap is not None:
         key = f"bank.{way}_current_limit"
         caps.append(Cap(down(user_cap), "bank_limit", f"the bank's cap is {user_cap:g} A", key))
-    return caps
+    return tuple(caps)
 
 
 def _together(way: Way, carrying: Sequence[Member], caps: Sequence[Cap]) -> list[Cap]:
