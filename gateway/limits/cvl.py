@@ -57,6 +57,11 @@ def target(
     return min(max(wished, u_min), u_max), why
 
 
+def quiet(top: float | None, setting: ChargeVoltage, cell_limit: float) -> bool:
+    """The highest cell is so far below its limit that nothing is held back, whatever was before."""
+    return top is not None and top <= cell_limit - setting.release and setting.controller != "integral"
+
+
 def over(top: float | None, setting: ChargeVoltage, cell_limit: float) -> bool:
     """The highest cell is clearly above its limit, by more than what is measured."""
     return top is not None and top > cell_limit + setting.release

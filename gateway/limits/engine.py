@@ -107,7 +107,7 @@ def _remembered(
 
 def _limit(
     way: Way, seen: _Sight, site: Site, memory: Memory, soc: float | None, asked: Sequence[RemoteLimit], now: float
-) -> tuple[list[members.Learnt], remote.Limited]:
+) -> tuple[Sequence[members.Learnt], remote.Limited]:
     """What the batteries together may have in this direction, and what is asked for from outside on top."""
     before, setting = (
         (memory.remote_charge, site.limits.charge_current)

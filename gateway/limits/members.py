@@ -19,41 +19,39 @@ Learnt = dict[str, Any]
 
 def limit(
     way: Way, packs: Sequence[Pack], absent: Sequence[str], site: Site, now: float, missing: Sequence[Member] = ()
-) -> tuple[list[Learnt], tuple[Cap, ...]]:
+) -> tuple[Sequence[Learnt], tuple[Cap, ...]]:
     """All caps of one current limit of the bank [A], and what each of the packs is to remember of it.
 
     `missing` have not answered since the start, and bound the others.
     """
-    both = [_member(way, pack, now) for pack in packs]
+    members, learnt = zip(*[_member(way, pack, now) for pack in packs], strict=True) if packs else ((), ())
     user_cap = site.charge_current_limit if way == "charge" else site.discharge_current_limit
-    members = (*[member for member, _ in both], *missing)
-    return [learnt for _, learnt in both], bank_caps(way, members, user_cap, site.any_blocks, tuple(absent))
+    return learnt, bank_caps(way, (*members, *missing), user_cap, site.any_blocks, tuple(absent))
 
 
 def _member(way: Way, pack: Pack, now: float) -> tuple[Member, Learnt]:
     """One battery's own limit, down at once and up by hold and ramp."""
-    memory, settings, reading, gone = pack.memory, pack.rules.settings, pack.reading, pack.loss.blocked
+    memory, settings, reading = pack.memory, pack.rules.settings, pack.reading
     if way == "charge":
         setting, before, switch = settings.charge_current, memory.charge, reading.charge_allowed
     else:
         setting, before, switch = settings.discharge_current, memory.discharge, reading.discharge_allowed
-    own = _own(way, pack, before)
+    own = _own(way, pack, before) if pack.loss.offline else currents.allowed(way, pack.rules, pack.inputs)
     after, held = currents.apply(own.free, before, setting, now)
-    left_out = gone or switch is False
+    left_out = pack.loss.blocked or switch is False
     if left_out or (before.apart and held):
         after = replace(after, apart=True)
     elif held:
         own = together(*own.caps, Cap(after.amps or 0.0, "recovery", held, f"limits.{way}_current.hold"))
     learnt: Learnt = {} if after is before else {way: after}
-    bound = own
-    if switch is False:
-        bound = NONE
-    elif gone:
+    if not left_out:
+        member = Member(pack.state.name, pack.capacity, after.amps or 0.0, own, pack.state.shares, held, own)
+        return member, learnt
+    bound, company = NONE, memory.company if pack.loss.blocked else None
+    if switch is not False:
         learnt[f"{way}_before"] = allowed = _wanted(way, pack)
         bound = _bound(pack, allowed)
-    carries = not left_out and pack.state.shares
-    company = memory.company if gone else None
-    return Member(pack.state.name, pack.capacity, after.amps or 0.0, own, carries, held, bound, company), learnt
+    return Member(pack.state.name, pack.capacity, after.amps or 0.0, own, False, held, bound, company), learnt
 
 
 def _wanted(way: Way, pack: Pack) -> float | None:
@@ -63,9 +61,7 @@ def _wanted(way: Way, pack: Pack) -> float | None:
 
 
 def _own(way: Way, pack: Pack, before: Recovery) -> Allowed:
-    """What each rule allows one battery."""
-    if not pack.loss.offline:
-        return currents.allowed(way, pack.rules, pack.inputs)
+    """What each rule allows one battery that does not answer, or not yet again."""
     if pack.loss.blocked:
         return together(Cap(0.0, "silent", pack.loss.why, "limits.on_loss"))
     kept = Cap(before.amps or 0.0, "silent", pack.loss.why, "limits.on_loss")

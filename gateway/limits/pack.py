@@ -26,27 +26,11 @@ class Pack(NamedTuple):
     loss: Loss
     soc: float | None  # %
     inputs: Inputs  # what is missing counting as it was last known, for as long as it may
-    note: str = ""  # what was learnt anew of it
-
-    @property
-    def online(self) -> bool:
-        """It answers now."""
-        return self.state.health is Health.ONLINE
-
-    @property
-    def counts(self) -> bool:
-        """It answers now, and its voltage is the bank's."""
-        return self.state.health is Health.ONLINE and self.state.shares
-
-    @property
-    def capacity(self) -> float | None:
-        """Ah, as last known."""
-        return self.reading.capacity or self.memory.capacity
-
-    @property
-    def cells(self) -> int | None:
-        """Cells in series; a battery has no fewer than were seen of it."""
-        return self.memory.cells or self.reading.cells
+    online: bool  # it answers now
+    counts: bool  # and its voltage is the bank's
+    capacity: float | None  # Ah, as last known
+    cells: int | None  # in series; a battery has no fewer than were seen of it
+    note: str  # what was learnt anew of it
 
     @property
     def whole(self) -> bool:
@@ -96,7 +80,10 @@ def look(
         anew = observe(reading, charge, settings.temperature_sensors, back)
         mine = replace(mine, back=_learnt(reading, anew, back, now))
     note = _renewed(state.name, before, mine) if before.gone and not mine.gone else ""
-    return Pack(state, reading, rules, mine, gone, charge, usable(inputs, mine.seen, now), note)
+    return Pack(
+        state, reading, rules, mine, gone, charge, usable(inputs, mine.seen, now), online, online and state.shares,
+        reading.capacity or mine.capacity, mine.cells or reading.cells, note,
+    )  # fmt: skip
 
 
 def _learnt(reading: Reading, inputs: Inputs, memory: BatteryMemory, now: float) -> BatteryMemory:

@@ -209,7 +209,7 @@ def _held_back(
     for pack in packs:
         if not (pack.counts or pack.whole):
             continue
-        own, cells = pack.rules.settings, pack.cells or 0
+        own, cells, top = pack.rules.settings, pack.cells or 0, pack.reading.max_cell
         limit = own.cell_voltage.max
         if memory.reset_requested:
             limit = max(limit, own.soc_reset.cell_voltage)
@@ -217,8 +217,11 @@ def _held_back(
             limit = max(limit, volts / cells)
         u_min, old = own.cell_voltage.min * cells, not pack.online
         bottoms.append(u_min)
+        if cvl.quiet(top, own.charge_voltage, limit):
+            wishes.append((volts, ""))
+            continue
         least = (own.cell_voltage.float_ + limit) / 2 * cells  # no charger measures worse than that
-        high = high or (not old and cvl.over(pack.reading.max_cell, own.charge_voltage, limit))
+        high = high or (not old and cvl.over(top, own.charge_voltage, limit))
         wishes.append(cvl.target(pack.reading, own, limit, u_min, volts, before, now, old, least))
     wished, why = min(wishes)
     voltage, ovp = cvl.apply(wished, volts, before, settings.charge_voltage, now, _fewest(packs), min(bottoms))
