@@ -84,7 +84,8 @@ def _complete(
         or None in counting
         or len(reading.temperatures) < memory.sensors
         or (sensors != ALL_SENSORS and len(counting) < len(sensors))
-        or not memory.seen.within(known)
+        or memory.seen.older
+        or not memory.seen.values.keys() <= known.keys()
         or any(map(isnan, known.values()))
     )
 

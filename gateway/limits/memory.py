@@ -35,10 +35,6 @@ class Seen(NamedTuple):
         """Of all inputs that were ever known."""
         return (*self.values, *self.older)
 
-    def within(self, names: Mapping[str, float]) -> bool:
-        """Are all of them among these?"""
-        return self.values.keys() <= names.keys() and self.older.keys() <= names.keys()
-
 
 NOTHING_SEEN: Final = Seen({}, 0.0, {})
 

@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 
 from gateway.limits import loss, soc
 from gateway.limits.inputs import Inputs, observe, remember, usable
+from gateway.limits.levels import Levels, levels
 from gateway.limits.loss import ALONE, Company, Loss
 from gateway.limits.memory import BatteryMemory, Memory
 from gateway.limits.site import Rules, Site
@@ -30,6 +31,7 @@ class Pack(NamedTuple):
     counts: bool  # and its voltage is the bank's
     capacity: float | None  # Ah, as last known
     cells: int | None  # in series; a battery has no fewer than were seen of it
+    levels: Levels | None  # of so many cells
     note: str  # what was learnt anew of it
 
     @property
@@ -80,9 +82,11 @@ def look(
         anew = observe(reading, charge, settings.temperature_sensors, back)
         mine = replace(mine, back=_learnt(reading, anew, back, now))
     note = _renewed(state.name, before, mine) if before.gone and not mine.gone else ""
+    cells = mine.cells or reading.cells
     return Pack(
         state, reading, rules, mine, gone, charge, usable(inputs, mine.seen, now), online, online and state.shares,
-        reading.capacity or mine.capacity, mine.cells or reading.cells, note,
+        reading.capacity or mine.capacity, cells,
+        levels(rules, state.name, cells, memory.reset_requested) if cells else None, note,
     )  # fmt: skip
 
 

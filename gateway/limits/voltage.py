@@ -4,15 +4,15 @@ The machine runs once, for the bank; the cell-voltage controller runs for each b
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.limits import charge_state, cvl
 from gateway.limits.charge_state import ABSORPTION, BULK, ERROR, FIXED, FLOAT, TRANSITION, Facts, Moment
+from gateway.limits.levels import levels
 from gateway.limits.memory import Memory, Voltage
 from gateway.limits.pack import Pack, Whole
 from gateway.limits.settings import LimitSettings
-from gateway.limits.site import Rules, Site
+from gateway.limits.site import Site
 from gateway.model import Cap, tightest
 from gateway.model.records import replace
 
@@ -88,32 +88,12 @@ def _run(
 
 def set_point(packs: Sequence[Pack], reset: bool) -> SetPoint | None:
     """U_max and U_float of the bank: the lowest of its packs'.  None while no cell count is known."""
-    levels = [_levels(pack.rules, pack.state.name, cells, reset) for pack in packs if (cells := pack.cells)]
-    if not levels:
+    known = [pack.levels for pack in packs if pack.levels]
+    if not known:
         return None
-    caps, floats, _, cells_of = zip(*levels, strict=True)
+    caps, floats, _, cells = zip(*known, strict=True)
     cap = tightest(caps if reset else [*caps, *_asked(packs)])
-    return SetPoint(cap.value, min(*floats, cap.value), cap, min(cells_of))
-
-
-class Levels(NamedTuple):
-    """What the settings of one pack make of its cells."""
-
-    cap: Cap  # U_max
-    u_float: float  # V
-    empty: float  # V
-    cells: int  # in series
-
-
-@lru_cache(maxsize=128)
-def _levels(rules: Rules, name: str, cells: int, reset: bool) -> Levels:
-    """Of the pack called `name`; `reset`: with the higher voltage."""
-    cell, volts, key = rules.settings.cell_voltage, rules.settings.cell_voltage.max, "limits.cell_voltage.max"
-    if reset:
-        volts, key = max(volts, rules.settings.soc_reset.cell_voltage), "limits.soc_reset.cell_voltage"
-    rule, why = "soc_reset" if reset else "config", f"{volts:g} V x {cells} cells"
-    cap = Cap(round(volts * cells, 2), rule, why, key, name)
-    return Levels(cap, round(cell.float_ * cells, 2), round(cell.min * cells, 2), cells)
+    return SetPoint(cap.value, min(*floats, cap.value), cap, min(cells))
 
 
 def _asked(packs: Sequence[Pack]) -> Iterator[Cap]:
@@ -130,7 +110,7 @@ def _asked(packs: Sequence[Pack]) -> Iterator[Cap]:
 def _summit(packs: Sequence[Pack]) -> Cap:
     """No way down to float begins above this: settings, members and what a BMS asks for may be others meanwhile."""
     own = [
-        _levels(pack.rules, pack.state.name, cells, bool(pack.rules.settings.soc_reset.after_days)).cap
+        levels(pack.rules, pack.state.name, cells, bool(pack.rules.settings.soc_reset.after_days)).cap
         for pack in packs
         if (cells := pack.cells)
     ]
@@ -141,8 +121,8 @@ def lowest(packs: Sequence[Pack]) -> float | None:
     """Discharge voltage limit [V]: the highest of the packs' minima."""
     floors = []
     for pack in packs:
-        if cells := pack.cells:
-            own = _levels(pack.rules, pack.state.name, cells, False).empty
+        if pack.levels:
+            own = pack.levels.empty
             asked = pack.asked("min_battery_voltage") if pack.rules.settings.use_bms_values else None
             floors.append(own if asked is None else max(own, asked))
     return max(floors, default=None)
