@@ -30,9 +30,10 @@ def published(
     outside = bank.external is not None and bank.external.soc is not None
     if (settings.soc.source != "bms" or outside) and memory.soc is not None:
         raised["low_soc"] = low_soc(memory.soc, settings.soc)
-    memory, level = imbalance(memory, packs, current, settings)
-    if level:
-        raised["cell_imbalance"] = max(level, raised.get("cell_imbalance", 0))
+    if settings.imbalance.enabled:
+        memory, level = imbalance(memory, packs, current, settings)
+        if level:
+            raised["cell_imbalance"] = max(level, raised.get("cell_imbalance", 0))
     if settings.obey_check.enabled:
         flowing = [*([] if current is None else [current]), *bank.inverter_currents]
         memory, disobeyed = obedience(memory, flowing, *limits, settings)
@@ -72,10 +73,8 @@ def strangers(bank: BankState) -> list[BatteryState]:
 def imbalance(
     memory: Memory, packs: Sequence[Pack], current: float | None, settings: LimitSettings
 ) -> tuple[Memory, int]:
-    """A warning for cells that are far apart while little current flows (off by default)."""
+    """A warning for cells that are far apart while little current flows."""
     setting = settings.imbalance
-    if not setting.enabled:
-        return memory, 0
     pairs = [(pack.reading.max_cell, pack.reading.min_cell) for pack in packs if pack.online]
     difference = max([high - low for high, low in pairs if high is not None and low is not None], default=0.0)
     capacities = [pack.capacity or 0.0 for pack in packs if pack.online]

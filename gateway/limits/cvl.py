@@ -75,10 +75,11 @@ def disobeyed(top: float, setting: ChargeVoltage, cell_limit: float, before: Vol
 
 def noting(after: Voltage, before: Voltage, high: bool, now: float) -> Voltage:
     """`after` with the time since when a cell is `high`; whatever is told lower gets its time to have an effect."""
+    if not high:
+        return after if after.over_since is None else replace(after, over_since=None)
     lowered = after.volts is not None and before.volts is not None and after.volts < before.volts - SAME
     since = now if lowered or before.over_since is None else before.over_since
-    over_since = since if high else None
-    return after if after.over_since == over_since else replace(after, over_since=over_since)
+    return after if after.over_since == since else replace(after, over_since=since)
 
 
 def _released(

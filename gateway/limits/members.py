@@ -37,7 +37,7 @@ def _member(way: Way, pack: Pack, now: float) -> tuple[Member, Learnt]:
     else:
         setting, before, switch = settings.discharge_current, memory.discharge, reading.discharge_allowed
     own = _own(way, pack, before) if pack.loss.offline else currents.allowed(way, pack.rules, pack.inputs)
-    after, held = currents.apply(own.free, before, setting, now)
+    after, held = (before, "") if before is own.free else currents.apply(own.free, before, setting, now)
     left_out = pack.loss.blocked or switch is False
     if left_out or (before.apart and held):
         after = replace(after, apart=True)

@@ -36,8 +36,7 @@ def tightened(
 
     `soc` [%] is the one that the rules use; not known, it is outside any window that is asked for.
     """
-    own = tightest(caps).value
-    remote = list(_caps(way, asked, soc))
+    own, remote = tightest(caps).value, list(_caps(way, asked, soc)) if asked else []
     if not remote and before.amps is None:
         return Limited(max(0.0, own), tuple(caps), before)
     wanted = min([cap.value for cap in remote], default=own)

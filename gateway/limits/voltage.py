@@ -43,7 +43,8 @@ def decide(
     packs: Sequence[Pack], whole: Whole, site: Site, memory: Memory, now: float, missing: Sequence[str] = ()
 ) -> tuple[Memory, Volts]:
     """The control voltage for `packs`, which together are `whole`; `missing` have not answered since the start."""
-    point, unheard = set_point(packs, memory.reset_requested), {name: site.of(name) for name in missing}
+    point = set_point(packs, memory.reset_requested)
+    unheard = {name: site.of(name) for name in missing} if missing else {}
     if point is None:
         return charge_state.blind(memory, now - memory.now), Volts(None, (), ERROR)
     fresh = [pack for pack in packs if pack.counts]
@@ -259,7 +260,7 @@ def _no_more_than_float(
 
     One that is `unheard` since the start has as many cells as the others, and settings of its own.
     """
-    silent = [*(pack.state.name for pack in packs if pack.loss.offline), *unheard]
+    silent = [*[pack.state.name for pack in packs if pack.loss.offline], *unheard]
     if not silent or volts.volts is None:
         return volts
     own = [round(settings.cell_voltage.float_ * point.cells, 2) for settings in unheard.values()]
