@@ -10,7 +10,7 @@ took part when it last answered, and whoever took part binds the limits for as l
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -25,9 +25,9 @@ CONNECTED_LEAST: Final = 2.0  # A, where no capacity is known
 PROVEN: Final = 3  # good reads in a row after which a battery that was silent counts as living
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Bounds:
-    """What no limit may ever exceed, taken straight from the settings, per battery name."""
+    """What no limit may ever exceed, taken straight from the settings, per battery name.  Never changed."""
 
     cell_voltage: dict[str, float]  # V, each battery's highest set-point, reset voltage included when it is on
     voltage_drop: float  # V, what the settings add to the published CVL
@@ -38,6 +38,28 @@ class Bounds:
     bank_discharge_current: float = math.inf  # A
     float_voltage: Mapping[str, float] = field(default_factory=dict)  # V per cell: no more for one that is silent
     cable_alarm: frozenset[str] = frozenset()  # those whose loss is to raise the cable alarm
+
+
+class Own(NamedTuple):
+    """The bounds of one battery."""
+
+    cell_voltage: float  # V
+    charge_current: float  # A
+    discharge_current: float  # A
+    silence: float  # s
+    float_voltage: float | None  # V per cell; None = it bounds nobody's
+    cable_alarm: bool
+
+
+@lru_cache(maxsize=128)
+def _own(bounds: Bounds, battery: str) -> Own:
+    """Packs behind one device share its settings; of a battery that has none nothing is allowed."""
+    device = battery.partition("/")[0]
+    return Own(
+        bounds.cell_voltage.get(device, 0.0), bounds.charge_current.get(device, 0.0),
+        bounds.discharge_current.get(device, 0.0), bounds.silence.get(device, 0.0),
+        bounds.float_voltage.get(device), device in bounds.cable_alarm,
+    )  # fmt: skip
 
 
 class Known(NamedTuple):
@@ -103,7 +125,7 @@ class Connected(NamedTuple):
 
     state: BatteryState
     reading: Reading
-    device: str  # the name in the settings; packs behind one device share its settings
+    own: Own  # its bounds
     cells: int  # in series, the most that were seen; 0 = not known
     capacity: float | None  # Ah, as last known
     silent: bool  # it does not answer
@@ -146,11 +168,11 @@ def _took_part(state: BatteryState, known: Memory) -> bool:
 
 def _connected(state: BatteryState, reading: Reading, known: Known, bounds: Bounds) -> Connected:
     """What is to be known of this battery; by itself it is gone when it is silent for longer than it may be."""
-    device, age, cells = state.name.partition("/")[0], state.age, reading.cells or 0
-    gone = age is None or age > bounds.silence.get(device, 0.0) + SLACK
+    own, age, cells = _own(bounds, state.name), state.age, reading.cells or 0
+    gone = age is None or age > own.silence + SLACK
     adds = state.joined and state.shares and not gone
     return Connected(
-        state, reading, device, max(known.cells, cells), reading.capacity or known.capacity,
+        state, reading, own, max(known.cells, cells), reading.capacity or known.capacity,
         state.health is not Health.ONLINE, gone, adds,
     )  # fmt: skip
 
@@ -210,8 +232,8 @@ def _objection(look: Look) -> str:
         or _voltage(look)
         or _silence(look)
         or _counted(look)
-        or _current(look, "CCL", decision.ccl, CHARGE, bounds.charge_current, bounds.bank_charge_current)
-        or _current(look, "DCL", decision.dcl, DISCHARGE, bounds.discharge_current, bounds.bank_discharge_current)
+        or _current(look, "CCL", decision.ccl, CHARGE, bounds.bank_charge_current)
+        or _current(look, "DCL", decision.dcl, DISCHARGE, bounds.bank_discharge_current)
         or next(filter(None, map(partial(_overridden, decision), look.asked)), "")
         or _matched("charge", decision.allow_charge, decision.ccl)
         or _matched("discharge", decision.allow_discharge, decision.dcl)
@@ -235,19 +257,15 @@ def _voltage(look: Look) -> str:
 
 def _ceiling(look: Look) -> float | None:
     """The highest charge voltage the settings allow for every pack [V]; None while no cell count is known."""
-    return _lowest(look, look.connected, look.bounds.cell_voltage)
+    known = [one.own.cell_voltage * one.cells for one in look.connected if one.cells]
+    return min(known) + look.bounds.voltage_drop if known else None
 
 
 def _float(look: Look) -> float | None:
     """The lowest float voltage of those that took part and are silent [V]; None: all answer."""
-    if not look.silent:
-        return None
-    per_cell = look.bounds.float_voltage
-    return _lowest(look, [one for one in look.silent if one.device in per_cell], per_cell)
-
-
-def _lowest(look: Look, packs: Iterable[Connected], per_cell: Mapping[str, float]) -> float | None:
-    known = [per_cell.get(pack.device, 0.0) * pack.cells for pack in packs if pack.cells]
+    known = [
+        one.own.float_voltage * one.cells for one in look.silent if one.own.float_voltage is not None and one.cells
+    ]
     return min(known) + look.bounds.voltage_drop if known else None
 
 
@@ -263,10 +281,7 @@ def _silence(look: Look) -> str:
 
 def _lost(look: Look) -> list[str]:
     """Those whose loss is to be told."""
-    if not look.silent:
-        return []
-    told = look.bounds.cable_alarm
-    return [one.state.name for one in look.silent if one.state.health is Health.LOST and one.device in told]
+    return [one.state.name for one in look.silent if one.state.health is Health.LOST and one.own.cable_alarm]
 
 
 def _cable(look: Look) -> int:
@@ -294,23 +309,18 @@ def _answers(state: BatteryState) -> bool:
     return state.control and state.reading is not None and state.health is Health.ONLINE
 
 
-CHARGE: Final = attrgetter("charge_allowed", "max_charge_current")
-DISCHARGE: Final = attrgetter("discharge_allowed", "max_discharge_current")
+CHARGE: Final = attrgetter("reading.charge_allowed", "reading.max_charge_current", "own.charge_current")
+DISCHARGE: Final = attrgetter("reading.discharge_allowed", "reading.max_discharge_current", "own.discharge_current")
+"""Of one that is connected: whether its switch is closed, what its BMS allows, and what its settings do [A]."""
 
 
-def _current(
-    look: Look, name: str, value: float, says: Callable[[Reading], Any], configured: Mapping[str, float], bank: float
-) -> str:
-    """No more than the user's cap, than what the members together allow, and than what any battery's share allows.
-
-    `says`: whether the battery's switch is closed, and what its own BMS allows [A]; None = it does not say.
-    """
+def _current(look: Look, name: str, value: float, limits: Callable[[Connected], Any], bank: float) -> str:
+    """No more than the user's cap, than what the members together allow, and than what any battery's share allows."""
     most, total, carrying = 0.0, 0.0, []
     for one in look.connected:
-        allowed, asked = says(one.reading)
+        allowed, asked, own = limits(one)
         if allowed is False:
             continue  # it adds nothing and takes nothing
-        own = configured.get(one.device, 0.0)
         own = own if asked is None else min(own, asked)
         carrying.append((one, own))
         if one.adds:

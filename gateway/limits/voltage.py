@@ -4,6 +4,8 @@ The machine runs once, for the bank; the cell-voltage controller runs for each b
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from operator import add, attrgetter, sub
 from typing import Final, NamedTuple
 
 from gateway.limits import charge_state, cvl
@@ -16,6 +18,7 @@ from gateway.limits.site import Site
 from gateway.model import Cap, tightest
 from gateway.model.records import replace
 
+FACTS: Final = attrgetter("min_cell", "max_cell", "cells_sum", "voltage")
 MOST_DROP: Final = 0.05  # V per cell that a cable may lose; more would only charge a small pack too high
 
 
@@ -142,19 +145,16 @@ def dropped(packs: Sequence[Pack], drop: float) -> float:
 
 def facts_of(packs: Sequence[Pack], whole: Whole, point: SetPoint) -> Facts | str:
     """What the state machine looks at; a sentence when any of it is not known."""
-    total, difference, top = 0.0, 0.0, 0.0
-    for pack in packs:
-        low, high, volts = pack.reading.min_cell, pack.reading.max_cell, pack.reading.cells_sum
-        volts = pack.reading.voltage if volts is None else volts
-        if not pack.whole or low is None or high is None or volts is None:
+    lows, highs, sums, voltages = zip(*[FACTS(pack.reading) for pack in packs], strict=True)
+    if None in sums:
+        sums = tuple([volts if own is None else own for own, volts in zip(sums, voltages, strict=True)])
+    for pack, volts in zip(packs, sums, strict=True):
+        if not pack.whole or volts is None:
             return f"{pack.state.name}: not all of its cell voltages are known"
-        total += volts
-        difference = max(difference, high - low)
-        top = max(top, high)
     if whole.soc is None:
         return "the SoC is not known"
-    mean, current = total / len(packs), whole.current
-    return Facts(mean, difference, top, whole.soc, current, point.u_max, point.u_float, point.cells)
+    mean, difference = reduce(add, sums, 0.0) / len(packs), max(0.0, *map(sub, highs, lows))
+    return Facts(mean, difference, max(0.0, *highs), whole.soc, whole.current, point.u_max, point.u_float, point.cells)
 
 
 # ---- the voltage of each state
