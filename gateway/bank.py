@@ -22,7 +22,7 @@ from itertools import chain
 from operator import attrgetter, mul
 from typing import Any, Final
 
-from gateway.model import BankState, BatteryState, External, Extreme, Health, Reading, worst
+from gateway.model import BankState, BatteryState, External, Extreme, Health, worst
 from gateway.model.records import made, replace
 
 DEFAULT_CELLS: Final = 16  # the pack that join_voltage_difference speaks of, when the cell count is not known
@@ -32,7 +32,11 @@ SUMMED: Final = attrgetter(
     "balancing", "heating", "charge_allowed", "discharge_allowed", "temperatures", "alarms",
 )  # fmt: skip
 NOTHING: Final[list[list[Any]]] = [[]] * 14  # the columns of no reading
+NOBODY: Final[list[list[Any]]] = [[]] * 4
 COMPARED: Final = attrgetter("voltage", "cells_sum", "cells")
+NAME: Final = attrgetter("name")
+HEALTH: Final = attrgetter("health")
+TOLD: Final = attrgetter("name", "reading", "age", "shares")
 OWN_EXTREMES: Final = attrgetter("lowest_cell_voltage", "highest_cell_voltage")  # as the BMS says
 FLOWS_FRACTION: Final = 0.02  # A per Ah of capacity; more is no offset of a sensor: the battery is connected
 FLOWS_LEAST: Final = 2.0  # A, where the capacity is not known: that of 100 Ah, as small as house batteries come
@@ -70,26 +74,26 @@ def aggregate(
     Members whose voltages are more than `difference` [V per 16 cells] from the commonest do not move the bank's.
     """
     counting = [state for state in states if state.contributes]
-    members = fresh = [state for state in counting if state.health is Health.ONLINE]
-    if len(fresh) < len(counting):
+    members = fresh = counting
+    if list(map(HEALTH, counting)).count(Health.ONLINE) < len(counting):
+        fresh = [state for state in counting if state.health is Health.ONLINE]
         members = [state for state in counting if state.health is not Health.LOST] or counting
-    voltage = _agreed([state for state in fresh if state.shares] or fresh, difference)
-    telling = fresh or members
-    names, readings = [state.name for state in telling], [state.reading for state in telling if state.reading]
+    names, readings, ages, shares = _columns(fresh or members, TOLD) if counting else NOBODY
+    voltage = _agreed(fresh if all(shares) else [state for state in fresh if state.shares] or fresh, difference)
     (
         currents, powers, soc, soh, capacity, remaining, mosfet, cycles, balancing, heating, charge, discharge, sensors,
         alarms,
-    ) = _columns(readings)  # fmt: skip
+    ) = _columns(readings, SUMMED) if readings else NOTHING  # fmt: skip
     current, power = _flow(currents if fresh else [], powers if fresh else [], voltage, external)
     min_cell, max_cell = _extremes(names, [reading.cell_voltages or OWN_EXTREMES(reading) for reading in readings])
     min_temperature, max_temperature = _extremes(names, sensors)
-    online = [state.health for state in states].count(Health.ONLINE)
+    online = list(map(HEALTH, states)).count(Health.ONLINE)
     return made(
         BankState,
         batteries=tuple(states),
         complete=complete,
         health=Health.ONLINE if fresh else _health(counting),
-        age=_least([state.age for state in members]),
+        age=_least(ages if members is fresh else [state.age for state in members]),
         voltage=voltage,
         current=current,
         power=power,
@@ -125,9 +129,9 @@ def join(
     `before` is what this said last time, {} at the start.  A battery is judged when its voltage may differ from that of
     the members that answer by `difference` [V per 16 cells].  The order of states is irrelevant.
     """
-    ours = [state for state in states if state.contributes_if_joined]
-    answering = [state.health for state in ours].count(Health.ONLINE)
-    if answering == [before.get(state.name) for state in ours].count(Standing.MEMBER) == len(ours):
+    ours = [state for state in states if state.control and state.reading is not None]
+    answering = list(map(HEALTH, ours)).count(Health.ONLINE)
+    if answering == list(map(before.get, map(NAME, ours))).count(Standing.MEMBER) == len(ours):
         return list(states), {**before}  # as it mostly is
     judging = _Judging.of(ours, before, difference)
     standings = {state.name: judging.standing(state) for state in ours}
@@ -264,9 +268,9 @@ def _borne_out(state: BatteryState) -> bool:
     return state.reading is not None and state.reading.cells_sum is not None
 
 
-def _columns(readings: Sequence[Reading], of: Callable[[Reading], tuple[Any, ...]] = SUMMED) -> list[list[Any]]:
-    """What they say, one list for each field of `of`."""
-    return list(map(list, zip(*map(of, readings), strict=True))) if readings else NOTHING
+def _columns(rows: Sequence[Any], of: Callable[[Any], tuple[Any, ...]]) -> list[list[Any]]:
+    """Of readings or states, of which there is one at least: one list for each field of `of`."""
+    return list(map(list, zip(*map(of, rows), strict=True)))
 
 
 def _flow(

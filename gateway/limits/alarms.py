@@ -59,7 +59,7 @@ def low_soc(soc: float, setting: Soc) -> int:
 
 def cable(packs: Sequence[Pack], bank: BankState, settings: LimitSettings, missing: bool) -> int:
     """Of the bank: 1 while some member is lost or never answered; more only when none is left."""
-    never = bank.complete and (missing or any(state.control and state.reading is None for state in bank.batteries))
+    never = bank.complete and (missing or None in [state.reading for state in bank.batteries if state.control])
     highest = max([pack.loss.cable for pack in packs], default=0)
     highest = max(highest, int(never and settings.on_loss.alarm))
     return 1 if highest > 1 and any(pack.counts for pack in packs) else highest

@@ -5,19 +5,22 @@ bank, alarms, averages and history.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 from gateway.limits import alarms, charge_state, flow, history, members, remote, voltage
 from gateway.limits.currents import Way
-from gateway.limits.loss import ALONE, company_of, silent
+from gateway.limits.loss import ALONE, Company, company_of
 from gateway.limits.memory import BatteryMemory, Memory
 from gateway.limits.pack import NOTHING, Pack, Whole, answering, bank_current, bank_soc, filled, look
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
 from gateway.limits.soc import high_since, starved, wants_full_charge
 from gateway.limits.unheard import WHY, Unheard, as_members, unheard
-from gateway.model import BankState, BatteryState, Decision, External, RemoteLimit
+from gateway.model import BankState, BatteryState, Decision, External, Health, RemoteLimit
 from gateway.model.records import made, replace
+
+HEALTH: Final = attrgetter("health")
 
 
 class _Sight(NamedTuple):
@@ -134,11 +137,11 @@ def _look(members: Sequence[BatteryState], external: External, site: Site, memor
     """Each contributing battery; a sensor outside measures the current of a battery only where it is alone."""
     if len(members) > 1 and external.current is not None:
         external = replace(external, current=None)
-    company = dict.fromkeys([state.name for state in members], ALONE)
-    if gone := [state for state in members if silent(state)]:
+    company: dict[str, Company] = {}
+    if list(map(HEALTH, members)).count(Health.ONLINE) < len(members):
         lost = [name for name, battery in memory.batteries.items() if battery.lost]
-        company |= {state.name: company_of(state, members, lost) for state in gone}
-    return [look(state, site, memory, now, external, company[state.name]) for state in members]
+        company = {state.name: company_of(state, members, lost) for state in members}
+    return [look(state, site, memory, now, external, company.get(state.name, ALONE)) for state in members]
 
 
 def _soc_source(bank: BankState, settings: LimitSettings) -> str:

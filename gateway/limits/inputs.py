@@ -8,7 +8,7 @@ on counting: while one sensor is broken another may get hot.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import compress, repeat
+from itertools import compress
 from math import isnan
 from operator import attrgetter, is_not
 from typing import Any, Final, NamedTuple
@@ -29,7 +29,9 @@ PLAIN: Final = (
 
 READ: Final = ("max_cell", "min_cell", *PLAIN)
 NAMES: Final = ("soc", "hottest", "coldest", *READ)
+NEEDED: Final = frozenset({"soc", "max_cell", "min_cell"})
 VALUES: Final = attrgetter(*READ)
+NOTHING: Final = (None,) * len(NAMES)
 
 WORDS: Final = {
     "max_cell": "highest cell", "min_cell": "lowest cell", "hottest": "cell sensors", "coldest": "cell sensors",
@@ -52,7 +54,7 @@ def observe(reading: Reading, soc: float | None, sensors: tuple[int, ...], memor
     counting = _counting(reading.temperatures, sensors)
     there: Sequence[Any] = [value for value in counting if value is not None] if None in counting else counting
     values = (soc, max(there, default=None), min(there, default=None), *VALUES(reading))
-    known = dict(compress(zip(NAMES, values, strict=True), map(is_not, values, repeat(None))))
+    known = dict(compress(zip(NAMES, values, strict=True), map(is_not, values, NOTHING)))
     if _complete(reading, known, counting, sensors, memory):
         return Inputs(known, {})  # as it mostly is
     return _with_gaps(reading, known, sensors, memory)
@@ -72,15 +74,13 @@ def _complete(
     sensors: tuple[int, ...],
     memory: BatteryMemory,
 ) -> bool:
-    """Is everything known now that this BMS has, or once had?"""
+    """Is everything known now that this BMS has, or once had, cells among it?"""
     return not (
         reading.rejected
         or reading.untold
-        or "soc" not in known
+        or not known.keys() >= NEEDED
         or None in reading.cell_voltages
         or (reading.cells or 0) < (memory.cells or 0)
-        or ("max_cell" in known) is not ("min_cell" in known)
-        or (reading.cells and "max_cell" not in known)
         or None in counting
         or len(reading.temperatures) < memory.sensors
         or (sensors != ALL_SENSORS and len(counting) < len(sensors))
@@ -142,8 +142,6 @@ def remember(inputs: Inputs, seen: Seen, now: float) -> Seen:
 
 def usable(inputs: Inputs, seen: Seen, now: float) -> Inputs:
     """`inputs` with what was last `seen` of a missing one; missing is then what may no longer be used."""
-    if not inputs.missing:
-        return inputs
     values, missing = {**inputs.values}, {}
     for name, word in inputs.missing.items():
         last, value = seen.last(name), values.pop(name, None)

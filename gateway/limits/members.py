@@ -1,7 +1,8 @@
 """Current limits: each battery's own, with hold and ramp, then the bank's.  Sheet: limits.md chapters 4, 8.2, 13."""
 
 from collections.abc import Sequence
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
 from gateway.limits import currents
 from gateway.limits.currents import Allowed, Way, together
@@ -15,6 +16,12 @@ from gateway.model.records import replace
 
 Learnt = dict[str, Any]
 """Fields of a BatteryMemory that are to be others: limits on their way up, amperes."""
+
+
+OF: Final = {  # of a pack: how its limit comes back, how far it has, and whether its switch is closed
+    "charge": attrgetter("rules.settings.charge_current", "memory.charge", "reading.charge_allowed"),
+    "discharge": attrgetter("rules.settings.discharge_current", "memory.discharge", "reading.discharge_allowed"),
+}
 
 
 def limit(
@@ -31,11 +38,7 @@ def limit(
 
 def _member(way: Way, pack: Pack, now: float) -> tuple[Member, Learnt]:
     """One battery's own limit, down at once and up by hold and ramp."""
-    memory, settings, reading = pack.memory, pack.rules.settings, pack.reading
-    if way == "charge":
-        setting, before, switch = settings.charge_current, memory.charge, reading.charge_allowed
-    else:
-        setting, before, switch = settings.discharge_current, memory.discharge, reading.discharge_allowed
+    setting, before, switch = OF[way](pack)
     own = _own(way, pack, before) if pack.loss.offline else currents.allowed(way, pack.rules, pack.inputs)
     after, held = (before, "") if before is own.free else currents.apply(own.free, before, setting, now)
     left_out = pack.loss.blocked or switch is False
@@ -47,7 +50,7 @@ def _member(way: Way, pack: Pack, now: float) -> tuple[Member, Learnt]:
     if not left_out:
         member = Member(pack.state.name, pack.capacity, after.amps or 0.0, own, pack.state.shares, held, own)
         return member, learnt
-    bound, company = NONE, memory.company if pack.loss.blocked else None
+    bound, company = NONE, pack.memory.company if pack.loss.blocked else None
     if switch is not False:
         learnt[f"{way}_before"] = allowed = _wanted(way, pack)
         bound = _bound(pack, allowed)

@@ -1,7 +1,7 @@
 """One contributing battery during one evaluation: its reading, rules, memory, and what its silence means."""
 
 from collections.abc import Sequence
-from operator import attrgetter
+from operator import attrgetter, mul
 from typing import Final, Literal, NamedTuple
 
 from gateway.limits import loss, soc
@@ -82,11 +82,12 @@ def look(
         anew = observe(reading, charge, settings.temperature_sensors, back)
         mine = replace(mine, back=_learnt(reading, anew, back, now))
     note = _renewed(state.name, before, mine) if before.gone and not mine.gone else ""
+    inputs = usable(inputs, mine.seen, now) if inputs.missing else inputs
     cells = mine.cells or reading.cells
+    known = levels(rules, state.name, cells, memory.reset_requested) if cells else None
     return Pack(
-        state, reading, rules, mine, gone, charge, usable(inputs, mine.seen, now), online, online and state.shares,
-        reading.capacity or mine.capacity, cells,
-        levels(rules, state.name, cells, memory.reset_requested) if cells else None, note,
+        state, reading, rules, mine, gone, charge, inputs, online, online and state.shares,
+        reading.capacity or mine.capacity, cells, known, note,
     )  # fmt: skip
 
 
@@ -124,6 +125,7 @@ class Whole(NamedTuple):
 
 
 SOC: Final = attrgetter("soc")
+CAPACITY: Final = attrgetter("capacity")
 
 
 def answering(packs: Sequence[Pack]) -> list[Pack]:
@@ -138,10 +140,10 @@ def bank_soc(packs: Sequence[Pack]) -> float | None:
         return known[0].soc
     if not known or None in map(SOC, known):
         return None
-    weights = [pack.capacity or 0.0 for pack in known]
+    weights = list(map(CAPACITY, known))
     if not all(weights):
         weights = [1.0] * len(known)
-    return sum([(pack.soc or 0.0) * weight for pack, weight in zip(known, weights, strict=True)]) / sum(weights)
+    return sum(map(mul, map(SOC, known), weights)) / sum(weights)  # type: ignore[no-any-return]
 
 
 def bank_current(packs: Sequence[Pack], external: External | None = None) -> float | None:

@@ -148,9 +148,9 @@ def facts_of(packs: Sequence[Pack], whole: Whole, point: SetPoint) -> Facts | st
     lows, highs, sums, voltages = zip(*[FACTS(pack.reading) for pack in packs], strict=True)
     if None in sums:
         sums = tuple([volts if own is None else own for own, volts in zip(sums, voltages, strict=True)])
-    for pack, volts in zip(packs, sums, strict=True):
-        if not pack.whole or volts is None:
-            return f"{pack.state.name}: not all of its cell voltages are known"
+    unseen = [pack.state.name for pack, volts in zip(packs, sums, strict=True) if not pack.whole or volts is None]
+    if unseen:
+        return f"{unseen[0]}: not all of its cell voltages are known"
     if whole.soc is None:
         return "the SoC is not known"
     mean, difference = reduce(add, sums, 0.0) / len(packs), max(0.0, *map(sub, highs, lows))
@@ -172,7 +172,7 @@ def _charging(
     """Bulk and absorption: the set-point, lowered by whatever single cell is, or last was, too high."""
     phase = BULK if memory.absorbing_since is None else ABSORPTION
     voltage = Voltage() if before.phase in (FLOAT, TRANSITION) else memory.voltage
-    voltage, ovp, why = _held_back(packs, memory, voltage, facts.u_max, settings, now)
+    voltage, ovp, why = _held_back(packs, memory, voltage, facts.u_max, point.cells, settings, now)
     caps = [point.cap]
     if voltage.volts is not None and voltage.volts < facts.u_max - 1e-9:
         caps.append(Cap(round(voltage.volts, 3), "cell_voltage", why, "limits.charge_voltage.controller"))
@@ -180,11 +180,12 @@ def _charging(
 
 
 def _held_back(
-    packs: Sequence[Pack], memory: Memory, before: Voltage, volts: float, settings: LimitSettings, now: float
-) -> tuple[Voltage, str, str]:
+    packs: Sequence[Pack], memory: Memory, before: Voltage, volts: float, fewest: int, settings: LimitSettings,
+    now: float,
+) -> tuple[Voltage, str, str]:  # fmt: skip
     """`volts`, lowered by whatever single cell is, or last was, too high; also none, limiting, ... and why.
 
-    `before` is what became of it last time.
+    `before` is what became of it last time; `fewest` cells in series has a pack.
     """
     wishes, bottoms, high = [], [], False
     for pack in packs:
@@ -205,14 +206,9 @@ def _held_back(
         high = high or (not old and cvl.over(top, own.charge_voltage, limit))
         wishes.append(cvl.target(pack.reading, own, limit, u_min, volts, before, now, old, least))
     wished, why = min(wishes)
-    voltage, ovp = cvl.apply(wished, volts, before, settings.charge_voltage, now, _fewest(packs), min(bottoms))
+    voltage, ovp = cvl.apply(wished, volts, before, settings.charge_voltage, now, fewest, min(bottoms))
     voltage = cvl.noting(voltage, before, high, now)
     return voltage, ovp, why if why and ovp == "limiting" else f"{ovp} after a cell was too high"
-
-
-def _fewest(packs: Sequence[Pack]) -> int:
-    """Cells in series of the pack that has fewest; 0 while none is known."""
-    return min([pack.cells for pack in packs if pack.cells], default=0)
 
 
 def _floating(
@@ -233,7 +229,7 @@ def _floating(
     if memory.phase == TRANSITION and (summit := _summit(packs)).value < volts:
         volts = summit.value
         caps.append(summit)
-    voltage, ovp, why = _held_back(packs, memory, memory.voltage, volts, settings, now)
+    voltage, ovp, why = _held_back(packs, memory, memory.voltage, volts, point.cells, settings, now)
     if voltage.volts is not None and voltage.volts < volts - 1e-9:
         caps.append(Cap(round(voltage.volts, 3), "cell_voltage", why, "limits.charge_voltage.controller"))
     memory = replace(memory, voltage=voltage)
