@@ -18,20 +18,25 @@ While it is silent a battery stays what it was.
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter, itemgetter
+from itertools import chain
+from operator import attrgetter, mul
 from typing import Any, Final
 
-from gateway.model import BankState, BatteryState, External, Extreme, Health, Reading, worst
-from gateway.model.records import replace
+from gateway.model import BankState, BatteryState, External, Extreme, Health, worst
+from gateway.model.records import made, replace
 
 DEFAULT_CELLS: Final = 16  # the pack that join_voltage_difference speaks of, when the cell count is not known
 DIFFERENCE: Final = 1.0  # V per 16 cells, where nothing else is configured
-FIRST: Final = itemgetter(0)
 SUMMED: Final = attrgetter(
-    "soc", "soh", "capacity", "remaining_capacity", "mosfet_temperature", "charge_cycles", "balancing", "heating",
-    "charge_allowed", "discharge_allowed", "temperatures",
+    "current", "power", "soc", "soh", "capacity", "remaining_capacity", "mosfet_temperature", "charge_cycles",
+    "balancing", "heating", "charge_allowed", "discharge_allowed", "temperatures", "alarms",
 )  # fmt: skip
-NOTHING: Final[list[list[Any]]] = [[]] * 11  # the columns of no reading
+NOTHING: Final[list[list[Any]]] = [[]] * 14  # the columns of no reading
+NOBODY: Final[list[list[Any]]] = [[]] * 4
+COMPARED: Final = attrgetter("voltage", "cells_sum", "cells")
+NAME: Final = attrgetter("name")
+HEALTH: Final = attrgetter("health")
+TOLD: Final = attrgetter("name", "reading", "age", "shares")
 OWN_EXTREMES: Final = attrgetter("lowest_cell_voltage", "highest_cell_voltage")  # as the BMS says
 FLOWS_FRACTION: Final = 0.02  # A per Ah of capacity; more is no offset of a sensor: the battery is connected
 FLOWS_LEAST: Final = 2.0  # A, where the capacity is not known: that of 100 Ah, as small as house batteries come
@@ -69,20 +74,26 @@ def aggregate(
     Members whose voltages are more than `difference` [V per 16 cells] from the commonest do not move the bank's.
     """
     counting = [state for state in states if state.contributes]
-    members = [state for state in counting if state.health is not Health.LOST] or counting
-    fresh = [state for state in members if state.health is Health.ONLINE]
-    named = [(state.name, state.reading) for state in (fresh or members) if state.reading is not None]
-    voltage = _agreed([state for state in fresh if state.shares] or fresh, difference)
-    names, readings = [name for name, _ in named], [reading for _, reading in named]
-    current, power = _flow(readings if fresh else [], voltage, external)
-    (soc, soh, capacity, remaining, mosfet, cycles, balancing, heating, charge, discharge, sensors) = _columns(readings)
-    cells = [reading.cell_voltages or OWN_EXTREMES(reading) for reading in readings]
-    online = [state.health for state in states].count(Health.ONLINE)
-    return BankState(
+    members = fresh = counting
+    if list(map(HEALTH, counting)).count(Health.ONLINE) < len(counting):
+        fresh = [state for state in counting if state.health is Health.ONLINE]
+        members = [state for state in counting if state.health is not Health.LOST] or counting
+    names, readings, ages, shares = _columns(fresh or members, TOLD) if counting else NOBODY
+    voltage = _agreed(fresh if all(shares) else [state for state in fresh if state.shares] or fresh, difference)
+    (
+        currents, powers, soc, soh, capacity, remaining, mosfet, cycles, balancing, heating, charge, discharge, sensors,
+        alarms,
+    ) = _columns(readings, SUMMED) if readings else NOTHING  # fmt: skip
+    current, power = _flow(currents if fresh else [], powers if fresh else [], voltage, external)
+    min_cell, max_cell = _extremes(names, [reading.cell_voltages or OWN_EXTREMES(reading) for reading in readings])
+    min_temperature, max_temperature = _extremes(names, sensors)
+    online = list(map(HEALTH, states)).count(Health.ONLINE)
+    return made(
+        BankState,
         batteries=tuple(states),
         complete=complete,
-        health=_health(counting),
-        age=_least([state.age for state in members]),
+        health=Health.ONLINE if fresh else _health(counting),
+        age=_least(ages if members is fresh else [state.age for state in members]),
         voltage=voltage,
         current=current,
         power=power,
@@ -90,17 +101,19 @@ def aggregate(
         soh=_weighted(soh, capacity),
         capacity=_total(capacity),
         remaining_capacity=_total(remaining),
-        temperature=_mean([value for listed in sensors for value in listed]),
-        min_cell=_extreme(names, cells, min),
-        max_cell=_extreme(names, cells, max),
-        min_temperature=_extreme(names, sensors, min),
-        max_temperature=_extreme(names, sensors, max),
+        temperature=_mean(list(chain.from_iterable(sensors))),
+        min_cell=min_cell,
+        max_cell=max_cell,
+        min_temperature=min_temperature,
+        max_temperature=max_temperature,
         mosfet_temperature=_highest(mosfet),
         charge_cycles=_highest(cycles),
         balancing=_any(balancing),
         heating=_any(heating),
         external=external,
-        alarms=worst([reading.alarms for reading in readings]),
+        inverter_currents=(),
+        discharge_floor=None,
+        alarms=worst(alarms),
         online=online,
         offline=len(states) - online,
         blocking_charge=charge.count(False),
@@ -116,8 +129,12 @@ def join(
     `before` is what this said last time, {} at the start.  A battery is judged when its voltage may differ from that of
     the members that answer by `difference` [V per 16 cells].  The order of states is irrelevant.
     """
-    judging = _Judging.of(states, before, difference)
-    standings = {s.name: judging.standing(s) for s in states if s.contributes_if_joined}
+    ours = [state for state in states if state.control and state.reading is not None]
+    answering = list(map(HEALTH, ours)).count(Health.ONLINE)
+    if answering == list(map(before.get, map(NAME, ours))).count(Standing.MEMBER) == len(ours):
+        return list(states), {**before}  # as it mostly is
+    judging = _Judging.of(ours, before, difference)
+    standings = {state.name: judging.standing(state) for state in ours}
     marked = [judging.marked(s, standings[s.name]) if s.name in standings else s for s in states]
     return marked, {**before, **standings}
 
@@ -133,8 +150,7 @@ class _Judging:
     orphaned: bool  # none does, but one was heard lately
 
     @classmethod
-    def of(cls, states: Sequence[BatteryState], before: Standings, difference: float) -> "_Judging":
-        ours = [s for s in states if s.contributes_if_joined]
+    def of(cls, ours: Sequence[BatteryState], before: Standings, difference: float) -> "_Judging":
         members = [s for s in ours if before.get(s.name) is Standing.MEMBER]
         answering = [s for s in members if s.health is Health.ONLINE]
         candidates = answering or [s for s in ours if s.health is Health.ONLINE]
@@ -219,7 +235,11 @@ def _rejected(state: BatteryState) -> Mapping[str, str]:
 
 
 def _allowed(state: BatteryState, difference: float) -> float:
-    cells = (state.reading.cells if state.reading is not None else None) or DEFAULT_CELLS
+    return _per_cells((state.reading.cells if state.reading is not None else None) or DEFAULT_CELLS, difference)
+
+
+def _per_cells(cells: int, difference: float) -> float:
+    """V, of `difference` per 16 cells."""
     return difference * cells / DEFAULT_CELLS
 
 
@@ -228,8 +248,11 @@ def _agreed(states: Sequence[BatteryState], difference: float) -> float | None:
 
     Of equals one that its cells bear out, then the lowest: a lone voltage that is absurd moves nothing.
     """
-    if len(states) == 1:
-        return _volts(states[0]) or None
+    if len(states) < 2:
+        return (_volts(states[0]) or None) if states else None
+    voltages, sums, cells = _columns([state.reading for state in states if state.reading], COMPARED)
+    if all(voltages) and None not in sums and max(voltages) - min(voltages) <= _per_cells(min(cells), difference):
+        return _mean(sorted(voltages))  # as it mostly is: each has a voltage, borne out by its cells
     known = sorted([(not _borne_out(s), volts, _allowed(s, difference)) for s in states if (volts := _volts(s))])
     everybody = [volts for _, volts, _ in known]
     if known and max(everybody) - min(everybody) <= min([allowed for _, _, allowed in known]):
@@ -245,46 +268,52 @@ def _borne_out(state: BatteryState) -> bool:
     return state.reading is not None and state.reading.cells_sum is not None
 
 
-def _columns(readings: Sequence[Reading]) -> list[list[Any]]:
-    """What they say, one list for each field of SUMMED."""
-    return [list(column) for column in zip(*map(SUMMED, readings), strict=True)] if readings else NOTHING
+def _columns(rows: Sequence[Any], of: Callable[[Any], tuple[Any, ...]]) -> list[list[Any]]:
+    """Of readings or states, of which there is one at least: one list for each field of `of`."""
+    return list(map(list, zip(*map(of, rows), strict=True)))
 
 
 def _flow(
-    now: Sequence[Reading], voltage: float | None, external: External | None
+    currents: list[float | None], powers: list[float | None], voltage: float | None, external: External | None
 ) -> tuple[float | None, float | None]:
     """Current [A] and power [W]: by the external sensor while it speaks and a battery answers, else their sums."""
     if external is None or external.current is None or voltage is None:
-        return _total([reading.current for reading in now]), _total([reading.power for reading in now])
+        return _total(currents), _total(powers)
     return external.current, external.current * voltage
 
 
 def _health(counting: Sequence[BatteryState]) -> Health:
     """The bank's: online while one contributing member is; lost when all that ever answered are."""
-    health = {state.health for state in counting}
+    health = [state.health for state in counting]
     for level in (Health.ONLINE, Health.STALE, Health.LOST):
         if level in health:
             return level
     return Health.STARTING
 
 
+def _extremes(names: Sequence[str], lists: Sequence[Sequence[float | None]]) -> tuple[Extreme | None, Extreme | None]:
+    """The lowest and the highest of all values, and where each was found; a list for each name."""
+    told: Sequence[Any] = lists
+    if None in chain.from_iterable(lists) or not all(lists):
+        names = [name for name, listed in zip(names, lists, strict=True) if listed.count(None) < len(listed)]
+        lists = [listed for listed in lists if listed.count(None) < len(listed)]
+        told = [_known(listed) for listed in lists]
+    if not lists:
+        return None, None
+    return _extreme(min, told, names, lists), _extreme(max, told, names, lists)
+
+
 def _extreme(
-    names: Sequence[str], lists: Sequence[Sequence[float | None]], choose: Callable[..., Any]
-) -> Extreme | None:
-    """The highest or lowest of all values, and where it was found; a list for each name."""
-    found: list[tuple[float, str, int]] = []
-    for name, listed in zip(names, lists, strict=True):
-        known = [value for value in listed if value is not None] if None in listed else listed
-        if known:
-            value = choose(known)
-            found.append((value, name, listed.index(value) + 1))
-    if not found:
-        return None
-    value, name, number = choose(found, key=FIRST)
-    return Extreme(value, f"{name}:{number}")
+    choose: Callable[..., Any], told: Sequence[Any], names: Sequence[str], lists: Sequence[Sequence[float | None]]
+) -> Extreme:
+    """Of `told`, which are the known values of `lists`."""
+    values = list(map(choose, told))
+    value = choose(values)
+    at = values.index(value)
+    return made(Extreme, value=value, where=f"{names[at]}:{lists[at].index(value) + 1}")
 
 
-def _known(values: list[Any]) -> list[Any]:
+def _known(values: Sequence[Any]) -> Sequence[Any]:
     return [value for value in values if value is not None] if None in values else values
 
 
@@ -308,13 +337,12 @@ def _total(values: list[float | None]) -> float | None:
 
 def _weighted(values: list[float | None], capacities: list[float | None]) -> float | None:
     """Mean of `values`, weighted by capacity where all of those that are known know theirs."""
-    known = [(value, capacity) for value, capacity in zip(values, capacities, strict=True) if value is not None]
-    if not known:
-        return None
-    if not all(capacity for _, capacity in known):
-        return _mean([value for value, _ in known])
-    weight = sum([capacity or 0.0 for _, capacity in known])
-    return sum([value * (capacity or 0.0) for value, capacity in known]) / weight
+    if None in values:
+        known = [both for both in zip(values, capacities, strict=True) if both[0] is not None]
+        values, capacities = [value for value, _ in known], [capacity for _, capacity in known]
+    if not all(capacities):
+        return _mean(values)
+    return sum(map(mul, values, capacities)) / sum(capacities) if values else None  # type: ignore[arg-type]
 
 
 def _any(values: list[bool | None]) -> bool | None:

@@ -8,10 +8,11 @@ took part when it last answered, and whoever took part binds the limits for as l
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Final
+from functools import lru_cache, partial
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 from gateway.model import BankState, BatteryState, Decision, Health, Reading, RemoteLimit
 from gateway.model.records import replace
@@ -24,9 +25,9 @@ CONNECTED_LEAST: Final = 2.0  # A, where no capacity is known
 PROVEN: Final = 3  # good reads in a row after which a battery that was silent counts as living
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Bounds:
-    """What no limit may ever exceed, taken straight from the settings, per battery name."""
+    """What no limit may ever exceed, taken straight from the settings, per battery name.  Never changed."""
 
     cell_voltage: dict[str, float]  # V, each battery's highest set-point, reset voltage included when it is on
     voltage_drop: float  # V, what the settings add to the published CVL
@@ -39,8 +40,29 @@ class Bounds:
     cable_alarm: frozenset[str] = frozenset()  # those whose loss is to raise the cable alarm
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Own(NamedTuple):
+    """The bounds of one battery."""
+
+    cell_voltage: float  # V
+    charge_current: float  # A
+    discharge_current: float  # A
+    silence: float  # s
+    float_voltage: float | None  # V per cell; None = it bounds nobody's
+    cable_alarm: bool
+
+
+@lru_cache(maxsize=128)
+def _own(bounds: Bounds, battery: str) -> Own:
+    """Packs behind one device share its settings; of a battery that has none nothing is allowed."""
+    device = battery.partition("/")[0]
+    return Own(
+        bounds.cell_voltage.get(device, 0.0), bounds.charge_current.get(device, 0.0),
+        bounds.discharge_current.get(device, 0.0), bounds.silence.get(device, 0.0),
+        bounds.float_voltage.get(device), device in bounds.cable_alarm,
+    )  # fmt: skip
+
+
+class Known(NamedTuple):
     """What the guard itself remembers of one battery."""
 
     took_part: bool = False  # when it last answered it was in the bank, or current flowed through it
@@ -73,7 +95,7 @@ def _learnt(state: BatteryState, known: Known) -> Known:
     if state.health is not Health.ONLINE:
         took_part = state.contributes if known is NOTHING else known.took_part  # never heard: as the rules see it
         lost = state.health is Health.LOST
-        return replace(known, took_part=took_part, lost=known.lost or lost, back=None if lost else known.back)
+        return known._replace(took_part=took_part, lost=known.lost or lost, back=None if lost else known.back)
     took_part = state.control and (state.joined or _flows(state))
     if not known.lost:
         return _shown(state.reading, took_part, known)
@@ -81,7 +103,7 @@ def _learnt(state: BatteryState, known: Known) -> Known:
     return (
         back
         if state.good_in_a_row >= PROVEN
-        else replace(_shown(state.reading, took_part, known), lost=True, back=back)
+        else _shown(state.reading, took_part, known)._replace(lost=True, back=back)
     )
 
 
@@ -98,17 +120,27 @@ def _flows(state: BatteryState) -> bool:
     return abs(reading.current) > (CONNECTED * reading.capacity if reading.capacity else CONNECTED_LEAST)
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Connected(NamedTuple):
+    """A battery that may take current: in the bank now, or when last heard."""
+
+    state: BatteryState
+    reading: Reading
+    own: Own  # its bounds
+    cells: int  # in series, the most that were seen; 0 = not known
+    capacity: float | None  # Ah, as last known
+    silent: bool  # it does not answer
+    gone: bool  # it is silent for too long
+    adds: bool  # its limits count for the bank's
+
+
+class Look(NamedTuple):
     """Everything one check needs."""
 
     decision: Decision
     bank: BankState
     bounds: Bounds
-    known: Memory
-    connected: tuple[BatteryState, ...]  # may take current: in the bank now, or when last heard
-    silent: tuple[BatteryState, ...]  # those of them that do not answer
-    gone: frozenset[str]  # names of those of them that are silent for too long
+    connected: Sequence[Connected]
+    silent: Sequence[Connected]  # those of them that do not answer
     asked: tuple[RemoteLimit, ...] = ()  # limits from outside
 
     @classmethod
@@ -118,40 +150,42 @@ class Look:
     ) -> "Look":  # fmt: skip
         """With the guard's own view of who is connected."""
         known = learn(bank, {}) if known is None else known
-        connected = tuple([
-            state for state in bank.batteries
-            if state.contributes_if_joined and (state.joined or known.get(state.name, NOTHING).took_part)
-        ])  # fmt: skip
-        silent = tuple([state for state in connected if state.health is not Health.ONLINE])
-        living = [
-            s.age for s in connected
-            if s.health is Health.ONLINE and s.shares and s.good_in_a_row >= PROVEN and s.age is not None
-        ]  # fmt: skip
-        gone = frozenset([state.name for state in connected if _gone(state, bounds, living)])
-        return cls(decision, bank, bounds, known, connected, silent, gone, asked)
-
-    def of(self, state: BatteryState) -> Known:
-        """What is remembered of it."""
-        return self.known.get(state.name, NOTHING)
-
-    def cells(self, state: BatteryState) -> int:
-        """In series, the most that were seen; 0 = not known."""
-        return max(self.of(state).cells, (state.reading.cells or 0) if state.reading is not None else 0)
-
-    def capacity(self, state: BatteryState) -> float | None:
-        """Ah, as last known."""
-        return (state.reading.capacity if state.reading is not None else None) or self.of(state).capacity
+        connected = [
+            _connected(state, state.reading, known.get(state.name, NOTHING), bounds)
+            for state in bank.batteries
+            if state.control and state.reading is not None and (state.joined or _took_part(state, known))
+        ]
+        silent = [one for one in connected if one.silent]
+        if silent:
+            living = [one.state.age for one in connected if _lives(one) and one.state.age is not None]
+            connected = [one._replace(gone=True, adds=False) if _outlived(one, living) else one for one in connected]
+        return cls(decision, bank, bounds, connected, silent, asked)
 
 
-def _gone(state: BatteryState, bounds: Bounds, living: Iterable[float]) -> bool:
-    """Silent for longer than it may be, or at all while another one has answered well after it last did.
+def _took_part(state: BatteryState, known: Memory) -> bool:
+    return known.get(state.name, NOTHING).took_part
 
-    `living`: ages [s] of those on which one may count.
-    """
-    age = state.age
-    if age is None or age > bounds.silence.get(_device(state), 0.0) + SLACK:
-        return True
-    return state.health is not Health.ONLINE and any(other < age / 2 for other in living)
+
+def _connected(state: BatteryState, reading: Reading, known: Known, bounds: Bounds) -> Connected:
+    """What is to be known of this battery; by itself it is gone when it is silent for longer than it may be."""
+    own, age, cells = _own(bounds, state.name), state.age, reading.cells or 0
+    gone = age is None or age > own.silence + SLACK
+    adds = state.joined and state.shares and not gone
+    return Connected(
+        state, reading, own, max(known.cells, cells), reading.capacity or known.capacity,
+        state.health is not Health.ONLINE, gone, adds,
+    )  # fmt: skip
+
+
+def _lives(one: Connected) -> bool:
+    """It answers, and one may count on it."""
+    return not one.silent and one.state.shares and one.state.good_in_a_row >= PROVEN
+
+
+def _outlived(one: Connected, living: Iterable[float]) -> bool:
+    """It is silent while another one has answered well after it last did; `living`: their ages [s]."""
+    age = one.state.age
+    return one.silent and age is not None and any(other < age / 2 for other in living)
 
 
 def broken(
@@ -162,7 +196,7 @@ def broken(
 
     `known` is what `learn` made of every bank up to this one; `asked` are the limits from outside.
     """
-    return next(filter(None, _checks(Look.at(decision, bank, bounds, known, asked))), "")
+    return _objection(Look.at(decision, bank, bounds, known, asked))
 
 
 def safe(decision: Decision, bank: BankState, bounds: Bounds, why: str, known: Memory | None = None) -> Decision:
@@ -189,25 +223,21 @@ def safe(decision: Decision, bank: BankState, bounds: Bounds, why: str, known: M
     )
 
 
-def _checks(look: Look) -> Iterable[str]:
+def _objection(look: Look) -> str:
     decision, bounds = look.decision, look.bounds
-    yield _number("CVL", decision.cvl)
-    yield _number("CCL", decision.ccl)
-    yield _number("DCL", decision.dcl)
-    yield _voltage(look)
-    yield _silence(look)
-    yield _counted(look)
-    for name, way, most, configured, bank_most in (
-        ("CCL", "charge", decision.ccl, bounds.charge_current, bounds.bank_charge_current),
-        ("DCL", "discharge", decision.dcl, bounds.discharge_current, bounds.bank_discharge_current),
-    ):
-        own = {state.name: _own(state, way, configured) for state in look.connected}
-        adding = [s for s in look.connected if s.joined and s.shares and s.name not in look.gone]
-        yield _current(name, most, [own[state.name] for state in adding], bank_most)
-        yield _shares(look, name, most, own, [state for state in look.connected if _carries(state, way)])
-    yield from map(partial(_overridden, decision), look.asked)
-    yield _matched("charge", decision.allow_charge, decision.ccl)
-    yield _matched("discharge", decision.allow_discharge, decision.dcl)
+    return (
+        _number("CVL", decision.cvl)
+        or _number("CCL", decision.ccl)
+        or _number("DCL", decision.dcl)
+        or _voltage(look)
+        or _silence(look)
+        or _counted(look)
+        or _current(look, "CCL", decision.ccl, CHARGE, bounds.bank_charge_current)
+        or _current(look, "DCL", decision.dcl, DISCHARGE, bounds.bank_discharge_current)
+        or next(filter(None, map(partial(_overridden, decision), look.asked)), "")
+        or _matched("charge", decision.allow_charge, decision.ccl)
+        or _matched("discharge", decision.allow_discharge, decision.dcl)
+    )
 
 
 def _number(name: str, value: float | None) -> str:
@@ -227,18 +257,15 @@ def _voltage(look: Look) -> str:
 
 def _ceiling(look: Look) -> float | None:
     """The highest charge voltage the settings allow for every pack [V]; None while no cell count is known."""
-    return _lowest(look, look.connected, look.bounds.cell_voltage)
+    known = [one.own.cell_voltage * one.cells for one in look.connected if one.cells]
+    return min(known) + look.bounds.voltage_drop if known else None
 
 
 def _float(look: Look) -> float | None:
     """The lowest float voltage of those that took part and are silent [V]; None: all answer."""
-    if not look.silent:
-        return None
-    return _lowest(look, [s for s in look.silent if _device(s) in look.bounds.float_voltage], look.bounds.float_voltage)
-
-
-def _lowest(look: Look, states: Iterable[BatteryState], per_cell: Mapping[str, float]) -> float | None:
-    known = [per_cell.get(_device(state), 0.0) * cells for state in states if (cells := look.cells(state))]
+    known = [
+        one.own.float_voltage * one.cells for one in look.silent if one.own.float_voltage is not None and one.cells
+    ]
     return min(known) + look.bounds.voltage_drop if known else None
 
 
@@ -246,18 +273,15 @@ def _silence(look: Look) -> str:
     """Nobody sees the cells of a silent battery: no more than float, and when it is lost an alarm."""
     most, decision, lost = _float(look), look.decision, _lost(look)
     if decision.cvl is not None and most is not None and decision.cvl > most + VOLTS:
-        names = ", ".join(state.name for state in look.silent)
+        names = ", ".join(one.state.name for one in look.silent)
         return f"CVL {decision.cvl:.2f} V above the float voltage of {most:.2f} V while {names} is silent"
-    told = decision.alarms.get("bms_cable", 0) >= _cable(look)
+    told = decision.alarms.get("bms_cable", 0) >= int(bool(lost))
     return "" if told else f"no cable alarm although {', '.join(lost)} is lost"
 
 
 def _lost(look: Look) -> list[str]:
     """Those whose loss is to be told."""
-    if not look.silent:
-        return []
-    told = look.bounds.cable_alarm
-    return [state.name for state in look.silent if state.health is Health.LOST and _device(state) in told]
+    return [one.state.name for one in look.silent if one.state.health is Health.LOST and one.own.cable_alarm]
 
 
 def _cable(look: Look) -> int:
@@ -267,76 +291,62 @@ def _cable(look: Look) -> int:
 
 def _counted(look: Look) -> str:
     """Whoever answers is counted, or at least said; and never do the limits rest on silent ones alone."""
-    answering = [s for s in look.bank.batteries if s.control and s.reading is not None and s.health is Health.ONLINE]
-    outside = [state.name for state in answering if not state.joined]
-    if not outside:
+    apart = [state for state in look.bank.batteries if not state.joined and _answers(state)]
+    if not apart:
         return ""
+    outside, answering = [state.name for state in apart], [state for state in look.bank.batteries if _answers(state)]
     if len(outside) == len(answering) > 0:
         return f"{', '.join(outside)} answers, but does not count, and nobody else does"
-    flowing = [state.name for state in answering if not state.joined and _flows(state)]
+    flowing = [state.name for state in apart if _flows(state)]
     if flowing:
         return f"current flows through {', '.join(flowing)}, which does not count"
-    if outside and not look.decision.alarms.get("internal_failure"):
+    if not look.decision.alarms.get("internal_failure"):
         return f"{', '.join(outside)} is kept out of the bank without an alarm"
     return ""
 
 
-def _current(name: str, value: float, members: list[float], bank: float) -> str:
-    """No more than the user's cap, and no more than what the members together allow."""
+def _answers(state: BatteryState) -> bool:
+    return state.control and state.reading is not None and state.health is Health.ONLINE
+
+
+CHARGE: Final = attrgetter("reading.charge_allowed", "reading.max_charge_current", "own.charge_current")
+DISCHARGE: Final = attrgetter("reading.discharge_allowed", "reading.max_discharge_current", "own.discharge_current")
+"""Of one that is connected: whether its switch is closed, what its BMS allows, and what its settings do [A]."""
+
+
+def _current(look: Look, name: str, value: float, limits: Callable[[Connected], Any], bank: float) -> str:
+    """No more than the user's cap, than what the members together allow, and than what any battery's share allows."""
+    most, total, carrying = 0.0, 0.0, []
+    for one in look.connected:
+        allowed, asked, own = limits(one)
+        if allowed is False:
+            continue  # it adds nothing and takes nothing
+        own = own if asked is None else min(own, asked)
+        carrying.append((one, own))
+        if one.adds:
+            most += own
+        if not one.gone:
+            total += one.capacity or 0.0
     if value > bank + SLACK:
         return f"{name} {value:.1f} A above the bank's cap of {bank:.1f} A"
-    most = sum(members)
-    return f"{name} {value:.1f} A above the {most:.1f} A that its members allow" if value > most + SLACK else ""
+    if value > most + SLACK:
+        return f"{name} {value:.1f} A above the {most:.1f} A that its members allow"
+    return _shares(name, value, carrying, total)
 
 
-def _shares(look: Look, name: str, value: float, own: dict[str, float], carrying: list[BatteryState]) -> str:
+def _shares(name: str, value: float, carrying: Sequence[tuple[Connected, float]], total: float) -> str:
     """No battery gets more than its own cap by the share that its capacity takes, which is all where none is known.
 
-    One that is gone may still be connected: it does not lighten the others' shares, but has one of its own.
+    One that is gone may still be connected: it does not lighten the others' shares, but has one of its own beside the
+    `total` [Ah] of those.
     """
-    parts = [(state, look.capacity(state), state.name in look.gone) for state in carrying]
-    total = sum([capacity or 0.0 for _, capacity, gone in parts if not gone])
-    for state, capacity, gone in parts:
-        whole = total + (capacity or 0.0) if gone else total
+    for one, own in carrying:
+        capacity = one.capacity
+        whole = total + (capacity or 0.0) if one.gone else total
         part = value * capacity / whole if capacity else value
-        if part > own[state.name] + ROUNDED:
-            return (
-                f"{name} {value:.1f} A gives {state.name} {part:.1f} A by its share, above its {own[state.name]:.1f} A"
-            )
+        if part > own + ROUNDED:
+            return f"{name} {value:.1f} A gives {one.state.name} {part:.1f} A by its share, above its {own:.1f} A"
     return ""
-
-
-def _carries(state: BatteryState, way: str) -> bool:
-    """Its switch is not open."""
-    reading = state.reading
-    if reading is None:
-        return False
-    return (reading.charge_allowed if way == "charge" else reading.discharge_allowed) is not False
-
-
-def _own(state: BatteryState, way: str, configured: Mapping[str, float]) -> float:
-    """What this battery may have at most [A], by the settings and by its own BMS."""
-    return min(configured.get(_device(state), 0.0), _bms(state, way))
-
-
-def _device(state: BatteryState) -> str:
-    """The name in the settings; packs behind one device share its settings."""
-    return state.name.partition("/")[0]
-
-
-def _bms(state: BatteryState, way: str) -> float:
-    """What the battery's own BMS allows, as far as it says so [A]."""
-    reading = state.reading
-    if reading is None:
-        return 0.0
-    allowed, most = (
-        (reading.charge_allowed, reading.max_charge_current)
-        if way == "charge"
-        else (reading.discharge_allowed, reading.max_discharge_current)
-    )
-    if allowed is False:
-        return 0.0
-    return math.inf if most is None else most
 
 
 def _overridden(decision: Decision, limit: RemoteLimit) -> str:

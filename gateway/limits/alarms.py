@@ -30,13 +30,15 @@ def published(
     outside = bank.external is not None and bank.external.soc is not None
     if (settings.soc.source != "bms" or outside) and memory.soc is not None:
         raised["low_soc"] = low_soc(memory.soc, settings.soc)
-    memory, level = imbalance(memory, packs, current, settings)
-    if level:
-        raised["cell_imbalance"] = max(level, raised.get("cell_imbalance", 0))
-    flowing = [*([] if current is None else [current]), *bank.inverter_currents]
-    memory, disobeyed = obedience(memory, flowing, *limits, settings)
-    for name, more in disobeyed.items():
-        raised[name] = max(more, raised.get(name, 0))
+    if settings.imbalance.enabled:
+        memory, level = imbalance(memory, packs, current, settings)
+        if level:
+            raised["cell_imbalance"] = max(level, raised.get("cell_imbalance", 0))
+    if settings.obey_check.enabled:
+        flowing = [*([] if current is None else [current]), *bank.inverter_currents]
+        memory, disobeyed = obedience(memory, flowing, *limits, settings)
+        for name, more in disobeyed.items():
+            raised[name] = max(more, raised.get(name, 0))
     raised["bms_cable"] = max(cable(packs, bank, settings, missing), raised.get("bms_cable", 0))
     raised["internal_failure"] = max(int(bool(strangers(bank))), raised.get("internal_failure", 0))
     return memory, raised
@@ -57,24 +59,22 @@ def low_soc(soc: float, setting: Soc) -> int:
 
 def cable(packs: Sequence[Pack], bank: BankState, settings: LimitSettings, missing: bool) -> int:
     """Of the bank: 1 while some member is lost or never answered; more only when none is left."""
-    never = bank.complete and (missing or any(state.control and state.reading is None for state in bank.batteries))
+    never = bank.complete and (missing or None in [state.reading for state in bank.batteries if state.control])
     highest = max([pack.loss.cable for pack in packs], default=0)
     highest = max(highest, int(never and settings.on_loss.alarm))
-    return min(1, highest) if any(pack.counts for pack in packs) else highest
+    return 1 if highest > 1 and any(pack.counts for pack in packs) else highest
 
 
 def strangers(bank: BankState) -> list[BatteryState]:
     """Controlled batteries that are no members of the bank although they answered: their voltage is another."""
-    return [state for state in bank.batteries if state.contributes_if_joined and not (state.joined and state.shares)]
+    return [state for state in bank.batteries if not (state.joined and state.shares) and state.contributes_if_joined]
 
 
 def imbalance(
     memory: Memory, packs: Sequence[Pack], current: float | None, settings: LimitSettings
 ) -> tuple[Memory, int]:
-    """A warning for cells that are far apart while little current flows (off by default)."""
+    """A warning for cells that are far apart while little current flows."""
     setting = settings.imbalance
-    if not setting.enabled:
-        return memory, 0
     pairs = [(pack.reading.max_cell, pack.reading.min_cell) for pack in packs if pack.online]
     difference = max([high - low for high, low in pairs if high is not None and low is not None], default=0.0)
     capacities = [pack.capacity or 0.0 for pack in packs if pack.online]
@@ -88,13 +88,13 @@ def imbalance(
 def obedience(
     memory: Memory, currents: Sequence[float], ccl: float, dcl: float, settings: LimitSettings
 ) -> tuple[Memory, dict[str, int]]:
-    """An alarm when the inverter takes or gives more than it may, for a while (off by default).
+    """An alarm when the inverter takes or gives more than it may, for a while.
 
     `currents` [A, + = charging]: what the batteries measure and what an inverter reports, as far as known.
     A limit of 0 A tolerates 1 A: no inverter measures better.
     """
     setting, now = settings.obey_check, memory.now
-    if not setting.enabled or not currents:
+    if not currents:
         return memory, {}
     margin = 1 + setting.margin_fraction
     too_much = max(currents) > max(ccl * margin, 1.0)

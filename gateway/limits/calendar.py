@@ -7,10 +7,7 @@ and never where it says less than what surely passed.  Until then the gateway co
 what is due by days comes later rather than sooner, and no jump of the wall clock ever starts anything.
 """
 
-from dataclasses import dataclass
-from typing import Any, Final
-
-from gateway.model.records import replace
+from typing import Any, Final, NamedTuple
 
 SETTLE: Final = 3600.0  # s without a jump until a wall clock is believed
 JUMP: Final = 2.0  # s that it may differ from the monotonic clock between two looks
@@ -18,8 +15,7 @@ EARLIEST: Final = 1_735_689_600.0  # s since the epoch, 2025-01-01: before that 
 LATEST: Final = 4_102_444_800.0  # s since the epoch, 2100-01-01
 
 
-@dataclass(frozen=True)
-class Calendar:
+class Calendar(NamedTuple):
     """The date at one moment, and what the clocks said then; Calendar() has not begun."""
 
     date: float = 0.0  # s since the epoch; 0 = not begun
@@ -46,7 +42,7 @@ def passed(calendar: Calendar, now: float, wall: float) -> tuple[Calendar, float
     if after.doubted_from is None or not _believable(after):
         return after, 0.0
     moved = max(0.0, wall - after.date)
-    return replace(after, date=after.date + moved, doubted_from=None), moved
+    return after._replace(date=after.date + moved, doubted_from=None), moved
 
 
 def _believable(calendar: Calendar) -> bool:

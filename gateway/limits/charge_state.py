@@ -11,9 +11,8 @@
 Only one of the A and B rules looks at an evaluation, in the order of TRANSITIONS; then the mode follows.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 from gateway.limits.memory import DAY, LONG_AGO, Memory, Voltage
 from gateway.limits.settings import LimitSettings
@@ -29,8 +28,7 @@ BULK, ABSORPTION, TRANSITION, FLOAT, FIXED, ERROR = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What the machine looks at: the bank's worst and best, each None when not known."""
 
     cells_sum: float  # V, mean over the packs of the sum of their cells
@@ -43,8 +41,7 @@ class Facts:
     cells: int  # in series
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """Everything a guard may ask."""
 
     facts: Facts
@@ -54,6 +51,8 @@ class Moment:
 
     def remembering(self, memory: Memory) -> "Moment":
         """The same with another memory."""
+        if memory is self.memory:
+            return self
         return Moment(self.facts, memory, self.settings, self.now)
 
     @property
@@ -69,10 +68,10 @@ class Moment:
         other, and high enough, for a float that lasts; else such a pack would count as full that is not.
         """
         facts, apart, voltage = self.facts, self.settings.rebulk.cell_difference, self.memory.voltage
+        if voltage.limited_at is None or voltage.volts is None:
+            return facts.u_max
         lasting = apart is None or facts.difference < apart - EPS
         if self.settings.absorption.max_time is None or not lasting:
-            return facts.u_max
-        if voltage.volts is None or voltage.limited_at is None:
             return facts.u_max
         return min(facts.u_max, max(voltage.volts, facts.u_float))
 
@@ -114,11 +113,13 @@ def rebulks(m: Moment) -> bool:
     Cells that a full charge left apart are no reason for another one: only those that came together and drifted apart.
     """
     rebulk, memory = m.settings.rebulk, m.memory
+    if memory.allow_max:
+        return False
     apart = memory.rebulk_since is not None and m.now - memory.rebulk_since >= rebulk.debounce
     low_soc = bool(rebulk.soc) and m.facts.soc < (rebulk.soc or 0.0) and not memory.soc_unsettled
     low_cell = rebulk.cell_voltage is not None and m.facts.max_cell <= rebulk.cell_voltage
     old = bool(rebulk.days) and memory.last_full > 0 and memory.date - memory.last_full > (rebulk.days or 0.0) * DAY
-    return not memory.allow_max and (low_soc or apart or low_cell or old or memory.reset_requested)
+    return low_soc or apart or low_cell or old or memory.reset_requested
 
 
 def unbalances(m: Moment) -> bool:
@@ -167,23 +168,20 @@ def _abort(m: Moment) -> Memory:
     return _no_absorption(m.memory)
 
 
-# rule, whether absorption must be under way, guard, action, goes on to the next rule?
-Transition = tuple[str, bool, Callable[[Moment], bool], Callable[[Moment], Memory], bool]
-TRANSITIONS: Final[tuple[Transition, ...]] = (
-    ("A1", False, begins, _absorb, False),
-    ("A2", False, rebulks, _to_bulk, False),
-    ("B1", True, unbalances, _restart, True),
-    ("B2", True, ends, _to_float, True),
-    ("B3", True, falls, _abort, False),
-)
+# rule, guard, action, goes on to the next rule?
+Transition = tuple[str, Callable[[Moment], bool], Callable[[Moment], Memory], bool]
+TRANSITIONS: Final[Mapping[bool, tuple[Transition, ...]]] = {  # by whether absorption is under way
+    False: (("A1", begins, _absorb, False), ("A2", rebulks, _to_bulk, False)),
+    True: (("B1", unbalances, _restart, True), ("B2", ends, _to_float, True), ("B3", falls, _abort, False)),
+}
 
 
 def step(moment: Moment) -> Memory:
     """Memory after the transitions of one evaluation."""
     moment = moment.remembering(_timers(moment))
     absorbing = moment.memory.absorbing_since is not None
-    for _, wants_absorption, guard, action, goes_on in TRANSITIONS:
-        if wants_absorption is absorbing and guard(moment):
+    for _, guard, action, goes_on in TRANSITIONS[absorbing]:
+        if guard(moment):
             moment = moment.remembering(action(moment))
             if not goes_on:
                 break
@@ -199,15 +197,20 @@ def _timers(m: Moment) -> Memory:
     fallen = memory.absorbing_since is not None and m.fallen
     apart = apart_from is not None and m.facts.difference >= apart_from - EPS
     together = not memory.allow_max and (memory.together or not apart)
-    settled = m.facts.soc >= (m.settings.rebulk.soc or 0.0) or m.facts.max_cell < SETTLED_CELL
-    timers: dict[str, Any] = {
-        "fallen_since": _since(memory.fallen_since, m.now) if fallen else None,
-        "rebulk_since": _since(memory.rebulk_since, m.now) if apart and together else None,
-        "together": together,
-        "soc_unsettled": memory.soc_unsettled and not settled,
-    }
-    before = (memory.fallen_since, memory.rebulk_since, memory.together, memory.soc_unsettled)
-    return memory if before == tuple(timers.values()) else replace(memory, **timers)
+    fallen_since = _since(memory.fallen_since, m.now) if fallen else None
+    rebulk_since = _since(memory.rebulk_since, m.now) if apart and together else None
+    unsettled = memory.soc_unsettled and not _settled(m)
+    timers = (fallen_since, rebulk_since, together, unsettled)
+    if timers == (memory.fallen_since, memory.rebulk_since, memory.together, memory.soc_unsettled):
+        return memory
+    return replace(
+        memory, fallen_since=fallen_since, rebulk_since=rebulk_since, together=together, soc_unsettled=unsettled
+    )
+
+
+def _settled(m: Moment) -> bool:
+    """The SoC makes sense again, or the battery is surely no longer full (Q9)."""
+    return m.facts.soc >= (m.settings.rebulk.soc or 0.0) or m.facts.max_cell < SETTLED_CELL
 
 
 def _since(before: float | None, now: float) -> float:
@@ -290,18 +293,19 @@ def waiting(m: Moment) -> tuple[str, ...]:
 def _bulk_waits(m: Moment) -> tuple[str, ...]:
     facts, least = m.facts, m.settings.absorption.cell_difference
     lines = []
-    if not m.reached:
-        lines.append(f"absorption: {facts.cells_sum:.3f} V, needs {m.needed:.3f} V{_forbidden(m)}")
+    needed = m.needed
+    if facts.cells_sum < needed - EPS:
+        lines.append(f"absorption: {facts.cells_sum:.3f} V, needs {needed:.3f} V{_forbidden(m, needed)}")
     if not m.balanced and least is not None:
         apart = f"{facts.difference * 1000:.0f} mV, needs <= {least * 1000:.0f} mV"
         lines.append(f"absorption: cell difference {apart}")
     return tuple(lines)
 
 
-def _forbidden(m: Moment) -> str:
-    """That we ourselves do not allow what is waited for, where that is so."""
+def _forbidden(m: Moment, needed: float) -> str:
+    """That we ourselves do not allow the `needed` voltage, where that is so."""
     volts = m.memory.voltage.volts
-    if volts is None or volts >= m.needed - EPS:
+    if volts is None or volts >= needed - EPS:
         return ""
     return f", but a high cell holds our own charge voltage at {volts:.2f} V"
 

@@ -302,6 +302,8 @@ def pack_doubts(settings: LimitSettings, reading: Reading) -> Iterator[str]:
 def protection_doubts(settings: LimitSettings, reading: Reading) -> Iterator[str]:
     """Set-points too near to where this BMS cuts off by itself."""
     over, under = reading.cell_overvoltage_protection, reading.cell_undervoltage_protection
+    if over is None and under is None:
+        return
     cell, reset = settings.cell_voltage, settings.soc_reset
     if over is not None and over - cell.max < MARGIN - EPS:
         yield (

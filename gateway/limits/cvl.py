@@ -1,12 +1,13 @@
 """Charge voltage: the controllers of single cells, and how their target is applied.  Sheet: limits.md 3.3, 3.4."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from gateway.limits.charge_state import SAME
 from gateway.limits.memory import Voltage
 from gateway.limits.settings import ChargeVoltage, LimitSettings
 from gateway.model import Reading
-from gateway.model.records import replace
+from gateway.model.records import made, replace
 
 CLIPPED_EXTRA: Final = 0.010  # V above the sum of the clipped cells; sheet: 3.3, mode 3
 
@@ -29,7 +30,9 @@ def target(
     `frozen`: the reading is an old one, so the voltage is not raised, but not integrated further either.  `least` [V]:
     a charger that holds too much is told no less than that.
     """
-    cells = [volts for volts in reading.cell_voltages if volts is not None]
+    cells: Sequence[Any] = reading.cell_voltages
+    if None in cells:
+        cells = [volts for volts in cells if volts is not None]
     top = max(cells, default=reading.max_cell)
     kind = settings.charge_voltage.controller
     if top is None or kind == "off":
@@ -54,6 +57,11 @@ def target(
     return min(max(wished, u_min), u_max), why
 
 
+def quiet(top: float | None, setting: ChargeVoltage, cell_limit: float) -> bool:
+    """The highest cell is so far below its limit that nothing is held back, whatever was before."""
+    return top is not None and top <= cell_limit - setting.release and setting.controller != "integral"
+
+
 def over(top: float | None, setting: ChargeVoltage, cell_limit: float) -> bool:
     """The highest cell is clearly above its limit, by more than what is measured."""
     return top is not None and top > cell_limit + setting.release
@@ -67,10 +75,11 @@ def disobeyed(top: float, setting: ChargeVoltage, cell_limit: float, before: Vol
 
 def noting(after: Voltage, before: Voltage, high: bool, now: float) -> Voltage:
     """`after` with the time since when a cell is `high`; whatever is told lower gets its time to have an effect."""
+    if not high:
+        return after if after.over_since is None else replace(after, over_since=None)
     lowered = after.volts is not None and before.volts is not None and after.volts < before.volts - SAME
     since = now if lowered or before.over_since is None else before.over_since
-    over_since = since if high else None
-    return after if after.over_since == over_since else replace(after, over_since=over_since)
+    return after if after.over_since == since else replace(after, over_since=since)
 
 
 def _released(
@@ -101,6 +110,11 @@ def _integral(
     return wished, f"highest cell {top:.3f} V, integral controller" if wished < u_max else ""
 
 
+def unheld(volts: float, now: float) -> Voltage:
+    """A voltage that no cell holds back."""
+    return made(Voltage, volts=volts, limited_at=None, base=0.0, at=now, over_since=None)
+
+
 def apply(
     wished: float, u_max: float, before: Voltage, setting: ChargeVoltage, now: float, cells: int, least: float
 ) -> tuple[Voltage, str]:
@@ -113,19 +127,19 @@ def apply(
     step = min(setting.step, setting.release * cells or setting.step)
     free = wished >= u_max - 1e-9
     if free and (limited is None or volts is None or u_max - volts <= 2 * SAME):
-        return Voltage(volts=u_max, at=now), "none"
+        return unheld(u_max, now), "none"
     if volts is None or wished <= volts + SAME:
         more = 0.0 if volts is None or wished > volts - SAME else step
         lowered = min(u_max, wished if volts is None else volts, max(wished - more, min(wished, least)))
         return Voltage(volts=lowered, limited_at=now, base=lowered, at=now), "limiting"
     if limited is None:  # U_max itself rose
-        return Voltage(volts=wished, at=now), "none"
+        return unheld(wished, now), "none"
     waited = now - limited - setting.hold
     if waited < 0:
         return replace(before, at=now, base=volts), "holding"
     raised = wished if setting.rate == 0 else min(wished, before.base + setting.rate * waited)
     if raised >= u_max - 1e-9:
-        return Voltage(volts=u_max, at=now), "none"
+        return unheld(u_max, now), "none"
     if raised < wished and (raised - volts < step or u_max - raised < step / 2):  # not each mV is worth telling
         return replace(before, at=now), "recovering"
     return replace(before, volts=max(volts, raised), at=now), "recovering"

@@ -5,19 +5,22 @@ bank, alarms, averages and history.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 from gateway.limits import alarms, charge_state, flow, history, members, remote, voltage
 from gateway.limits.currents import Way
-from gateway.limits.loss import company_of
+from gateway.limits.loss import ALONE, Company, company_of
 from gateway.limits.memory import BatteryMemory, Memory
 from gateway.limits.pack import NOTHING, Pack, Whole, answering, bank_current, bank_soc, filled, look
 from gateway.limits.settings import LimitSettings
 from gateway.limits.site import Site
 from gateway.limits.soc import high_since, starved, wants_full_charge
 from gateway.limits.unheard import WHY, Unheard, as_members, unheard
-from gateway.model import BankState, Decision, RemoteLimit
-from gateway.model.records import replace
+from gateway.model import BankState, BatteryState, Decision, External, Health, RemoteLimit
+from gateway.model.records import made, replace
+
+HEALTH: Final = attrgetter("health")
 
 
 class _Sight(NamedTuple):
@@ -68,7 +71,8 @@ def _decision(
     soc, source = memory.soc, _soc_source(bank, site.limits)
     drop = voltage.dropped(seen.packs, site.limits.voltage_drop)
     unheard_yet = [f"{name}: {WHY}" for name in seen.missing]
-    return Decision(
+    return made(
+        Decision,
         cvl=None if volts.volts is None else round(volts.volts + drop, 2),
         ccl=charge.amps,
         dcl=discharge.amps,
@@ -98,7 +102,7 @@ def _remembered(
 ) -> dict[str, BatteryMemory]:
     """What is remembered of each battery, with what became of its limits."""
     inside = {
-        pack.state.name: replace(pack.memory, **one, **other)
+        pack.state.name: replace(pack.memory, **one, **other) if one or other else pack.memory
         for pack, one, other in zip(seen.packs, charge, discharge, strict=True)
     }
     return {**{pack.state.name: pack.memory for pack in seen.outside}, **inside}
@@ -106,7 +110,7 @@ def _remembered(
 
 def _limit(
     way: Way, seen: _Sight, site: Site, memory: Memory, soc: float | None, asked: Sequence[RemoteLimit], now: float
-) -> tuple[list[members.Learnt], remote.Limited]:
+) -> tuple[Sequence[members.Learnt], remote.Limited]:
     """What the batteries together may have in this direction, and what is asked for from outside on top."""
     before, setting = (
         (memory.remote_charge, site.limits.charge_current)
@@ -119,23 +123,25 @@ def _limit(
 
 def _sight(bank: BankState, site: Site, memory: Memory, now: float) -> _Sight:
     """Look at each battery."""
-    outside = [state for state in bank.batteries if state.contributes_if_joined and not state.joined]
+    members = [state for state in bank.batteries if state.contributes]
+    others = [state for state in bank.batteries if not state.contributes] if len(members) < len(bank.batteries) else []
     return _Sight(
-        packs=_look(bank, site, memory, now),
-        outside=[look(state, site, memory, now) for state in outside],
-        absent=[state.name for state in bank.batteries if state.control and not state.contributes],
+        packs=_look(members, bank.external or NOTHING, site, memory, now),
+        outside=[look(state, site, memory, now) for state in others if state.contributes_if_joined],
+        absent=[state.name for state in others if state.control],
         missing=unheard(bank, memory),
     )
 
 
-def _look(bank: BankState, site: Site, memory: Memory, now: float) -> list[Pack]:
+def _look(members: Sequence[BatteryState], external: External, site: Site, memory: Memory, now: float) -> list[Pack]:
     """Each contributing battery; a sensor outside measures the current of a battery only where it is alone."""
-    members = [state for state in bank.batteries if state.contributes]
-    external = bank.external or NOTHING
-    if len(members) > 1:
+    if len(members) > 1 and external.current is not None:
         external = replace(external, current=None)
-    lost = [name for name, battery in memory.batteries.items() if battery.lost]
-    return [look(state, site, memory, now, external, company_of(state, members, lost)) for state in members]
+    company: dict[str, Company] = {}
+    if list(map(HEALTH, members)).count(Health.ONLINE) < len(members):
+        lost = [name for name, battery in memory.batteries.items() if battery.lost]
+        company = {state.name: company_of(state, members, lost) for state in members}
+    return [look(state, site, memory, now, external, company.get(state.name, ALONE)) for state in members]
 
 
 def _soc_source(bank: BankState, settings: LimitSettings) -> str:
@@ -147,9 +153,9 @@ def _soc_source(bank: BankState, settings: LimitSettings) -> str:
 
 def _remaining(packs: Sequence[Pack], bank: BankState, soc: float | None, source: str) -> float | None:
     """Ah by the SoC the rules use, where it is not the BMSs' own; sheet: 5.4."""
-    capacity = _capacity(packs)
     if source == "bms" and bank.remaining_capacity is not None:
         return bank.remaining_capacity
+    capacity = _capacity(packs)
     return None if capacity is None or soc is None else capacity * soc / 100
 
 
@@ -167,8 +173,10 @@ def _silences(packs: Sequence[Pack]) -> list[str]:
         if pack.loss.why:
             lines.append(f"{pack.state.name}: {pack.loss.why}")
         elif len(packs) > 1:
-            open_ = ((pack.reading.charge_allowed, "charge"), (pack.reading.discharge_allowed, "discharge"))
-            lines += [f"{pack.state.name}: {way} switch off, takes no share" for on, way in open_ if on is False]
+            if pack.reading.charge_allowed is False:
+                lines.append(f"{pack.state.name}: charge switch off, takes no share")
+            if pack.reading.discharge_allowed is False:
+                lines.append(f"{pack.state.name}: discharge switch off, takes no share")
     return lines
 
 
@@ -192,10 +200,11 @@ def _lived(
     average = flow.average(window, whole.current, now)
     learnt: dict[str, Any] = {"window": window, "current_average": None if average is None else round(average, 2)}
     if settings.history:
-        u_float = min([p.rules.settings.cell_voltage.float_ * (p.cells or 0) for p in packs], default=None)
-        lived = history.begun(memory.history, bank, u_float)
-        full_at = memory.date if full else None
-        learnt["history"] = history.lived(lived, bank, whole.current, average, whole.soc, seconds, full_at)
+        before, full_at = memory.history, memory.date if full else None
+        if not before.begun:
+            u_float = min([p.rules.settings.cell_voltage.float_ * (p.cells or 0) for p in packs], default=None)
+            before = history.begun(before, bank, u_float)
+        learnt["history"] = history.lived(before, bank, whole.current, average, whole.soc, seconds, full_at)
     timing = settings.time_to_go
     if not timing.enabled or (memory.timed_at is not None and now - memory.timed_at < timing.every):
         return learnt

@@ -1,17 +1,19 @@
 """Average current and the times that follow from it.  Sheet: limits.md 5.1 (average), chapter 6."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from functools import reduce
+from operator import add, itemgetter
+from typing import Final, NamedTuple
 
 WINDOW: Final = 300.0  # s, of the average
 SLICE: Final = 10.0  # s; the window is kept in so many seconds, so that its size never depends on the pace
 LONGEST_STEP: Final = 10.0  # s; over a longer gap nothing is known of the current
 LEAST: Final = 0.1  # A; below it no time is worth telling
+CHARGE: Final = itemgetter(1)  # of a slice
+SECONDS: Final = itemgetter(2)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """The last WINDOW seconds of a current, in slices, the last of which is still growing."""
 
     slices: tuple[tuple[float, float, float], ...] = ()  # end [s, monotonic], A x s, s
@@ -36,11 +38,13 @@ def average(window: Window, current: float | None, now: float) -> float | None:
         return None
     charge, seconds = window.charge, window.seconds
     begin = now - WINDOW
-    for end, slice_charge, length in window.slices:
-        within = end - begin
-        share = 1.0 if within >= length else max(0.0, within / length)  # the oldest slice leaves bit by bit
+    whole: Sequence[tuple[float, float, float]] = window.slices
+    while whole and (within := whole[0][0] - begin) < whole[0][2]:  # the oldest slice leaves bit by bit
+        (_, slice_charge, length), *whole = whole
+        share = max(0.0, within / length)
         charge += share * slice_charge
         seconds += share * length
+    charge, seconds = reduce(add, map(CHARGE, whole), charge), reduce(add, map(SECONDS, whole), seconds)
     return charge / seconds if seconds > 0 else current
 
 

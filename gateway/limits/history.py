@@ -3,12 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from operator import attrgetter, ge, le
 from typing import Any, Final
 
 from gateway.limits.calendar import date_in
 from gateway.limits.flow import LONGEST_STEP
-from gateway.model import BankState, Life
-from gateway.model.records import replace
+from gateway.model import BankState, Extreme, Life
+from gateway.model.records import made, replace
 
 DEEP: Final = 0.05  # share of the capacity from which a discharge counts as one
 MOST: Final = 1e9  # no counter of ours gets so far
@@ -96,10 +97,10 @@ def charge_cycles(history: History, bank: BankState) -> float | None:
 
 def figures(history: History, bank: BankState, ahead: float) -> Life:
     """What outputs publish; `ahead` [s]: by how much the wall clock, which they tell times by, is ahead of the date."""
-    kept = {name: getattr(history, name) for name in _SAME}
     cycles = charge_cycles(history, bank)
-    return Life(
-        **kept,
+    return made(
+        Life,
+        **dict(zip(_SAME, _THEM(history), strict=True)),
         average_discharge=history.average_discharge,
         charge_cycles=cycles,
         last_full_charge=history.last_full_charge + ahead if history.last_full_charge else None,
@@ -109,6 +110,7 @@ def figures(history: History, bank: BankState, ahead: float) -> Life:
 _SAME: Final = tuple(
     [f.name for f in fields(Life) if f.name not in ("average_discharge", "charge_cycles", "last_full_charge")]
 )
+_THEM: Final = attrgetter(*_SAME)
 
 GROUPS: Final[Mapping[int, str]] = {
     1: "all", 2: "capacity", 3: "voltages", 4: "time", 5: "alarms", 6: "temperature", 7: "energy",
@@ -150,40 +152,54 @@ def lived(
     hours = seconds / 3600 if 0 < seconds <= LONGEST_STEP else 0.0
     flow = current or 0.0
     energy = flow * (bank.voltage or 0.0) * hours / 1000  # kWh
-    low, high = _raised(bank, "low"), _raised(bank, "high")
-    empty = soc is not None and soc <= 0
-    rearmed = soc is not None and soc > FULL_DISCHARGE_REARM
     return replace(
         history,
         **_discharge(history, bank, average, max(0.0, -flow) * hours),
         **_extremes(history, bank),
-        automatic_syncs=history.automatic_syncs + (full_at is not None),
-        last_full_charge=history.last_full_charge if full_at is None else full_at,
-        full_discharges=history.full_discharges + (empty and history.empty_armed),
-        empty_armed=(history.empty_armed and not empty) or rearmed,
-        low_voltage_alarms=history.low_voltage_alarms + (low and not history.was_low),
-        high_voltage_alarms=history.high_voltage_alarms + (high and not history.was_high),
-        was_low=low,
-        was_high=high,
+        **_events(history, bank, soc, full_at),
         charged_energy=history.charged_energy + max(0.0, energy),
         discharged_energy=history.discharged_energy + max(0.0, -energy),
     )
 
 
-def _extremes(history: History, bank: BankState) -> dict[str, Any]:
-    """The lowest and highest ever."""
-    low, high, cold, hot = (
-        None if extreme is None else extreme.value
-        for extreme in (bank.min_cell, bank.max_cell, bank.min_temperature, bank.max_temperature)
-    )
+def _events(history: History, bank: BankState, soc: float | None, full_at: float | None) -> dict[str, Any]:
+    """What is counted; {} while nothing happens."""
+    low, high = (_raised(bank, "low"), _raised(bank, "high")) if any(bank.alarms.values()) else (False, False)
+    empty = soc is not None and soc <= 0
+    armed = (history.empty_armed and not empty) or (soc is not None and soc > FULL_DISCHARGE_REARM)
+    if (full_at, armed, low, high) == (None, history.empty_armed, history.was_low, history.was_high):
+        return {}
     return {
-        "minimum_voltage": _least(history.minimum_voltage, bank.voltage),
-        "maximum_voltage": _most(history.maximum_voltage, bank.voltage),
-        "minimum_cell_voltage": _least(history.minimum_cell_voltage, low),
-        "maximum_cell_voltage": _most(history.maximum_cell_voltage, high),
-        "minimum_temperature": _least(history.minimum_temperature, cold),
-        "maximum_temperature": _most(history.maximum_temperature, hot),
+        "automatic_syncs": history.automatic_syncs + (full_at is not None),
+        "last_full_charge": history.last_full_charge if full_at is None else full_at,
+        "full_discharges": history.full_discharges + (empty and history.empty_armed),
+        "empty_armed": armed,
+        "low_voltage_alarms": history.low_voltage_alarms + (low and not history.was_low),
+        "high_voltage_alarms": history.high_voltage_alarms + (high and not history.was_high),
+        "was_low": low,
+        "was_high": high,
     }
+
+
+LOWEST: Final = ("minimum_voltage", "minimum_cell_voltage", "minimum_temperature")
+HIGHEST: Final = ("maximum_voltage", "maximum_cell_voltage", "maximum_temperature")
+_BOTTOMS: Final = attrgetter(*LOWEST)
+_TOPS: Final = attrgetter(*HIGHEST)
+
+
+def _extremes(history: History, bank: BankState) -> dict[str, Any]:
+    """The lowest and highest ever; {} where all that is now lies between them."""
+    bottoms, tops = _BOTTOMS(history), _TOPS(history)
+    lows = bank.voltage, _value(bank.min_cell), _value(bank.min_temperature)
+    highs = bank.voltage, _value(bank.max_cell), _value(bank.max_temperature)
+    known = None not in (*bottoms, *tops, *lows, *highs)
+    if known and all(map(le, bottoms, lows)) and all(map(ge, tops, highs)):  # type: ignore[arg-type]
+        return {}
+    return dict(zip((*LOWEST, *HIGHEST), (*map(_least, bottoms, lows), *map(_most, tops, highs)), strict=True))
+
+
+def _value(extreme: Extreme | None) -> float | None:
+    return None if extreme is None else extreme.value
 
 
 def _discharge(history: History, bank: BankState, average: float | None, drawn: float) -> dict[str, Any]:

@@ -50,11 +50,12 @@ class Company:
 
 ALONE: Final = Company()
 ALL_WELL: Final = Loss()
+SILENT: Final = (Health.STALE, Health.LOST)
 
 
 def silent(state: BatteryState) -> bool:
     """It does not answer now."""
-    return state.health in (Health.STALE, Health.LOST)
+    return state.health in SILENT
 
 
 def judge(

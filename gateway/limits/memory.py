@@ -7,7 +7,7 @@ counts for days and for nothing else: nobody looked, so no absorption went on an
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.limits.calendar import Calendar, date_in, moved, passed, resumed
 from gateway.limits.flow import Window
@@ -18,8 +18,25 @@ DAY: Final = 86400.0  # s
 LONG_AGO: Final = -float("inf")  # s, monotonic
 MOST: Final = 1e6  # no voltage and no current of ours gets so far
 
-Seen = tuple[float, float]
-"""The last known value of an input, and when it was known [s, monotonic]."""
+
+class Seen(NamedTuple):
+    """The last known value of each input, and when it was known [s, monotonic]."""
+
+    values: Mapping[str, float]  # of those that were known when the battery was looked at last
+    at: float  # when that was
+    older: Mapping[str, tuple[float, float]]  # of the others: value and time
+
+    def last(self, name: str) -> tuple[float, float] | None:
+        """Value and time of one input; None = it was never known."""
+        return (self.values[name], self.at) if name in self.values else self.older.get(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all inputs that were ever known."""
+        return (*self.values, *self.older)
+
+
+NOTHING_SEEN: Final = Seen({}, 0.0, {})
 
 
 @dataclass(frozen=True)
@@ -39,7 +56,7 @@ class BatteryMemory:
 
     charge: Recovery = Recovery()
     discharge: Recovery = Recovery()
-    seen: Mapping[str, Seen] = field(default_factory=dict)  # input -> last known value
+    seen: Seen = NOTHING_SEEN
     cells: int | None = None  # in series, the most that were seen
     sensors: int = 0  # cell sensors, the most that were seen
     capacity: float | None = None  # Ah, as last known

@@ -1,11 +1,12 @@
 """One contributing battery during one evaluation: its reading, rules, memory, and what its silence means."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from operator import attrgetter, mul
+from typing import Final, Literal, NamedTuple
 
 from gateway.limits import loss, soc
-from gateway.limits.inputs import Inputs, observe, remember
+from gateway.limits.inputs import Inputs, observe, remember, usable
+from gateway.limits.levels import Levels, levels
 from gateway.limits.loss import ALONE, Company, Loss
 from gateway.limits.memory import BatteryMemory, Memory
 from gateway.limits.site import Rules, Site
@@ -16,8 +17,7 @@ NEW = BatteryMemory()
 NOTHING = External()
 
 
-@dataclass(frozen=True)
-class Pack:
+class Pack(NamedTuple):
     """A battery as the rules see it."""
 
     state: BatteryState
@@ -26,28 +26,13 @@ class Pack:
     memory: BatteryMemory
     loss: Loss
     soc: float | None  # %
-    inputs: Inputs
-    note: str = ""  # what was learnt anew of it
-
-    @property
-    def online(self) -> bool:
-        """It answers now."""
-        return self.state.health is Health.ONLINE
-
-    @property
-    def counts(self) -> bool:
-        """It answers now, and its voltage is the bank's."""
-        return self.online and self.state.shares
-
-    @property
-    def capacity(self) -> float | None:
-        """Ah, as last known."""
-        return self.reading.capacity or self.memory.capacity
-
-    @property
-    def cells(self) -> int | None:
-        """Cells in series; a battery has no fewer than were seen of it."""
-        return self.memory.cells or self.reading.cells
+    inputs: Inputs  # what is missing counting as it was last known, for as long as it may
+    online: bool  # it answers now
+    counts: bool  # and its voltage is the bank's
+    capacity: float | None  # Ah, as last known
+    cells: int | None  # in series; a battery has no fewer than were seen of it
+    levels: Levels | None  # of so many cells
+    note: str  # what was learnt anew of it
 
     @property
     def whole(self) -> bool:
@@ -63,7 +48,8 @@ class Pack:
     def asked(self, name: Literal["max_battery_voltage", "min_battery_voltage"]) -> float | None:
         """A voltage that the BMS asks for [V], as last known."""
         value: float | None = getattr(self.reading, name)
-        return self.memory.seen[name][0] if value is None and name in self.memory.seen else value
+        last = self.memory.seen.last(name) if value is None else None
+        return value if last is None else last[0]
 
 
 def look(
@@ -95,8 +81,14 @@ def look(
         back = mine.back or NEW
         anew = observe(reading, charge, settings.temperature_sensors, back)
         mine = replace(mine, back=_learnt(reading, anew, back, now))
-    note = _renewed(before, mine) if before.gone and not mine.gone else ""
-    return Pack(state, reading, rules, mine, gone, charge, inputs, f"{state.name}: {note}" if note else "")
+    note = _renewed(state.name, before, mine) if before.gone and not mine.gone else ""
+    inputs = usable(inputs, mine.seen, now) if inputs.missing else inputs
+    cells = mine.cells or reading.cells
+    known = levels(rules, state.name, cells, memory.reset_requested) if cells else None
+    return Pack(
+        state, reading, rules, mine, gone, charge, inputs, online, online and state.shares,
+        reading.capacity or mine.capacity, cells, known, note,
+    )  # fmt: skip
 
 
 def _learnt(reading: Reading, inputs: Inputs, memory: BatteryMemory, now: float) -> BatteryMemory:
@@ -111,7 +103,7 @@ def _learnt(reading: Reading, inputs: Inputs, memory: BatteryMemory, now: float)
     )
 
 
-def _renewed(before: BatteryMemory, after: BatteryMemory) -> str:
+def _renewed(name: str, before: BatteryMemory, after: BatteryMemory) -> str:
     """What is another battery, or another half of it, than was lost, as far as that one is remembered."""
     changes = [
         f"{now if now is not None else 'unknown'} {what} instead of {then}"
@@ -122,15 +114,18 @@ def _renewed(before: BatteryMemory, after: BatteryMemory) -> str:
         )
         if then and then != now
     ]
-    return f"it was lost and is taken as it is now: {', '.join(changes)}" if changes else ""
+    return f"{name}: it was lost and is taken as it is now: {', '.join(changes)}" if changes else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(NamedTuple):
     """All of them together."""
 
     soc: float | None  # %
     current: float | None  # A, + = charging
+
+
+SOC: Final = attrgetter("soc")
+CAPACITY: Final = attrgetter("capacity")
 
 
 def answering(packs: Sequence[Pack]) -> list[Pack]:
@@ -141,14 +136,14 @@ def answering(packs: Sequence[Pack]) -> list[Pack]:
 def bank_soc(packs: Sequence[Pack]) -> float | None:
     """SoC [%] weighted by capacity, of those that answer, else of all as last known; None while one is not known."""
     known = answering(packs)
-    if not known or any(pack.soc is None for pack in known):
-        return None
     if len(known) == 1:
         return known[0].soc
-    weights = [pack.capacity or 0.0 for pack in known]
+    if not known or None in map(SOC, known):
+        return None
+    weights = list(map(CAPACITY, known))
     if not all(weights):
         weights = [1.0] * len(known)
-    return sum([(pack.soc or 0.0) * weight for pack, weight in zip(known, weights, strict=True)]) / sum(weights)
+    return sum(map(mul, map(SOC, known), weights)) / sum(weights)  # type: ignore[no-any-return]
 
 
 def bank_current(packs: Sequence[Pack], external: External | None = None) -> float | None:
@@ -156,11 +151,11 @@ def bank_current(packs: Sequence[Pack], external: External | None = None) -> flo
     flows = [pack.reading.current for pack in packs if pack.online]
     if flows and external is not None and external.current is not None:
         return external.current
-    return sum([f for f in flows if f is not None]) if flows and None not in flows else None
+    return sum(flows) if flows and None not in flows else None  # type: ignore[arg-type]
 
 
 def filled(pack: Pack) -> Pack:
     """After the full event: the counter of a battery that answers says 100 %."""
     if pack.rules.settings.soc.source != "counter" or not pack.capacity or not pack.online:
         return pack
-    return replace(pack, memory=replace(pack.memory, counted_ah=pack.capacity, counted_soc=100.0), soc=100.0)
+    return pack._replace(memory=replace(pack.memory, counted_ah=pack.capacity, counted_soc=100.0), soc=100.0)

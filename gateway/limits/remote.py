@@ -36,12 +36,11 @@ def tightened(
 
     `soc` [%] is the one that the rules use; not known, it is outside any window that is asked for.
     """
-    own = tightest(caps).value
-    remote = list(_caps(way, asked, soc))
+    own, remote = tightest(caps).value, list(_caps(way, asked, soc)) if asked else []
     if not remote and before.amps is None:
         return Limited(max(0.0, own), tuple(caps), before)
     wanted = min([cap.value for cap in remote], default=own)
-    after, held = currents.apply(wanted, before, setting, now)
+    after, held = currents.apply(currents.free(wanted), before, setting, now)
     amps = after.amps or 0.0
     if amps >= own and not remote:
         return Limited(max(0.0, own), tuple(caps), Recovery())

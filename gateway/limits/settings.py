@@ -206,6 +206,7 @@ Adjust = Annotated[tuple[float, float], Checked(plausible)]
 """Offset [°C] and factor of a temperature sensor."""
 
 AS_IT_IS: Adjust = (0.0, 1.0)
+ALL_AS_THEY_ARE: Final = (AS_IT_IS,) * 5
 
 
 def adjust(which: str) -> Any:
@@ -228,7 +229,7 @@ class TemperatureAdjust(Section):
     @property
     def active(self) -> bool:
         """Any sensor is corrected at all."""
-        return any(value != AS_IT_IS for value in (*self._sensors, self.mosfet))
+        return (*self._sensors, self.mosfet) != ALL_AS_THEY_ARE
 
     @property
     def _sensors(self) -> tuple[Adjust, ...]:

@@ -13,54 +13,64 @@ that the others share the current as if it were not there.  No true capacity bri
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
+from typing import Final, NamedTuple
 
-from gateway.limits.currents import Way, down
+from gateway.limits.currents import Allowed, Way, down, free
 from gateway.model import Cap
+from gateway.model.decision import VALUE
 from gateway.model.records import replace
 
+NONE: Final = Allowed((), free(0.0))  # no caps
 
-@dataclass(frozen=True, slots=True)
-class Member:
+
+class Member(NamedTuple):
     """One battery's part."""
 
     name: str
     capacity: float | None  # Ah
     amps: float  # A, its own limit, applied
-    caps: tuple[Cap, ...] = ()
+    own: Allowed = NONE  # what its rules allow
     carries: bool = True  # takes a share; False = silent, its switch is open, or its voltage is not the bank's
     held: str = ""  # why it contributes less than its rules allow
-    bound: tuple[Cap, ...] = ()  # of its share, while it contributes nothing but may be connected
+    bound: Allowed = NONE  # of its share, while it contributes nothing but may be connected
     company: frozenset[str] | None = None  # who shared with it when it went; None = whoever does now
 
 
+AMPS: Final = attrgetter("amps")
+
+
+@lru_cache(maxsize=64)
 def bank_caps(
-    way: Way, members: Sequence[Member], user_cap: float | None, any_blocks: bool, absent: Sequence[str] = ()
-) -> list[Cap]:
+    way: Way, members: tuple[Member, ...], user_cap: float | None, any_blocks: bool, absent: tuple[str, ...] = ()
+) -> tuple[Cap, ...]:
     """Every cap for the bank [A], those of single batteries turned into what they mean for the bank.
 
     `absent` are batteries that are configured but not part of the bank now; they matter where one blocks all.
     """
     carrying = [member for member in members if member.carries]
     if carrying:
-        caps = [cap for member in members for cap in _scaled(member, carrying, members)]
+        total = _known(carrying)
+        caps = list(chain.from_iterable([_scaled(member, total, carrying, members) for member in members]))
         caps += _together(way, carrying, caps)
     else:
-        caps = [replace(cap, battery=member.name) for member in members for cap in member.caps]
+        caps = [replace(cap, battery=member.name) for member in members for cap in member.own.caps]
         caps = caps or [Cap(0.0, "no_battery", f"no battery is left that may {way}")]
-    blocking = dict.fromkeys((*absent, *(member.name for member in members if not member.carries)))
-    if any_blocks and blocking:
+    if any_blocks and (absent or len(carrying) < len(members)):
+        blocking = dict.fromkeys((*absent, *(member.name for member in members if not member.carries)))
         caps.append(Cap(0.0, "any_blocks", f"{', '.join(blocking)} blocks, and one blocks all", "bank.any_blocks"))
     if user_cap is not None:
         key = f"bank.{way}_current_limit"
         caps.append(Cap(down(user_cap), "bank_limit", f"the bank's cap is {user_cap:g} A", key))
-    return caps
+    return tuple(caps)
 
 
 def _together(way: Way, carrying: Sequence[Member], caps: Sequence[Cap]) -> list[Cap]:
     """The sum of what the batteries allow, where that is what binds."""
-    total = down(sum([member.amps for member in carrying]))
-    if total >= min([cap.value for cap in caps]):
+    total = down(sum(map(AMPS, carrying)))
+    if total >= min(map(VALUE, caps)):
         return []
     held = "; ".join(f"{member.name} {member.held}" for member in carrying if member.held)
     if held:
@@ -68,12 +78,12 @@ def _together(way: Way, carrying: Sequence[Member], caps: Sequence[Cap]) -> list
     return [Cap(total, "sum", f"the batteries together allow {total:g} A")]
 
 
-def _factor(member: Member, carrying: Sequence[Member], members: Sequence[Member]) -> float:
-    """How much the bank may have for each ampere of this member: 1 / its share, at worst."""
+def _factor(member: Member, total: float, carrying: Sequence[Member], members: Sequence[Member]) -> float:
+    """How much the bank may have for each ampere of this member: 1 / its share of `total` [Ah], at worst."""
     if not member.capacity:
         return 1.0  # it may take all
     if member.carries:
-        return _known(carrying) / member.capacity
+        return total / member.capacity
     company = [m for m in carrying if member.company is None or m.name in member.company]
     if company:
         known = _known(company) / member.capacity
@@ -88,8 +98,14 @@ def _known(members: Sequence[Member]) -> float:
     return sum([member.capacity or 0.0 for member in members])
 
 
-def _scaled(member: Member, carrying: Sequence[Member], members: Sequence[Member]) -> list[Cap]:
-    """The caps of one member, or its bound, as caps of the bank."""
-    found, factor = member.caps if member.carries else member.bound, _factor(member, carrying, members)
-    unsure = "" if member.capacity or len(members) == 1 else "; its capacity is not known: it may take all"
-    return [Cap(down(cap.value * factor), cap.rule, cap.why + unsure, cap.setting, member.name) for cap in found]
+def _scaled(member: Member, total: float, carrying: Sequence[Member], members: Sequence[Member]) -> tuple[Cap, ...]:
+    """The caps of one member, or its bound, as caps of the bank; all that carry have `total` [Ah]."""
+    unsure = not member.capacity and len(members) > 1
+    found = member.own if member.carries else member.bound
+    return _of_bank(found, _factor(member, total, carrying, members), unsure, member.name)
+
+
+@lru_cache(maxsize=512)
+def _of_bank(found: Allowed, factor: float, unsure: bool, name: str) -> tuple[Cap, ...]:
+    more = "; its capacity is not known: it may take all" if unsure else ""
+    return tuple([Cap(down(cap.value * factor), cap.rule, cap.why + more, cap.setting, name) for cap in found.caps])

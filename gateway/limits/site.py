@@ -7,9 +7,9 @@ from gateway.limits.settings import ByCellVoltage, ByMosfetTemperature, BySoc, B
 from gateway.limits.tables import Curve
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rules:
-    """One LimitSettings with its tables compiled; None = the table is off."""
+    """One LimitSettings with its tables compiled; None = the table is off.  Each is equal to itself alone."""
 
     settings: LimitSettings
     charge: Mapping[str, Curve | None]  # by cell_voltage, temperature, mosfet_temperature, soc
@@ -44,6 +44,8 @@ class Site:
     charge_current_limit: float | None = None  # A, the user's cap for the bank
     discharge_current_limit: float | None = None  # A
     any_blocks: bool = False  # one blocking battery stops all
+    _bank: Rules = field(init=False, repr=False, compare=False)
+    _each: Mapping[str, Rules] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Compile every table once."""
@@ -53,9 +55,9 @@ class Site:
 
     def rules(self, battery: str) -> Rules:
         """Those of one battery ("<device>/<pack>" has the device's)."""
-        each: Mapping[str, Rules] = self.__dict__["_each"]
-        bank: Rules = self.__dict__["_bank"]
-        return each.get(battery) or each.get(battery.partition("/")[0]) or bank
+        if not self._each:
+            return self._bank
+        return self._each.get(battery) or self._each.get(battery.partition("/")[0]) or self._bank
 
     def of(self, battery: str) -> LimitSettings:
         """Settings of one battery."""

@@ -7,9 +7,9 @@ CVL is at most float, as for any that is silent, and what one that was silent al
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.limits.currents import Way
+from gateway.limits.currents import Way, together
 from gateway.limits.memory import BatteryMemory, Memory
-from gateway.limits.share import Member
+from gateway.limits.share import NONE, Member
 from gateway.model import BankState, Cap
 
 WHY: Final = "not heard since the start"
@@ -41,11 +41,13 @@ def _device(name: str) -> str:
 
 def as_members(way: Way, missing: Unheard) -> list[Member]:
     """Their part of the bank: nothing but a bound, where one is known."""
-    return [_member(way, name, kept) for name, kept in missing.items() if kept.lost]
+    return [_member(way, name, kept) for name, kept in missing.items() if kept.lost] if missing else []
 
 
 def _member(way: Way, name: str, kept: BatteryMemory) -> Member:
     before = kept.charge_before if way == "charge" else kept.discharge_before
-    why = f"{WHY}; it last allowed {before:g} A for its share" if before is not None else ""
-    bound = (Cap(before, "silent", why, "limits.on_loss"),) if before is not None else ()
+    bound = NONE
+    if before is not None:
+        why = f"{WHY}; it last allowed {before:g} A for its share"
+        bound = together(Cap(before, "silent", why, "limits.on_loss"))
     return Member(name, kept.capacity, 0.0, carries=False, bound=bound, company=kept.company)

@@ -3,12 +3,14 @@
 The machine runs once, for the bank; the cell-voltage controller runs for each battery and the lowest target wins.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from operator import add, attrgetter, sub
 from typing import Final, NamedTuple
 
 from gateway.limits import charge_state, cvl
 from gateway.limits.charge_state import ABSORPTION, BULK, ERROR, FIXED, FLOAT, TRANSITION, Facts, Moment
+from gateway.limits.levels import levels
 from gateway.limits.memory import Memory, Voltage
 from gateway.limits.pack import Pack, Whole
 from gateway.limits.settings import LimitSettings
@@ -16,6 +18,7 @@ from gateway.limits.site import Site
 from gateway.model import Cap, tightest
 from gateway.model.records import replace
 
+FACTS: Final = attrgetter("min_cell", "max_cell", "cells_sum", "voltage")
 MOST_DROP: Final = 0.05  # V per cell that a cable may lose; more would only charge a small pack too high
 
 
@@ -30,8 +33,7 @@ class Volts(NamedTuple):
     waiting: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SetPoint:
+class SetPoint(NamedTuple):
     """How high the bank may be charged, and where float is."""
 
     u_max: float  # V
@@ -44,7 +46,8 @@ def decide(
     packs: Sequence[Pack], whole: Whole, site: Site, memory: Memory, now: float, missing: Sequence[str] = ()
 ) -> tuple[Memory, Volts]:
     """The control voltage for `packs`, which together are `whole`; `missing` have not answered since the start."""
-    point, unheard = set_point(packs, memory.reset_requested), {name: site.of(name) for name in missing}
+    point = set_point(packs, memory.reset_requested)
+    unheard = {name: site.of(name) for name in missing} if missing else {}
     if point is None:
         return charge_state.blind(memory, now - memory.now), Volts(None, (), ERROR)
     fresh = [pack for pack in packs if pack.counts]
@@ -89,40 +92,32 @@ def _run(
 
 def set_point(packs: Sequence[Pack], reset: bool) -> SetPoint | None:
     """U_max and U_float of the bank: the lowest of its packs'.  None while no cell count is known."""
-    known = [(pack, cells) for pack in packs if (cells := pack.cells)]
+    known = [pack.levels for pack in packs if pack.levels]
     if not known:
         return None
-    own = [_configured(pack, cells, reset) for pack, cells in known]
-    cap = tightest([*own, *([] if reset else _asked(packs))])
-    u_float = min([round(pack.rules.settings.cell_voltage.float_ * cells, 2) for pack, cells in known])
-    return SetPoint(cap.value, min(u_float, cap.value), cap, min([cells for _, cells in known]))
+    caps, floats, _, cells = zip(*known, strict=True)
+    cap = tightest(caps if reset else [*caps, *_asked(packs)])
+    return SetPoint(cap.value, min(*floats, cap.value), cap, min(cells))
 
 
-def _configured(pack: Pack, cells: int, reset: bool) -> Cap:
-    """U_max of one pack by its settings."""
-    settings, name = pack.rules.settings, pack.state.name
-    volts, key = settings.cell_voltage.max, "limits.cell_voltage.max"
-    if reset:
-        volts, key = max(volts, settings.soc_reset.cell_voltage), "limits.soc_reset.cell_voltage"
-    return Cap(round(volts * cells, 2), "soc_reset" if reset else "config", f"{volts:g} V x {cells} cells", key, name)
-
-
-def _asked(packs: Sequence[Pack]) -> list[Cap]:
+def _asked(packs: Sequence[Pack]) -> Iterator[Cap]:
     """What their BMSs ask for, where they are listened to (Q17); 0 V would make an inverter drain the battery."""
-    empty = {p.state.name: p.rules.settings.cell_voltage.min * cells for p in packs if (cells := p.cells)}
-    caps = []
     for pack in packs:
-        asked, name = pack.asked("max_battery_voltage"), pack.state.name
-        if pack.rules.settings.use_bms_values and asked is not None:
-            least = round(empty.get(name, min(empty.values())), 2)
-            why = f"the BMS asks for {asked:.2f} V"
-            caps.append(Cap(max(asked, least), "bms_limit", why, "limits.use_bms_values", name))
-    return caps
+        if not pack.rules.settings.use_bms_values or (asked := pack.asked("max_battery_voltage")) is None:
+            continue
+        known = [pack] if pack.cells else packs
+        least = round(min([p.rules.settings.cell_voltage.min * cells for p in known if (cells := p.cells)]), 2)
+        why = f"the BMS asks for {asked:.2f} V"
+        yield Cap(max(asked, least), "bms_limit", why, "limits.use_bms_values", pack.state.name)
 
 
 def _summit(packs: Sequence[Pack]) -> Cap:
     """No way down to float begins above this: settings, members and what a BMS asks for may be others meanwhile."""
-    own = [_configured(p, cells, bool(p.rules.settings.soc_reset.after_days)) for p in packs if (cells := p.cells)]
+    own = [
+        levels(pack.rules, pack.state.name, cells, bool(pack.rules.settings.soc_reset.after_days)).cap
+        for pack in packs
+        if (cells := pack.cells)
+    ]
     return tightest([*own, *_asked(packs)])
 
 
@@ -130,15 +125,17 @@ def lowest(packs: Sequence[Pack]) -> float | None:
     """Discharge voltage limit [V]: the highest of the packs' minima."""
     floors = []
     for pack in packs:
-        settings, asked = pack.rules.settings, pack.asked("min_battery_voltage")
-        if cells := pack.cells:
-            own = round(settings.cell_voltage.min * cells, 2)
-            floors.append(max(own, asked) if settings.use_bms_values and asked is not None else own)
+        if pack.levels:
+            own = pack.levels.empty
+            asked = pack.asked("min_battery_voltage") if pack.rules.settings.use_bms_values else None
+            floors.append(own if asked is None else max(own, asked))
     return max(floors, default=None)
 
 
 def dropped(packs: Sequence[Pack], drop: float) -> float:
     """`drop` [V] as it is added to the published charge voltage: no more than MOST_DROP for each cell of any pack."""
+    if not drop:
+        return drop
     cells = [known for pack in packs if (known := pack.reading.cells or pack.memory.cells)]
     return min(drop, MOST_DROP * min(cells)) if cells else 0.0
 
@@ -148,19 +145,16 @@ def dropped(packs: Sequence[Pack], drop: float) -> float:
 
 def facts_of(packs: Sequence[Pack], whole: Whole, point: SetPoint) -> Facts | str:
     """What the state machine looks at; a sentence when any of it is not known."""
-    total, difference, top = 0.0, 0.0, 0.0
-    for pack in packs:
-        low, high, volts = pack.reading.min_cell, pack.reading.max_cell, pack.reading.cells_sum
-        volts = pack.reading.voltage if volts is None else volts
-        if not pack.whole or low is None or high is None or volts is None:
-            return f"{pack.state.name}: not all of its cell voltages are known"
-        total += volts
-        difference = max(difference, high - low)
-        top = max(top, high)
+    lows, highs, sums, voltages = zip(*[FACTS(pack.reading) for pack in packs], strict=True)
+    if None in sums:
+        sums = tuple([volts if own is None else own for own, volts in zip(sums, voltages, strict=True)])
+    unseen = [pack.state.name for pack, volts in zip(packs, sums, strict=True) if not pack.whole or volts is None]
+    if unseen:
+        return f"{unseen[0]}: not all of its cell voltages are known"
     if whole.soc is None:
         return "the SoC is not known"
-    mean, current = total / len(packs), whole.current
-    return Facts(mean, difference, top, whole.soc, current, point.u_max, point.u_float, point.cells)
+    mean, difference = reduce(add, sums, 0.0) / len(packs), max(0.0, *map(sub, highs, lows))
+    return Facts(mean, difference, max(0.0, *highs), whole.soc, whole.current, point.u_max, point.u_float, point.cells)
 
 
 # ---- the voltage of each state
@@ -178,7 +172,7 @@ def _charging(
     """Bulk and absorption: the set-point, lowered by whatever single cell is, or last was, too high."""
     phase = BULK if memory.absorbing_since is None else ABSORPTION
     voltage = Voltage() if before.phase in (FLOAT, TRANSITION) else memory.voltage
-    voltage, ovp, why = _held_back(packs, memory, voltage, facts.u_max, settings, now)
+    voltage, ovp, why = _held_back(packs, memory, voltage, facts.u_max, point.cells, settings, now)
     caps = [point.cap]
     if voltage.volts is not None and voltage.volts < facts.u_max - 1e-9:
         caps.append(Cap(round(voltage.volts, 3), "cell_voltage", why, "limits.charge_voltage.controller"))
@@ -186,34 +180,35 @@ def _charging(
 
 
 def _held_back(
-    packs: Sequence[Pack], memory: Memory, before: Voltage, volts: float, settings: LimitSettings, now: float
-) -> tuple[Voltage, str, str]:
+    packs: Sequence[Pack], memory: Memory, before: Voltage, volts: float, fewest: int, settings: LimitSettings,
+    now: float,
+) -> tuple[Voltage, str, str]:  # fmt: skip
     """`volts`, lowered by whatever single cell is, or last was, too high; also none, limiting, ... and why.
 
-    `before` is what became of it last time.
+    `before` is what became of it last time; `fewest` cells in series has a pack.
     """
     wishes, bottoms, high = [], [], False
     for pack in packs:
         if not (pack.counts or pack.whole):
             continue
-        own, cells = pack.rules.settings, pack.cells or 0
-        limit = max(own.cell_voltage.max, own.soc_reset.cell_voltage if memory.reset_requested else 0.0)
+        own, cells, top = pack.rules.settings, pack.cells or 0, pack.reading.max_cell
+        limit = own.cell_voltage.max
+        if memory.reset_requested:
+            limit = max(limit, own.soc_reset.cell_voltage)
         if memory.phase == TRANSITION and cells:  # on the way down from the higher voltage
             limit = max(limit, volts / cells)
         u_min, old = own.cell_voltage.min * cells, not pack.online
         bottoms.append(u_min)
+        if cvl.quiet(top, own.charge_voltage, limit):
+            wishes.append((volts, ""))
+            continue
         least = (own.cell_voltage.float_ + limit) / 2 * cells  # no charger measures worse than that
-        high = high or (not old and cvl.over(pack.reading.max_cell, own.charge_voltage, limit))
+        high = high or (not old and cvl.over(top, own.charge_voltage, limit))
         wishes.append(cvl.target(pack.reading, own, limit, u_min, volts, before, now, old, least))
     wished, why = min(wishes)
-    voltage, ovp = cvl.apply(wished, volts, before, settings.charge_voltage, now, _fewest(packs), min(bottoms))
+    voltage, ovp = cvl.apply(wished, volts, before, settings.charge_voltage, now, fewest, min(bottoms))
     voltage = cvl.noting(voltage, before, high, now)
     return voltage, ovp, why if why and ovp == "limiting" else f"{ovp} after a cell was too high"
-
-
-def _fewest(packs: Sequence[Pack]) -> int:
-    """Cells in series of the pack that has fewest; 0 while none is known."""
-    return min([pack.cells for pack in packs if pack.cells], default=0)
 
 
 def _floating(
@@ -234,7 +229,7 @@ def _floating(
     if memory.phase == TRANSITION and (summit := _summit(packs)).value < volts:
         volts = summit.value
         caps.append(summit)
-    voltage, ovp, why = _held_back(packs, memory, memory.voltage, volts, settings, now)
+    voltage, ovp, why = _held_back(packs, memory, memory.voltage, volts, point.cells, settings, now)
     if voltage.volts is not None and voltage.volts < volts - 1e-9:
         caps.append(Cap(round(voltage.volts, 3), "cell_voltage", why, "limits.charge_voltage.controller"))
     memory = replace(memory, voltage=voltage)
@@ -261,7 +256,7 @@ def _no_more_than_float(
 
     One that is `unheard` since the start has as many cells as the others, and settings of its own.
     """
-    silent = [*(pack.state.name for pack in packs if pack.loss.offline), *unheard]
+    silent = [*[pack.state.name for pack in packs if pack.loss.offline], *unheard]
     if not silent or volts.volts is None:
         return volts
     own = [round(settings.cell_voltage.float_ * point.cells, 2) for settings in unheard.values()]

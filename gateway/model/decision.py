@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress
 from operator import attrgetter
 from typing import Final
 
@@ -19,6 +20,7 @@ class Cap:
 
 
 VALUE: Final = attrgetter("value")
+RULE: Final = attrgetter("rule")
 
 
 def tightest(caps: Sequence[Cap]) -> Cap:
@@ -69,5 +71,6 @@ def _reasons(caps: tuple[Cap, ...]) -> tuple[str, ...]:
     if not caps:
         return ()
     least = min(map(VALUE, caps)) + 1e-9
-    winners = tuple(dict.fromkeys([cap.rule for cap in caps if cap.value <= least]))
+    binding = compress(caps, map(least.__ge__, map(VALUE, caps)))
+    winners = tuple(dict.fromkeys(map(RULE, binding)))
     return ("config",) if "config" in winners else winners

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Life:
     """Amounts are positive, outputs give them the sign of their bus; None = not known yet."""
 

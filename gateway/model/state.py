@@ -55,7 +55,7 @@ class BatteryState:
         return self.control and self.reading is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Extreme:
     """A highest or lowest value and where it was found: "<battery>:<n>", n from 1."""
 

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.limits.currents import down
+from gateway.limits.currents import INPUTS, Way, allowed, candidates, down
+from gateway.limits.inputs import Inputs
+from gateway.limits.site import compiled
 from gateway.model import Decision
 from tests.limits.play import Play, cells, settings, sheet
 from tests.make import reading
@@ -43,6 +45,23 @@ def test_chapter_4_1_reasons_are_the_rules_with_the_smallest_value() -> None:
     found = Play().set(max_charge_current=20.0).look()
     assert (found.ccl, found.ccl_reason) == (20.0, ("bms_limit",))
     assert Play().set(charge_allowed=False).look().ccl_reason == ("bms_switch",)
+
+
+OURS, THEIRS = compiled(settings(**SOC_TABLES)), compiled(settings(charge_current={"max": 20}))
+FEW = st.sampled_from([0.0, -0.0, 0, 1, True, 3.44, 47.0])  # some equal each other and read differently
+
+
+@given(st.sampled_from(["charge", "discharge"]), st.booleans(), st.data())
+def test_what_the_rules_say_is_of_these_inputs_and_of_no_earlier_ones(
+    way: Way, ours: bool, data: st.DataObject
+) -> None:
+    rules, names = OURS if ours else THEIRS, st.sampled_from(INPUTS[way])
+    gone = data.draw(st.dictionaries(names, st.sampled_from(["cell 3", "SoC"]), max_size=2))
+    known = data.draw(st.dictionaries(names.filter(lambda name: name not in gone), FEW))
+    inputs = Inputs(known, gone)
+    found = allowed(way, rules, inputs)
+    assert repr(found.caps) == repr(tuple(candidates(way, rules, inputs)))
+    assert found is allowed(way, rules, Inputs({**known}, {**gone}))
 
 
 def test_every_cap_has_a_sentence_and_the_tables_name_their_key() -> None:
