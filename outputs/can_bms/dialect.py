@@ -134,9 +134,11 @@ class Dialect:
         """Why an inverter of this dialect may not be given the name `text`; "" = it may."""
         return mistaken(text, self.about.refused_names)
 
-    def unmistakable(self, values: Values) -> dict[str, Value]:
+    def unmistakable(self, values: Values) -> Values:
         """`values` without names that the dialect refuses; the gateway's own ones in their place."""
         wrong = [key for key in NAMES if isinstance(name := values.get(key), str) and self.mistaken(name)]
+        if not wrong:
+            return values
         own = {key: self.defaults[key] for key in wrong if key in self.defaults}
         return {key: value for key, value in values.items() if key not in wrong} | own
 

@@ -9,7 +9,7 @@ import os
 import platform
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from operator import is_
 from typing import Final
 
 from dbus.mainloop.glib import threads_init
@@ -25,7 +25,7 @@ from outputs.venus_dbus.members import PREFIX, Members
 from outputs.venus_dbus.plan import Plan
 from outputs.venus_dbus.service import BatteryService
 from outputs.venus_dbus.settings import Settings
-from outputs.view import HUNG, View, bank_view, vouched
+from outputs.view import HUNG, READING, View, bank_view, vouched
 
 log = logging.getLogger("bms_gateway.venus_dbus")
 
@@ -167,9 +167,9 @@ class DbusThread:
         if hung is not self._hung:
             self._hung = hung
             log.log(*((logging.ERROR, HUNG) if hung else (logging.WARNING, "the gateway is back: limits as decided")))
-        readings = [state.reading for state in snapshot.bank.batteries]
-        fresh = list(map(id, readings)) != list(map(id, self._readings))
-        self._readings = readings  # kept, so that no other reading can have the id of one of them
+        readings = list(map(READING, snapshot.bank.batteries))
+        fresh = len(readings) != len(self._readings) or not all(map(is_, readings, self._readings))
+        self._readings = readings
         self._become(self._loss.stand(snapshot, self._clock()))
         self._show(self._bank, lambda: self._view(snapshot), fresh=fresh)
         if self._settings.each_battery:
@@ -183,7 +183,7 @@ class DbusThread:
     def _view(self, snapshot: Snapshot) -> View:
         """The bank; without a charge voltage where it is to be no BMS."""
         view = bank_view(snapshot, self._identity)
-        return view if self._stand is Stand.BMS else view._replace(limits=replace(view.limits, cvl=None))
+        return view if self._stand is Stand.BMS else view._replace(limits=view.limits._replace(cvl=None))
 
     def _become(self, stand: Stand) -> None:
         """What a loss of the BMS makes of the bank's service, or its end."""
