@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from gateway.model import GatewayError, Snapshot
 from gateway.supervise import Supervisor, Trying, words
-from outputs.output import Output, Reporter
+from outputs.output import Apart, Output, Reporter
+
+Feed = tuple[str, Trying, Callable[[Snapshot], None]]
 
 log = logging.getLogger("bms_gateway")
 
@@ -22,7 +24,7 @@ class Outlets:
         self._outputs = outputs
         self._reporters = _reporters(outputs)
         self._supervisors = _supervisors(outputs)
-        self._publishing = self._prepared(outputs)
+        self._feeds = self._prepared(outputs)
         self._faults: dict[tuple[str, str], str] = {}  # output and what it was to do -> what went wrong when it did
 
     async def start(self) -> None:
@@ -39,21 +41,33 @@ class Outlets:
         gone = {name: output for name, output in before.items() if outputs.get(name) is not output}
         new = {name: output for name, output in outputs.items() if before.get(name) is not output}
         self._supervisors |= _supervisors(new)
-        self._publishing |= self._prepared(new)  # at once: all are fed while those that are gone take long to stop
+        self._feeds = self._prepared(outputs)  # at once: all are fed while those that are gone take long to stop
         await self._all("stop", lambda output: output.stop(), gone)
         self._faults = {key: fault for key, fault in self._faults.items() if key[0] not in gone}
         await self._all("start", lambda output: output.start(), new)
 
-    def _prepared(self, outputs: Mapping[str, Output]) -> dict[str, Trying]:
-        """How each is given a state, which is done each second."""
-        return {name: self._supervisors[name].trying(partial(self._failed, name, "publish")) for name in outputs}
+    def _prepared(self, outputs: Mapping[str, Output]) -> tuple[list[Feed], list[Feed]]:
+        """How each is given a state, which is done each second; apart those that have a thread of their own."""
+        feeds: tuple[list[Feed], list[Feed]] = [], []
+        for name, output in outputs.items():
+            trying = self._supervisors[name].trying(partial(self._failed, name, "publish"))
+            feeds[isinstance(output, Apart)].append((name, trying, output.publish))
+        return feeds
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Give all the newest state."""
-        for name, output in self._outputs.items():
-            self._faults.pop((name, "publish"), None)
-            with self._publishing[name]:
-                output.publish(snapshot)
+        """Give the newest state to those who are at home in the event loop."""
+        self._feed(self._feeds[0], snapshot)
+
+    def hand_over(self, snapshot: Snapshot) -> None:
+        """Give it to those who have a thread of their own; the last thing of a decision."""
+        self._feed(self._feeds[1], snapshot)
+
+    def _feed(self, feeds: Sequence[Feed], snapshot: Snapshot) -> None:
+        for name, trying, publish in feeds:
+            if self._faults:
+                self._faults.pop((name, "publish"), None)
+            with trying:
+                publish(snapshot)
 
     def reported_currents(self) -> tuple[float, ...]:
         """A, + = charging, of each inverter that says it."""

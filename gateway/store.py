@@ -283,6 +283,8 @@ def unpack(raw: bytes) -> dict[str, Any]:
 
 def changes(old: object, new: object, drifting: Mapping[str, float], step: float = 0.0) -> str:
     """How `new` differs from `old`: "much", "little" (only drifting values, by less than their step) or "" (equal)."""
+    if old == new:
+        return ""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         found = {
             changes(old.get(key), new.get(key), drifting, max(step, drifting.get(key, 0.0)))
@@ -291,8 +293,6 @@ def changes(old: object, new: object, drifting: Mapping[str, float], step: float
         return "much" if "much" in found else "little" if "little" in found else ""
     if isinstance(old, list | tuple) and isinstance(new, list | tuple):
         return changes(dict(enumerate(old)), dict(enumerate(new)), drifting, step)
-    if old == new:
-        return ""
     numbers = isinstance(old, int | float) and isinstance(new, int | float)
     if step == math.inf or (numbers and abs(new - old) < step):  # type: ignore[operator]
         return "little"

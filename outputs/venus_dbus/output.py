@@ -21,6 +21,7 @@ class VenusDbus:
     """The Venus OS output; see outputs.output.Output for what it promises."""
 
     name = "venus_dbus"
+    apart = True
 
     def __init__(self, settings: Settings, address: str, clock: Clock, commander: Commander, identity: str) -> None:
         self._commander = commander
