@@ -30,6 +30,7 @@ from outputs.view import HUNG, READING, View, bank_view, vouched
 log = logging.getLogger("bms_gateway.venus_dbus")
 
 PRODUCT: Final = "BMS gateway"
+NEXT: Final = 2.5  # s within which another Snapshot comes: a watch that is due before that is set anew, and never wakes
 TICK: Final = 1.0  # s between looks at a Snapshot that has expired
 
 
@@ -199,12 +200,13 @@ class DbusThread:
 
     def _arm(self, deadline: float) -> None:
         """Wake just past the deadline; once it has passed, only where something may still be due."""
+        now = self._clock()
         if self._watch is not None:
-            if deadline >= self._deadline:
+            if deadline >= self._deadline > now + NEXT:
                 return  # it wakes earlier, and then looks again
             GLib.source_remove(self._watch)
             self._watch = None
-        left = deadline - self._clock()
+        left = deadline - now
         if left < 0.0 and not self._loss.watches:
             return
         self._deadline = deadline

@@ -119,6 +119,29 @@ def test_the_currents_that_inverters_report_reach_the_limits() -> None:
     assert outputs["d"].snapshots[-1].bank.inverter_currents == (12.5,)
 
 
+class Threaded(Witness):
+    """An output with a thread of its own, which a Snapshot wakes."""
+
+    apart = True
+
+    def publish(self, snapshot: Snapshot) -> None:
+        self.order.append(f"{self.name} woken")
+        super().publish(snapshot)
+
+
+def test_a_thread_is_woken_when_the_decision_has_nothing_left_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(Store, "looks", lambda store, now: order.append("disk"))
+    monkeypatch.setattr("gateway.app.story", lambda snapshot: order.append("noted") or ())
+    outputs = {"a": Threaded("a", order), "b": Witness("b", order)}
+    outputs["b"].publish = lambda snapshot: order.append("b told")  # type: ignore[method-assign]
+    gateway = Gateway(plan(outputs=outputs, store=Store(tmp_path)))
+    gateway.decide()
+    assert order == ["b told", "noted", "disk", "a woken"]
+
+
 # ---- another configuration, while the rest runs on
 
 
