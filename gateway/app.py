@@ -10,7 +10,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from operator import attrgetter
+from itertools import chain
+from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,6 +59,7 @@ COALESCE: Final = 0.02  # s; readings that arrive together make one Snapshot
 GATHER: Final = 0.75  # s that news which can wait do so for the batteries that are being asked meanwhile
 HEARTBEAT: Final = 1.0  # s between Snapshots while nothing arrives
 AFTER_NEWS: Final = 1.25  # s from news to the next Snapshot at the longest: what is polled each second comes before it
+STATES: Final = methodcaller("states")
 READING: Final = attrgetter("reading")
 DOUBTFUL: Final = attrgetter(
     "name", "control", "reading.cells",
@@ -335,7 +337,7 @@ class Gateway:
                 saving.result()
 
     def _bank(self, now: float) -> BankState:
-        states = [state for battery in self.plan.batteries for state in battery.states()]
+        states = list(chain.from_iterable(map(STATES, self.plan.batteries)))
         difference = self.plan.join_voltage_difference
         states, self._standings = join(states, self._standings if self._complete else {}, difference)
         self._doubts(states)

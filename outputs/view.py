@@ -27,6 +27,9 @@ MODE_WORDS: Final = {
 UNKNOWN: Final = BankState()  # in the place of a bank of which nothing is known any more
 CONTROL, HEALTH, JOINED = attrgetter("control"), attrgetter("health"), attrgetter("joined")
 NAME, READING, CELLS = attrgetter("name"), attrgetter("reading"), attrgetter("cells")
+SWITCHES: Final = attrgetter(
+    "reading.charge_allowed", "reading.discharge_allowed", "reading.balance_allowed", "controls"
+)
 CONNECTION, DRIVER, CONTROLS = attrgetter("connection"), attrgetter("driver"), attrgetter("controls")
 
 
@@ -363,10 +366,8 @@ def _together(controls: frozenset[tuple[str, ...]]) -> frozenset[str]:
 
 def _switched_on(batteries: Sequence[BatteryState]) -> frozenset[str]:
     """Switches that can be commanded, and that a BMS which answers has on."""
-    return frozenset().union(*[
-        _on(reading.charge_allowed, reading.discharge_allowed, reading.balance_allowed, state.controls)
-        for state in batteries if state.health is Health.ONLINE and (reading := state.reading) is not None
-    ])  # fmt: skip
+    answering = [state for state in batteries if state.health is Health.ONLINE and state.reading is not None]
+    return frozenset().union(*[_on(*switches) for switches in set(map(SWITCHES, answering))])
 
 
 @lru_cache(maxsize=64)

@@ -62,7 +62,7 @@ class Bus:
     opener  may block: it runs in a thread
     direct  send() returns at once; otherwise it runs in a thread too
     interface  what the kernel knows of it, where the kernel has it
-    heard   is told what was read on the bus, once a beat
+    heard   is told what was read on the bus, once a beat, where there was something
     sent    is told when all frames of a beat went out
     freed   is told when frames that had to wait are gone: what they said is old, so say the present state now
     """
@@ -215,7 +215,8 @@ class Bus:
 
     def _listen(self, messages: Sequence[can.Message]) -> bool:
         """Hand on what was read; False when it says that the bus is off."""
-        self.heard([message for message in messages if not message.is_error_frame] if messages else [])
+        if messages:
+            self.heard([message for message in messages if not message.is_error_frame])
         if self.interface is not None:
             self.interface.listen(messages)
             if self._off:
