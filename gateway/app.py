@@ -51,7 +51,7 @@ from gateway.supervise import Supervisor
 from outputs.output import Output, Resident
 
 if TYPE_CHECKING:
-    from gateway.external import EssFloor, ExternalSensor
+    from gateway.external import ExternalSensor
 
 log = logging.getLogger("bms_gateway")
 
@@ -81,7 +81,6 @@ class Plan:
     join_voltage_difference: float = 1.0  # V per 16 cells
     store: Store | None = None
     external: "ExternalSensor | None" = None
-    floor: "EssFloor | None" = None
     closing: Sequence[Callable[[], Any]] = field(default_factory=tuple)  # awaited at the end: ports, simulators
     ports: Mapping[str, Port] = field(default_factory=dict)  # by battery; several may share one
     parts: Any = None  # what it was built of; the wiring's own business
@@ -194,7 +193,7 @@ class Gateway:
         for battery in gone:
             battery.leave()
 
-    def _watch(self, watched: "Iterable[ExternalSensor | EssFloor]") -> None:
+    def _watch(self, watched: "Iterable[ExternalSensor]") -> None:
         for one in watched:
             with self._trying:
                 one.start()
@@ -345,7 +344,7 @@ class Gateway:
         self._complete = self._complete or self._completed(now)
         external = self.plan.external.values() if self.plan.external is not None else None
         bank = aggregate(states, complete=self._complete, external=external, difference=difference)
-        floor = self.plan.floor.soc() if self.plan.floor is not None else None
+        floor = self._outlets.discharge_floor() if self.plan.site.limits.time_to_go.enabled else None
         return replace(bank, discharge_floor=floor, inverter_currents=self._outlets.reported_currents())
 
     def _completed(self, now: float) -> bool:
@@ -527,6 +526,6 @@ def _all_full(battery: Battery, full: frozenset[str]) -> bool:
     return all(state.name in full for state in battery.states())
 
 
-def _watched(plan: Plan) -> "list[ExternalSensor | EssFloor]":
+def _watched(plan: Plan) -> "list[ExternalSensor]":
     """Those who are asked on D-Bus."""
-    return [watched for watched in (plan.external, plan.floor) if watched is not None]
+    return [plan.external] if plan.external is not None else []

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gateway.model import GatewayError, Snapshot
 from gateway.supervise import Supervisor, Trying, words
-from outputs.output import Apart, Output, Reporter
+from outputs.output import Apart, Bounded, Output, Reporter
 
 Feed = tuple[str, Trying, Callable[[Snapshot], None]]
 
@@ -22,7 +22,7 @@ class Outlets:
 
     def __init__(self, outputs: Mapping[str, Output]) -> None:
         self._outputs = outputs
-        self._reporters = _reporters(outputs)
+        self._reporters, self._bounded = _reporters(outputs), _bounded(outputs)
         self._supervisors = _supervisors(outputs)
         self._feeds = self._prepared(outputs)
         self._faults: dict[tuple[str, str], str] = {}  # output and what it was to do -> what went wrong when it did
@@ -37,7 +37,8 @@ class Outlets:
 
     async def change(self, outputs: Mapping[str, Output]) -> None:
         """Feed these from now on: what is gone is stopped, then what is new is started; the rest never notices."""
-        before, self._outputs, self._reporters = self._outputs, outputs, _reporters(outputs)
+        before, self._outputs = self._outputs, outputs
+        self._reporters, self._bounded = _reporters(outputs), _bounded(outputs)
         gone = {name: output for name, output in before.items() if outputs.get(name) is not output}
         new = {name: output for name, output in outputs.items() if before.get(name) is not output}
         self._supervisors |= _supervisors(new)
@@ -74,6 +75,13 @@ class Outlets:
         found = [self._reported(name, output) for name, output in self._reporters.items()]
         return tuple([amps for amps in found if amps is not None])
 
+    def discharge_floor(self) -> float | None:
+        """SoC [%] at which somebody outside stops discharging; None = nobody says it."""
+        for name, output in self._bounded.items():
+            with self._supervisors[name].trying():
+                return output.discharge_floor()
+        return None
+
     def status(self) -> dict[str, dict[str, Any]]:
         """What each says of itself; a defect of ours comes before its own problem."""
         return {name: self._status(name, output) for name, output in self._outputs.items()}
@@ -109,6 +117,10 @@ class Outlets:
 
 def _reporters(outputs: Mapping[str, Output]) -> dict[str, Reporter]:
     return {name: output for name, output in outputs.items() if isinstance(output, Reporter)}
+
+
+def _bounded(outputs: Mapping[str, Output]) -> dict[str, Bounded]:
+    return {name: output for name, output in outputs.items() if isinstance(output, Bounded)}
 
 
 def _supervisors(outputs: Mapping[str, Output]) -> dict[str, Supervisor]:

@@ -48,6 +48,10 @@ class VenusDbus:
         """Connection, problem and counters."""
         return self._thread.status()
 
+    def discharge_floor(self) -> float | None:
+        """SoC [%] to which Venus OS lets the bank be discharged, by its ESS settings."""
+        return self._thread.discharge_floor()
+
     def _ask(self, command: Command, tell: Tell) -> bool:
         """From the D-Bus thread: have the gateway perform `command` and tell; False when its loop has ended."""
         loop = self._loop

@@ -111,6 +111,10 @@ class DbusThread:
             "reconnects": sum([service.reconnects for service in services]),
         }
 
+    def discharge_floor(self) -> float | None:
+        """SoC [%] to which Venus OS lets the bank be discharged; None = none is known.  From any thread."""
+        return self._bank.floor.soc()
+
     def _services(self) -> list[BatteryService]:
         return [self._bank, *self._members.services()]
 

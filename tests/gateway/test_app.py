@@ -119,6 +119,24 @@ def test_the_currents_that_inverters_report_reach_the_limits() -> None:
     assert outputs["d"].snapshots[-1].bank.inverter_currents == (12.5,)
 
 
+class Telling(Witness):
+    """An output whose system says how far it discharges."""
+
+    def discharge_floor(self) -> float | None:
+        if self.fails == "floor":
+            raise ZeroDivisionError("division by zero")
+        return 12.5
+
+
+def test_how_far_the_bank_is_discharged_reaches_the_limits_where_they_tell_a_time_to_go() -> None:
+    outputs: dict[str, Witness] = {"a": Telling("a", [], "floor"), "b": Telling("b", [])}
+    lived(plan(outputs=outputs))
+    assert outputs["b"].snapshots[-1].bank.discharge_floor == 12.5
+    without = Site(limits=validated(LimitSettings, {"time_to_go": {"enabled": False}}))
+    lived(plan(outputs=outputs, site=without))
+    assert outputs["b"].snapshots[-1].bank.discharge_floor is None
+
+
 class Threaded(Witness):
     """An output with a thread of its own, which a Snapshot wakes."""
 
