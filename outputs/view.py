@@ -148,7 +148,14 @@ def bank_view(snapshot: Snapshot, identity: str = "") -> View:
     return View(
         about=_about_bank(members, identity) if sole is None or reading is None else _about(sole, reading),
         single=Single() if reading is None else _single(reading, bank.health),
-        limits=_limits(decision),
+        limits=_limits(
+            decision.cvl,
+            decision.ccl,
+            decision.dcl,
+            decision.low_voltage,
+            decision.allow_charge,
+            decision.allow_discharge,
+        ),
         voltage=flow.voltage,
         current=flow.current,
         power=flow.power,
@@ -251,15 +258,18 @@ def charge_mode(decision: Decision, bank: BankState) -> str:
     return text + (" + Heating" if bank.heating else "")
 
 
-def _limits(decision: Decision) -> Limits:
+@lru_cache(maxsize=16)
+def _limits(
+    cvl: float | None, ccl: float, dcl: float, low_voltage: float | None, charge: bool, discharge: bool
+) -> Limits:
     """Fit to be obeyed: a current limit that is no number >= 0 becomes 0, never invalid beside a valid CVL."""
     return Limits(
-        cvl=decision.cvl if _sound(decision.cvl) else None,
-        ccl=decision.ccl if _sound(decision.ccl) else 0.0,
-        dcl=decision.dcl if _sound(decision.dcl) else 0.0,
-        low_voltage=decision.low_voltage if _sound(decision.low_voltage) else None,
-        allow_charge=decision.allow_charge,
-        allow_discharge=decision.allow_discharge,
+        cvl=cvl if _sound(cvl) else None,
+        ccl=ccl if _sound(ccl) else 0.0,
+        dcl=dcl if _sound(dcl) else 0.0,
+        low_voltage=low_voltage if _sound(low_voltage) else None,
+        allow_charge=charge,
+        allow_discharge=discharge,
     )
 
 
