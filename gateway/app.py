@@ -10,7 +10,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from operator import attrgetter
+from itertools import chain
+from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from gateway.bank import Standings, aggregate, join
 from gateway.battery import Battery
 from gateway.control import ControlServer
 from gateway.curves import by_battery
-from gateway.events import Event, Events
+from gateway.events import Event, Events, story
 from gateway.evidence import Evidence
 from gateway.full import FullCharge
 from gateway.limits import Memory, Site, evaluate
@@ -50,7 +51,7 @@ from gateway.supervise import Supervisor
 from outputs.output import Output, Resident
 
 if TYPE_CHECKING:
-    from gateway.external import EssFloor, ExternalSensor
+    from gateway.external import ExternalSensor
 
 log = logging.getLogger("bms_gateway")
 
@@ -58,6 +59,13 @@ COALESCE: Final = 0.02  # s; readings that arrive together make one Snapshot
 GATHER: Final = 0.75  # s that news which can wait do so for the batteries that are being asked meanwhile
 HEARTBEAT: Final = 1.0  # s between Snapshots while nothing arrives
 AFTER_NEWS: Final = 1.25  # s from news to the next Snapshot at the longest: what is polled each second comes before it
+STATES: Final = methodcaller("states")
+READING: Final = attrgetter("reading")
+DOUBTFUL: Final = attrgetter(
+    "name", "control", "reading.cells",
+    "reading.cell_overvoltage_protection", "reading.cell_undervoltage_protection",
+)  # fmt: skip
+"""What doubts about a battery that answers rest on, beside the settings."""
 VALID_FOR: Final = 5.0  # s; an output that hears nothing for so long goes to its safe state
 
 _asked, _pressing = attrgetter("asked"), attrgetter("pressing")  # of a battery
@@ -75,7 +83,6 @@ class Plan:
     join_voltage_difference: float = 1.0  # V per 16 cells
     store: Store | None = None
     external: "ExternalSensor | None" = None
-    floor: "EssFloor | None" = None
     closing: Sequence[Callable[[], Any]] = field(default_factory=tuple)  # awaited at the end: ports, simulators
     ports: Mapping[str, Port] = field(default_factory=dict)  # by battery; several may share one
     parts: Any = None  # what it was built of; the wiring's own business
@@ -107,6 +114,8 @@ class Gateway:
         self._news = False
         self._sequence = 0
         self._saving: asyncio.Future[bool] | None = None
+        self._story: tuple[object, ...] = ()
+        self._looked: list[tuple[object, ...]] = []  # of batteries, what doubts rest on, as it was looked at last
         self._doubted: set[str] = set()
         self._compared: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -156,7 +165,7 @@ class Gateway:
     async def adopt(self, plan: Plan) -> None:
         """Go on with another Plan; batteries and outputs that are in both run on without a gap."""
         old, self.plan = self.plan, plan
-        self._doubted, self._compared = set(), set()
+        self._looked, self._doubted, self._compared = [], set(), set()
         names = renamed(_connections(old), _connections(plan))
         self._memory = self._memory.renamed(names)
         self._known = {called(name, names): known for name, known in self._known.items()}
@@ -187,7 +196,7 @@ class Gateway:
         for battery in gone:
             battery.leave()
 
-    def _watch(self, watched: "Iterable[ExternalSensor | EssFloor]") -> None:
+    def _watch(self, watched: "Iterable[ExternalSensor]") -> None:
         for one in watched:
             with self._trying:
                 one.start()
@@ -298,18 +307,27 @@ class Gateway:
             life=self._life(bank) if self.plan.site.limits.history else None,
         )  # fmt: skip
         self._outlets.publish(self.snapshot)
-        with self._trying:
-            self.events.look(self.snapshot)
-        with self._trying:
-            self.evidence.look(self.snapshot, self.plan.ports)
-            self.evidence.watch(self.plan.ports)
-            self.evidence.remember(self._memory.persisted)
+        self._note(self.snapshot)
         with self._trying:
             self._full(bank, events)
         with self._trying:
             self._keep(now)
+        self._outlets.hand_over(self.snapshot)
         self._deciding = False
         return self.snapshot
+
+    def _note(self, snapshot: Snapshot) -> None:
+        """What happened, for those who look later."""
+        told, before = story(snapshot), self._story
+        self._story = told
+        if told != before:
+            with self._trying:
+                self.events.look(snapshot)
+        with self._trying:
+            if told != before or self.evidence.waiting:
+                self.evidence.look(snapshot, self.plan.ports)
+            self.evidence.watch(self.plan.ports)
+            self.evidence.remember(self._memory.persisted)
 
     def _life(self, bank: BankState) -> Life:
         return figures(self._memory.history, bank, self._memory.calendar.ahead)
@@ -330,19 +348,30 @@ class Gateway:
                 saving.result()
 
     def _bank(self, now: float) -> BankState:
-        states = [state for battery in self.plan.batteries for state in battery.states()]
+        states = list(chain.from_iterable(map(STATES, self.plan.batteries)))
         difference = self.plan.join_voltage_difference
         states, self._standings = join(states, self._standings if self._complete else {}, difference)
-        self._doubt(states)
-        self._doubt_together(states)
+        self._doubts(states)
         self.states = tuple(states)
-        answered = [state.reading is not None for state in states if state.control]
-        timed_out = now - self._started >= self.plan.start_timeout
-        self._complete = self._complete or (bool(answered) and (all(answered) or (timed_out and any(answered))))
+        self._complete = self._complete or self._completed(now)
         external = self.plan.external.values() if self.plan.external is not None else None
         bank = aggregate(states, complete=self._complete, external=external, difference=difference)
-        floor = self.plan.floor.soc() if self.plan.floor is not None else None
+        floor = self._outlets.discharge_floor() if self.plan.site.limits.time_to_go.enabled else None
         return replace(bank, discharge_floor=floor, inverter_currents=self._outlets.reported_currents())
+
+    def _completed(self, now: float) -> bool:
+        """All have answered, or one has and there was time for the others."""
+        answered = [state.reading is not None for state in self.states if state.control]
+        return bool(answered) and (all(answered) or (now - self._started >= self.plan.start_timeout and any(answered)))
+
+    def _doubts(self, states: Sequence[BatteryState]) -> None:
+        """Look for what is doubtful where what that rests on is another than when it was looked for last."""
+        answering = list(filter(READING, states))
+        looked = list(map(DOUBTFUL, answering))
+        if looked != self._looked:
+            self._doubt(answering)
+            self._doubt_together(answering)
+            self._looked = looked
 
     def _doubt(self, states: Sequence[BatteryState]) -> None:
         """Say once what is doubtful between the settings and a pack that answers, or its BMS's own protection."""
@@ -509,6 +538,6 @@ def _all_full(battery: Battery, full: frozenset[str]) -> bool:
     return all(state.name in full for state in battery.states())
 
 
-def _watched(plan: Plan) -> "list[ExternalSensor | EssFloor]":
+def _watched(plan: Plan) -> "list[ExternalSensor]":
     """Those who are asked on D-Bus."""
-    return [watched for watched in (plan.external, plan.floor) if watched is not None]
+    return [plan.external] if plan.external is not None else []

@@ -6,6 +6,7 @@ The newest few hundred are kept in memory; the log has them all.
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final, Literal
 
 from gateway.model import BatteryState, Health, Snapshot
@@ -13,6 +14,7 @@ from gateway.model import BatteryState, Health, Snapshot
 Kind = Literal["battery", "alarm", "mode", "limits", "guard", "note", "command"]
 KEPT: Final = 500
 WORDS: Final = {0: "over", 1: "warning", 2: "ALARM"}
+STANDING: Final = attrgetter("name", "health", "joined")  # of a battery
 WEIGHT: Final = {Health.ONLINE: 0, Health.STARTING: 0, Health.STALE: 1, Health.LOST: 2}
 
 
@@ -49,6 +51,16 @@ class Events:
         if before is not None:
             for event in changes(before, snapshot):
                 self.add(event)
+
+
+def story(snapshot: Snapshot) -> tuple[object, ...]:
+    """Of a Snapshot what `changes` asks for, and the evidence: while it is the same, nothing has happened."""
+    bank, decision = snapshot.bank, snapshot.decision
+    return (
+        tuple(map(STANDING, bank.batteries)), bank.complete, decision.alarms, decision.charge_mode,
+        decision.ccl > 0.0, decision.dcl > 0.0, snapshot.guard,
+        object() if decision.notes else None,  # a note is always new
+    )  # fmt: skip
 
 
 def changes(before: Snapshot, after: Snapshot) -> Iterator[Event]:

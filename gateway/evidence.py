@@ -38,8 +38,15 @@ class Evidence:
         self._before: Snapshot | None = None
         self._memories: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
         self._due: tuple[float, str] | None = None  # when to set aside [s], and why
+        self._links: list[Port] = []  # one for each battery, as they were watched last
+        self._ports: tuple[Port, ...] = ()  # each once
         self._counted: WeakKeyDictionary[Port, int] = WeakKeyDictionary()  # what was bad so far
         self._bad: WeakKeyDictionary[Port, deque[bytes]] = WeakKeyDictionary()
+
+    @property
+    def waiting(self) -> bool:
+        """The minute after an alarm is not over, or its bytes are not set aside."""
+        return self._due is not None
 
     def look(self, snapshot: Snapshot, ports: Mapping[str, Port]) -> None:
         """Once the minute after an alarm is over, set its bytes aside."""
@@ -56,13 +63,20 @@ class Evidence:
 
     def watch(self, ports: Mapping[str, Port]) -> None:
         """Share the memory among the rings; keep what was said around bad frames, which a ring forgets in an hour."""
-        share = _share(ports)
-        for _, port in _once(ports):
-            port.ring.most = share
-            count, before = sum(port.counters.get(kind, 0) for kind in BAD), self._counted.get(port, 0)
-            self._counted[port] = count
-            if count > before:
-                self._bad.setdefault(port, deque(maxlen=BAD_KEPT)).append(port.ring.last(BAD_AROUND))
+        if (links := list(ports.values())) != self._links:
+            self._links, self._ports = links, tuple([port for _, port in _once(ports)])
+            share = _share(ports)
+            for port in self._ports:
+                port.ring.most = share
+        for port in self._ports:
+            if not port.counters.keys().isdisjoint(BAD):
+                self._count(port)
+
+    def _count(self, port: Port) -> None:
+        count, before = sum([port.counters.get(kind, 0) for kind in BAD]), self._counted.get(port, 0)
+        self._counted[port] = count
+        if count > before:
+            self._bad.setdefault(port, deque(maxlen=BAD_KEPT)).append(port.ring.last(BAD_AROUND))
 
     def held(self, ports: Mapping[str, Port]) -> int:
         """Bytes of memory for what went over the links."""

@@ -1,7 +1,4 @@
-"""What others on D-Bus tell the gateway: a shunt that measures the bank, and how far Venus OS lets it be discharged.
-
-Sheet: limits.md 5.5 (external sensor), chapter 6 (the floor of time-to-go).
-"""
+"""What others on D-Bus tell the gateway: a shunt that measures the bank.  Sheet: limits.md 5.5."""
 
 import logging
 import time
@@ -15,16 +12,6 @@ log = logging.getLogger("bms_gateway.external")
 
 STALE_AFTER: Final = 60.0  # s; sheet: 5.5
 RANGES: Final = {"current": (-5000.0, 5000.0, 0.0), "soc": (0.0, 100.0, 5.0)}  # A, %; s between two questions
-
-SETTINGS: Final = "com.victronenergy.settings"
-ESS: Final = "/Settings/CGwacs"  # a folder: localsettings answers for all that lies in it
-FLOOR: Final = {
-    "hub": Wanted(ESS, 0, 10, part="Hub4Mode"),
-    "state": Wanted(ESS, 0, 20, part="BatteryLife/State"),
-    "minimum": Wanted(ESS, 0, 100, part="BatteryLife/MinimumSocLimit"),
-    "limit": Wanted(ESS, 0, 100, part="BatteryLife/SocLimit"),
-}
-ESS_MODE, KEEP_CHARGED, WITHOUT_BATTERY_LIFE = 1, 9, (10, 11, 12)  # Hub4Mode; states of BatteryLife
 
 
 class ExternalSensor:
@@ -60,30 +47,3 @@ class ExternalSensor:
         elif self._said and not fault:
             log.info("external sensor: %s answers again", self._watched.service)
         self._said = bool(fault)
-
-
-class EssFloor:
-    """The SoC at which Venus OS stops discharging, from its settings, once a minute; away from Venus OS nothing."""
-
-    def __init__(self, address: str, clock: Callable[[], float] = time.monotonic, every: float = 60.0) -> None:
-        """`address` of the D-Bus daemon; ask `every` so many s."""
-        self._watched = Watched(SETTINGS, FLOOR, address, every=every, stale_after=180.0, clock=clock)
-
-    def start(self) -> None:
-        """Begin to ask."""
-        self._watched.start()
-
-    def stop(self) -> None:
-        """Ask no more."""
-        self._watched.stop()
-
-    def soc(self) -> float | None:
-        """%; None = none is known, or Venus OS has none."""
-        return floor_of(self._watched.values())
-
-
-def floor_of(known: Mapping[str, float]) -> float | None:
-    """SoC [%] to which ESS discharges: the user's minimum, or what BatteryLife has made of it; sheet: chapter 6."""
-    if known.get("hub") != ESS_MODE or known.get("state") in (None, KEEP_CHARGED):
-        return None
-    return known.get("minimum" if known["state"] in WITHOUT_BATTERY_LIFE else "limit")

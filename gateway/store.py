@@ -19,6 +19,8 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
+from itertools import compress
+from operator import ne
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -283,16 +285,17 @@ def unpack(raw: bytes) -> dict[str, Any]:
 
 def changes(old: object, new: object, drifting: Mapping[str, float], step: float = 0.0) -> str:
     """How `new` differs from `old`: "much", "little" (only drifting values, by less than their step) or "" (equal)."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        found = {
-            changes(old.get(key), new.get(key), drifting, max(step, drifting.get(key, 0.0)))
-            for key in old.keys() | new.keys()
-        }
-        return "much" if "much" in found else "little" if "little" in found else ""
-    if isinstance(old, list | tuple) and isinstance(new, list | tuple):
-        return changes(dict(enumerate(old)), dict(enumerate(new)), drifting, step)
     if old == new:
         return ""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = list(old.keys() | new.keys())
+        others = compress(keys, map(ne, map(old.get, keys), map(new.get, keys)))
+        found = {changes(old.get(key), new.get(key), drifting, max(step, drifting.get(key, 0.0))) for key in others}
+        return "much" if "much" in found else "little" if "little" in found else ""
+    if isinstance(old, list | tuple) and isinstance(new, list | tuple):
+        if list(old) == list(new):  # of tuples JSON makes lists
+            return ""
+        return changes(dict(enumerate(old)), dict(enumerate(new)), drifting, step)
     numbers = isinstance(old, int | float) and isinstance(new, int | float)
     if step == math.inf or (numbers and abs(new - old) < step):  # type: ignore[operator]
         return "little"

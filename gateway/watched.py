@@ -6,7 +6,7 @@ A question and its answer wake half of a GX, so nothing is asked more often than
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,12 +29,6 @@ class Wanted:
     least: float
     most: float
     every: float = 0.0  # s between two questions; 0 = in each round
-    part: str = ""  # of a path that is a folder: where below it; what lies in one folder is one question
-
-    @property
-    def place(self) -> str:
-        """Path and part, for people."""
-        return f"{self.path}/{self.part}" if self.part else self.path
 
 
 class Watched:
@@ -79,7 +73,7 @@ class Watched:
         """What is not known and why; "" = all is well."""
         young, faults = self.values(), dict(self._faults)
         missing = [name for name in self._wanted if name not in young]
-        return ", ".join(f"{self._wanted[name].place} {faults[name] or 'does not answer'}" for name in missing)
+        return ", ".join(f"{self._wanted[name].path} {faults[name] or 'does not answer'}" for name in missing)
 
     # ---- on the thread
 
@@ -97,20 +91,17 @@ class Watched:
     def _ask_all(self) -> None:
         try:
             self._bus = self._bus or dbus.bus.BusConnection(self._address)
-            for path, names in self._due().items():
-                self._ask(self._bus, path, names)
+            for name in self._due():
+                self._ask(self._bus, name)
         except dbus.DBusException as problem:
             self._disconnect(problem.get_dbus_message() or str(problem))
 
-    def _due(self) -> dict[str, list[str]]:
-        """What is to be asked in this round: by path, the names of what is to be found there."""
+    def _due(self) -> list[str]:
+        """What is to be asked in this round."""
         now = self._clock()
         names = [name for name in self._wanted if self._next.get(name, now) <= now]
         self._next |= {name: now + self._wanted[name].every - self._every / 2 for name in names}
-        found: dict[str, list[str]] = {}
-        for name in names:
-            found.setdefault(self._wanted[name].path, []).append(name)
-        return found
+        return names
 
     def _disconnect(self, why: str) -> None:
         """Nothing is known any more; the next round connects anew."""
@@ -120,20 +111,18 @@ class Watched:
         if bus is not None:
             bus.close()
 
-    def _ask(self, bus: Any, path: str, names: Sequence[str]) -> None:
-        """What is found under one path.  Raises DBusException when the connection itself has ended."""
+    def _ask(self, bus: Any, name: str) -> None:
+        """One of them.  Raises DBusException when the connection itself has ended."""
         try:
-            told = bus.call_blocking(self.service, path, ITEM, "GetValue", "", (), timeout=PATIENCE)
+            told = bus.call_blocking(self.service, self._wanted[name].path, ITEM, "GetValue", "", (), timeout=PATIENCE)
         except dbus.DBusException as problem:
             if not bus.get_is_connected():
                 raise
-            gone = self._wanted if problem.get_dbus_name() == GONE else names
+            gone = self._wanted if problem.get_dbus_name() == GONE else (name,)
             for each in gone if problem.get_dbus_name() not in SLOW else ():
                 self._lose(each, f"is not there ({problem.get_dbus_message()})")
             return
-        for name in names:
-            part = self._wanted[name].part
-            self._take(name, (told.get(part) if isinstance(told, Mapping) else None) if part else told)
+        self._take(name, told)
 
     def _take(self, name: str, told: Any) -> None:
         """What was told of one of them."""

@@ -51,7 +51,6 @@ class Parts:
     polled: Mapping[str, Battery]  # by name
     outputs: Mapping[str, tuple[Any, Output]]  # by name: settings and output
     external: tuple[Any, Any] = (None, None)  # settings and sensor
-    floor: tuple[Any, Any] = (None, None)  # settings and floor
     places: Mapping[str, str] = field(default_factory=dict)  # of ports, by their names as written
 
 
@@ -149,9 +148,8 @@ async def _plan(prepared: Prepared, calls: Calls, old: Parts, store: Store | Non
         undo.pop_all()
     for name, battery in given.items():
         polled[name].watch = _watch(battery, settings.limits_of(battery))
-    sensor, venus = settings.bank.external_sensor, settings.outputs.get("venus_dbus")
+    sensor = settings.bank.external_sensor
     external = _kept(old.external, sensor, lambda: _external(sensor, calls.clock))
-    floor = _kept(old.floor, (venus, settings.limits.time_to_go.enabled), lambda: _floor(settings, calls.clock))
     closing: list[Callable[[], Awaitable[None]]] = [device.close for device in devices.values()]
     return Plan(
         batteries=list(polled.values()),
@@ -162,10 +160,9 @@ async def _plan(prepared: Prepared, calls: Calls, old: Parts, store: Store | Non
         join_voltage_difference=settings.bank.join_voltage_difference,
         store=store,
         external=external[1],
-        floor=floor[1],
         closing=[*closing, *(plug.port.close for _, plug in plugs.values())],
         ports={name: by_battery[name].port for name in given},
-        parts=Parts(given, drivers, devices, plugs, polled, outputs, external, floor, places),
+        parts=Parts(given, drivers, devices, plugs, polled, outputs, external, places),
     )
 
 
@@ -297,17 +294,6 @@ def _external(settings: ExternalSensorSettings | None, clock: Clock) -> Any:
     except MissingPart as problem:
         return NoSensor(str(problem))
     return ExternalSensor(settings.service, settings.paths, bus_address(settings.bus, os.environ), clock)
-
-
-def _floor(settings: Settings, clock: Clock) -> Any:
-    """The reader of Venus OS's own discharge floor, where Venus OS is an output."""
-    output = settings.outputs.get("venus_dbus")
-    if output is None or not settings.limits.time_to_go.enabled or output_registry.missing_library("venus_dbus"):
-        return None
-    from gateway.external import EssFloor
-    from outputs.venus_dbus.bus import bus_address
-
-    return EssFloor(bus_address(getattr(output, "bus", "auto"), os.environ), clock)
 
 
 def _copy(settings: Settings) -> Copy | None:

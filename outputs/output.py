@@ -60,6 +60,25 @@ class Reporter(Protocol):
 
 
 @runtime_checkable
+class Bounded(Protocol):
+    """An output whose system stops discharging at some SoC, and says at which."""
+
+    def discharge_floor(self) -> float | None:
+        """%; None = it does not say."""
+
+
+@runtime_checkable
+class Apart(Protocol):
+    """An output that does its work in a thread of its own.
+
+    It is given a Snapshot as the last thing of a decision: a thread that wakes before that fights with the event loop
+    for the interpreter.
+    """
+
+    apart: bool
+
+
+@runtime_checkable
 class Historian(Protocol):
     """An output that keeps curves."""
 

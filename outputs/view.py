@@ -4,8 +4,10 @@ Voltage, current and power are published only while the BMS answers; cells and t
 SoC and capacities remain the last known (limits.md 8.2: outputs invalidate V, I, P and set CCL = DCL = 0).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -22,10 +24,16 @@ MODE_WORDS: Final = {
     "fixed": "Keep always max voltage",
     "error": "Error",
 }
+UNKNOWN: Final = BankState()  # in the place of a bank of which nothing is known any more
+CONTROL, HEALTH, JOINED = attrgetter("control"), attrgetter("health"), attrgetter("joined")
+NAME, READING, CELLS = attrgetter("name"), attrgetter("reading"), attrgetter("cells")
+SWITCHES: Final = attrgetter(
+    "reading.charge_allowed", "reading.discharge_allowed", "reading.balance_allowed", "controls"
+)
+CONNECTION, DRIVER, CONTROLS = attrgetter("connection"), attrgetter("driver"), attrgetter("controls")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(NamedTuple):
     """What DVCC obeys.  cvl None = this service is no BMS; ccl and dcl are None exactly for a service watched only."""
 
     cvl: float | None = None  # V
@@ -36,8 +44,7 @@ class Limits:
     allow_discharge: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Single:
+class Single(NamedTuple):
     """What only a single battery has; a bank of several leaves it empty."""
 
     cell_voltages: Sequence[float | None] = ()  # V
@@ -46,8 +53,7 @@ class Single:
     balance_allowed: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
+class About(NamedTuple):
     """What it is and how it is reached, for people."""
 
     connection: str = ""
@@ -60,8 +66,7 @@ class About:
     hardware: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
+class Own(NamedTuple):
     """The BMSs' own figures beside those that count."""
 
     soc: float | None  # %
@@ -103,8 +108,10 @@ class View(NamedTuple):
     blocking_charge: int = 0
     blocking_discharge: int = 0
     charge_mode: str | None = None
-    charge_limitation: str | None = None
-    discharge_limitation: str | None = None
+    ccl_caps: Sequence[Cap] = ()
+    ccl_reason: Sequence[str] = ()  # rules that give the charge current
+    dcl_caps: Sequence[Cap] = ()
+    dcl_reason: Sequence[str] = ()
     connection_information: str | None = None
     error: int | None = None  # Victron's error code
     controls: frozenset[str] = frozenset()  # what can be commanded: names of actions, and "mode" where all can both
@@ -132,34 +139,45 @@ def vouched(snapshot: Snapshot, now: float) -> Snapshot:
 def bank_view(snapshot: Snapshot, identity: str = "") -> View:
     """The bank as the one battery that Venus OS obeys; `identity` is the serial number of a bank of several."""
     bank, decision = snapshot.bank, snapshot.decision
-    members = [battery for battery in bank.batteries if battery.control]
+    members = list(filter(CONTROL, bank.batteries))
     sole = members[0] if len(members) == 1 else None
     reading = sole.reading if sole is not None else None
-    live, recent = bank.health is Health.ONLINE, bank.health is not Health.LOST
+    live = bank.health is Health.ONLINE
+    flow, recent = bank if live else UNKNOWN, bank if bank.health is not Health.LOST else UNKNOWN
+    readings = dict(zip(map(NAME, members), map(READING, members), strict=True))
     return View(
         about=_about_bank(members, identity) if sole is None or reading is None else _about(sole, reading),
         single=Single() if reading is None else _single(reading, bank.health),
-        limits=_limits(decision),
-        voltage=bank.voltage if live else None,
-        current=bank.current if live else None,
-        power=bank.power if live else None,
-        temperature=bank.temperature if recent else None,
-        soc=_decided(decision.soc, bank.soc),
+        limits=_limits(
+            decision.cvl,
+            decision.ccl,
+            decision.dcl,
+            decision.low_voltage,
+            decision.allow_charge,
+            decision.allow_discharge,
+        ),
+        voltage=flow.voltage,
+        current=flow.current,
+        power=flow.power,
+        temperature=recent.temperature,
+        soc=bank.soc if decision.soc is None else decision.soc,
         soh=bank.soh,
         capacity=bank.capacity,
-        remaining_capacity=_decided(decision.remaining_capacity, bank.remaining_capacity),
+        remaining_capacity=bank.remaining_capacity
+        if decision.remaining_capacity is None
+        else decision.remaining_capacity,
         bms=_own(bank, decision),
         life=snapshot.life,
         since_full=_since_full(snapshot),
         time_to_go=snapshot.time_to_go if live else None,
         time_to_soc=snapshot.time_to_soc if live else dict.fromkeys(snapshot.time_to_soc),
         current_average=snapshot.current_average if live else None,
-        min_cell=_placed(bank.min_cell, members) if recent else None,
-        max_cell=_placed(bank.max_cell, members) if recent else None,
-        min_temperature=_placed(bank.min_temperature, members, "T") if recent else None,
-        max_temperature=_placed(bank.max_temperature, members, "T") if recent else None,
-        mosfet_temperature=bank.mosfet_temperature if recent else None,
-        cell_count=_cell_count(members),
+        min_cell=_placed(recent.min_cell, readings, "C"),
+        max_cell=_placed(recent.max_cell, readings, "C"),
+        min_temperature=_placed(recent.min_temperature, readings, "T"),
+        max_temperature=_placed(recent.max_temperature, readings, "T"),
+        mosfet_temperature=recent.mosfet_temperature,
+        cell_count=_cell_count(readings.values()),
         balancing=bank.balancing,
         heating=bank.heating,
         charge_cycles=bank.charge_cycles,
@@ -169,20 +187,17 @@ def bank_view(snapshot: Snapshot, identity: str = "") -> View:
         blocking_charge=bank.blocking_charge,
         blocking_discharge=bank.blocking_discharge,
         charge_mode=charge_mode(decision, bank),
-        charge_limitation=_reason(decision.ccl_caps, decision.ccl_reason),
-        discharge_limitation=_reason(decision.dcl_caps, decision.dcl_reason),
+        ccl_caps=decision.ccl_caps,
+        ccl_reason=decision.ccl_reason,
+        dcl_caps=decision.dcl_caps,
+        dcl_reason=decision.dcl_reason,
         connection_information=_information(bank.batteries, snapshot.guard),
         error=_error(snapshot.guard),
         controls=_controls(members),
         on=_switched_on(members),
         charge_request=decision.force_charge,
-        reasons=(decision.ccl_reason, decision.dcl_reason, snapshot.guard, *[one.health for one in bank.batteries]),
+        reasons=(decision.ccl_reason, decision.dcl_reason, snapshot.guard, *map(HEALTH, bank.batteries)),
     )
-
-
-def _decided(decided: float | None, told: float | None) -> float | None:
-    """What the rules made of it, else what the BMSs say."""
-    return told if decided is None else decided
 
 
 def _own(bank: BankState, decision: Decision) -> Own | None:
@@ -243,15 +258,18 @@ def charge_mode(decision: Decision, bank: BankState) -> str:
     return text + (" + Heating" if bank.heating else "")
 
 
-def _limits(decision: Decision) -> Limits:
+@lru_cache(maxsize=16)
+def _limits(
+    cvl: float | None, ccl: float, dcl: float, low_voltage: float | None, charge: bool, discharge: bool
+) -> Limits:
     """Fit to be obeyed: a current limit that is no number >= 0 becomes 0, never invalid beside a valid CVL."""
     return Limits(
-        cvl=decision.cvl if _sound(decision.cvl) else None,
-        ccl=decision.ccl if _sound(decision.ccl) else 0.0,
-        dcl=decision.dcl if _sound(decision.dcl) else 0.0,
-        low_voltage=decision.low_voltage if _sound(decision.low_voltage) else None,
-        allow_charge=decision.allow_charge,
-        allow_discharge=decision.allow_discharge,
+        cvl=cvl if _sound(cvl) else None,
+        ccl=ccl if _sound(ccl) else 0.0,
+        dcl=dcl if _sound(dcl) else 0.0,
+        low_voltage=low_voltage if _sound(low_voltage) else None,
+        allow_charge=charge,
+        allow_discharge=discharge,
     )
 
 
@@ -278,7 +296,7 @@ def _single(reading: Reading, health: Health) -> Single:
 def _about(state: BatteryState, reading: Reading) -> About:
     return About(
         connection=state.connection or state.driver or state.name,
-        insecure=_wireless(state),
+        insecure=_wireless(state.connection),
         serial=reading.serial_number or None,
         model=reading.model or None,
         manufacturer=reading.manufacturer or None,
@@ -289,28 +307,32 @@ def _about(state: BatteryState, reading: Reading) -> About:
 
 
 def _about_bank(batteries: Sequence[BatteryState], identity: str) -> About:
-    ways = ", ".join(dict.fromkeys(state.connection for state in batteries if state.connection))
+    return _described(tuple(map(CONNECTION, batteries)), tuple(map(DRIVER, batteries)), identity)
+
+
+@lru_cache(maxsize=8)
+def _described(connections: tuple[str, ...], drivers: tuple[str, ...], identity: str) -> About:
+    ways = ", ".join(dict.fromkeys(filter(None, connections)))
     return About(
-        connection=f"{len(batteries)} batteries: {ways}"[:SAID_AT_MOST],
-        insecure=any(_wireless(state) for state in batteries),
+        connection=f"{len(connections)} batteries: {ways}"[:SAID_AT_MOST],
+        insecure=any(map(_wireless, connections)),
         serial=identity or None,
-        family=", ".join(dict.fromkeys(state.driver for state in batteries if state.driver)) or None,
+        family=", ".join(dict.fromkeys(filter(None, drivers))) or None,
     )
 
 
-def _wireless(state: BatteryState) -> bool:
-    return state.connection.lower().startswith(("ble", "bluetooth"))
+def _wireless(connection: str) -> bool:
+    return connection.lower().startswith(("ble", "bluetooth"))
 
 
-def _placed(extreme: Extreme | None, members: Sequence[BatteryState], letter: str = "C") -> Extreme | None:
+def _placed(extreme: Extreme | None, readings: Mapping[str, Reading | None], letter: str) -> Extreme | None:
     """The extreme with its id as Victron shows it: C3 where there is one battery, else rack-1:3."""
     if extreme is None:
         return None
     name, _, number = extreme.where.rpartition(":")
-    owner = next(iter([battery.reading for battery in members if battery.name == name]), None)
-    if letter == "C" and (owner is None or not owner.cell_voltages):
+    if letter == "C" and ((owner := readings.get(name)) is None or not owner.cell_voltages):
         number = ""  # the BMS's own figure: nobody knows which cell
-    if len(members) == 1:
+    if len(readings) == 1:
         return Extreme(extreme.value, f"{letter}{number}" if number else "")
     return extreme if number else Extreme(extreme.value, name)
 
@@ -326,13 +348,13 @@ def _sensor(reading: Reading, value: float | None) -> Extreme | None:
     return None if value is None else Extreme(value, f"T{reading.temperatures.index(value) + 1}")
 
 
-def _cell_count(members: Sequence[BatteryState]) -> int | None:
+def _cell_count(readings: Iterable[Reading | None]) -> int | None:
     """Cells in series of one battery; None when the members differ or none knows."""
-    counts = {battery.reading.cells for battery in members if battery.reading is not None}
+    counts = set(map(CELLS, filter(None, readings)))
     return counts.pop() if len(counts) == 1 else None
 
 
-def _reason(caps: Sequence[Cap], rules: Sequence[str]) -> str | None:
+def limitation(caps: Sequence[Cap], rules: Sequence[str]) -> str | None:
     """The sentences of the rules that win."""
     if not caps:
         return None
@@ -343,25 +365,32 @@ def _reason(caps: Sequence[Cap], rules: Sequence[str]) -> str | None:
 
 def _controls(batteries: Sequence[BatteryState]) -> frozenset[str]:
     """What some of them can do; "mode" where every one can be switched both ways."""
-    both = all("charge" in state.controls and "discharge" in state.controls for state in batteries)
-    return frozenset(("mode",) if both else ()).union(*[state.controls for state in batteries])
+    return _together(frozenset(map(CONTROLS, batteries)))
+
+
+@lru_cache(maxsize=32)
+def _together(controls: frozenset[tuple[str, ...]]) -> frozenset[str]:
+    both = all("charge" in some and "discharge" in some for some in controls)
+    return frozenset(("mode",) if both else ()).union(*controls)
 
 
 def _switched_on(batteries: Sequence[BatteryState]) -> frozenset[str]:
     """Switches that can be commanded, and that a BMS which answers has on."""
-    return frozenset([
-        name
-        for state in batteries if state.health is Health.ONLINE and state.reading is not None
-        for name, on in (
-            ("charge", state.reading.charge_allowed), ("discharge", state.reading.discharge_allowed),
-            ("balance", state.reading.balance_allowed),
-        )
-        if on and name in state.controls
-    ])  # fmt: skip
+    answering = [state for state in batteries if state.health is Health.ONLINE and state.reading is not None]
+    return frozenset().union(*[_on(*switches) for switches in set(map(SWITCHES, answering))])
+
+
+@lru_cache(maxsize=64)
+def _on(charge: bool | None, discharge: bool | None, balance: bool | None, controls: tuple[str, ...]) -> frozenset[str]:
+    """The same of one battery."""
+    switches = (("charge", charge), ("discharge", discharge), ("balance", balance))
+    return frozenset([name for name, on in switches if on and name in controls])
 
 
 def _information(batteries: Sequence[BatteryState], guard: str) -> str | None:
     """Who does not answer and why; None when all is well."""
+    if not guard and all(map(JOINED, batteries)) and [*map(HEALTH, batteries)].count(Health.ONLINE) == len(batteries):
+        return None
     silent = [_remark(state) for state in batteries if state.health is not Health.ONLINE or not state.joined]
     return "; ".join([text for text in (guard, *silent) if text])[:SAID_AT_MOST] or None
 

@@ -62,7 +62,7 @@ class Bus:
     opener  may block: it runs in a thread
     direct  send() returns at once; otherwise it runs in a thread too
     interface  what the kernel knows of it, where the kernel has it
-    heard   is told what was read on the bus, once a beat
+    heard   is told what was read on the bus, once a beat, where there was something
     sent    is told when all frames of a beat went out
     freed   is told when frames that had to wait are gone: what they said is old, so say the present state now
     """
@@ -83,7 +83,8 @@ class Bus:
         self._delay = 0.0
         self._full = self._hung = 0
         self._said = self._unopened = self._stopped = False
-        self._messages: dict[Frame, can.Message] = {}  # those of the last beat: most frames are the same again
+        self._frames: Sequence[Frame] = ()  # of the last beat: most are the same again
+        self._messages: list[can.Message] = []  # the same, as python-can sends them
 
     @property
     def open(self) -> bool:
@@ -129,15 +130,21 @@ class Bus:
             self.counters.send_errors += 1
             self._say("the adapter does not take frames")
             return False
-        before = self._messages
-        self._messages = {frame: before[frame] if frame in before else message_of(frame) for frame in frames}
-        trip = Trip(self._bus, () if self._off else [self._messages[frame] for frame in frames], direct=self.direct)
+        trip = Trip(self._bus, () if self._off else self._messages_of(frames), direct=self.direct)
         if self.direct:
             return self._over(trip, *attempt(trip.go, self._supervisor)) and not self._off
         self._trip = trip
         self._watch = asyncio.get_running_loop().call_later(HANGS, self._hangs)
         aside(trip.go, partial(self._over, trip), self._supervisor)
         return True
+
+    def _messages_of(self, frames: Sequence[Frame]) -> list[can.Message]:
+        """Frames that say what they said in the last beat are the same objects."""
+        if frames != self._frames:
+            before = dict(zip(self._frames, self._messages, strict=True))
+            self._messages = [before[frame] if frame in before else message_of(frame) for frame in frames]
+            self._frames = list(frames)
+        return self._messages
 
     # ---- a trip and its end
 
@@ -208,7 +215,8 @@ class Bus:
 
     def _listen(self, messages: Sequence[can.Message]) -> bool:
         """Hand on what was read; False when it says that the bus is off."""
-        self.heard([message for message in messages if not message.is_error_frame])
+        if messages:
+            self.heard([message for message in messages if not message.is_error_frame])
         if self.interface is not None:
             self.interface.listen(messages)
             if self._off:

@@ -43,6 +43,12 @@ class Layout:
         """CAN id and whether it is a 29-bit one."""
         return self.message.id, self.message.extended
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of all values that the frame depends on."""
+        names = [name for c in self.coders for name in (c.key, c.fallback, *c.group[:1]) if name]
+        return tuple(dict.fromkeys([*names, *self.cuts]))
+
     def withheld(self, values: Values) -> list[str]:
         """Values for the lack of which the frame is not sent."""
         return [c.key for c in self.coders if c.when_unknown == "withhold" and c.find(values) is None]
@@ -113,11 +119,11 @@ class Dialect:
 
         Names of values outside their range are added to `clamped`.  Raises GatewayError for what is not a number.
         """
-        return [
-            layout.encode(values, dlc, clamped)
-            for layout, every in zip(self.layouts, self._every, strict=True)
-            if beat % every == 0 and layout.wanted(values)
-        ]
+        return [layout.encode(values, dlc, clamped) for layout in self.due(beat) if layout.wanted(values)]
+
+    def due(self, beat: int) -> list[Layout]:
+        """Those whose cycle time has passed on that beat; on beat 0 all."""
+        return [layout for layout, every in zip(self.layouts, self._every, strict=True) if beat % every == 0]
 
     def unsaid(self, values: Values) -> list[str]:
         """What happens for the lack of which value, for people: a stand-in is sent, or a frame is withheld."""
@@ -134,9 +140,11 @@ class Dialect:
         """Why an inverter of this dialect may not be given the name `text`; "" = it may."""
         return mistaken(text, self.about.refused_names)
 
-    def unmistakable(self, values: Values) -> dict[str, Value]:
+    def unmistakable(self, values: Values) -> Values:
         """`values` without names that the dialect refuses; the gateway's own ones in their place."""
         wrong = [key for key in NAMES if isinstance(name := values.get(key), str) and self.mistaken(name)]
+        if not wrong:
+            return values
         own = {key: self.defaults[key] for key in wrong if key in self.defaults}
         return {key: value for key, value in values.items() if key not in wrong} | own
 

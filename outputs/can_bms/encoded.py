@@ -1,15 +1,16 @@
 """Frames that were encoded already: while nothing changed between two beats, nothing is encoded again.
 
 What a dialect makes depends on the values, on the length of the frames, and on the beat as far as it says which frames
-are due.  Values are compared as a whole, with a copy that nobody else changes.
+are due.  Values are compared as a whole, with a copy that nobody else changes; where one is another, those of each
+frame by themselves: a frame that says the same again is the same object.
 """
 
 from collections.abc import Mapping
 from math import lcm
-from typing import Final
+from typing import Final, NamedTuple
 
-from outputs.can_bms.dialect import Dialect, Dlc, Frame
-from outputs.inverter.keys import Value
+from outputs.can_bms.dialect import Dialect, Dlc, Frame, Layout
+from outputs.inverter.keys import Value, Values
 
 KEPT_MOST: Final = 32  # kinds of beat; a dialect with one cycle time has one
 
@@ -22,6 +23,8 @@ class Encoded:
         self._round = _round(dialect)
         self._values: dict[str, Value] | None = None
         self._made: dict[tuple[Dlc, int], tuple[list[Frame], list[str]]] = {}
+        self._needs = {layout.id: layout.needs for layout in dialect.layouts}
+        self._single: dict[tuple[int, bool], Single] = {}  # by id, the last one
         self.encoded = 0  # beats
 
     def encode(
@@ -34,16 +37,35 @@ class Encoded:
         if key not in self._made:
             if len(self._made) >= KEPT_MOST:
                 self._made.clear()
-            self._made[key] = self._encode(values, dlc, beat)
+            self._made[key] = self._encode(self._values, dlc, beat)
         frames, outside = self._made[key]
         if clamped is not None:
             clamped.extend(outside)
         return list(frames)
 
     def _encode(self, values: Mapping[str, Value], dlc: Dlc, beat: int) -> tuple[list[Frame], list[str]]:
-        outside: list[str] = []
         self.encoded += 1
-        return self._dialect.encode(values, dlc, beat=beat, clamped=outside), outside
+        found = [self._one(layout, values, dlc) for layout in self._dialect.due(beat)]
+        return [one.frame for one in found if one.frame is not None], [key for one in found for key in one.outside]
+
+    def _one(self, layout: Layout, values: Values, dlc: Dlc) -> "Single":
+        """One frame, or none where it is not to be sent."""
+        given = (dlc, *map(values.get, self._needs[layout.id]))
+        before = self._single.get(layout.id)
+        if before is not None and before.given == given:
+            return before
+        outside: list[str] = []
+        frame = layout.encode(values, dlc, outside) if layout.wanted(values) else None
+        self._single[layout.id] = made = Single(given, frame, outside)
+        return made
+
+
+class Single(NamedTuple):
+    """A frame, what was given for it, and what of that was outside its range."""
+
+    given: tuple[object, ...]
+    frame: Frame | None
+    outside: list[str]
 
 
 def _copied(values: Mapping[str, Value]) -> dict[str, Value]:

@@ -30,7 +30,7 @@ from outputs.can_bms.encoded import Encoded
 from outputs.can_bms.inverter import Inverter
 from outputs.can_bms.others import Others
 from outputs.can_bms.settings import Settings
-from outputs.inverter.keys import Value
+from outputs.inverter.keys import Value, Values
 from outputs.inverter.quirks import Shaper
 from outputs.inverter.teller import WAITING, Teller
 from outputs.output import Clock
@@ -215,7 +215,7 @@ class CanOutput:
         told = self._teller.tell(now, unheard)
         return self._nothing(told.silent) if told.values is None else self._encoded(told.values)
 
-    def _complete(self, values: dict[str, Value]) -> dict[str, Value]:
+    def _complete(self, values: Values) -> Values:
         """With what the gateway says of itself."""
         name = self._settings.manufacturer or self._brand.manufacturer
         own: dict[str, Value] = {"manufacturer": name} if name else {}

@@ -89,11 +89,12 @@ class Trip:
                 cut_off(self._bus)
 
     def _send(self) -> None:
+        send, direct = self._bus.send, self._direct
         for frame in self.frames[self.sent :]:
-            left = 0.0 if self._direct else self._deadline - time.monotonic()
-            if self.abandoned or (left <= 0.0 and not self._direct):
+            left = 0.0 if direct else self._deadline - time.monotonic()
+            if self.abandoned or not (direct or left > 0.0):
                 return
-            self._bus.send(frame, timeout=left)
+            send(frame, left)
             self.sent += 1
 
 

@@ -102,12 +102,15 @@ class Shaper:
         """`keys`: what the dialect carries."""
         self.changes: list[Change] = []
         self._quirks, self._keys = quirks, keys
+        self._none = quirks == Quirks()
         self._memory = Memory()
 
-    def shape(self, values: Values, snapshot: Snapshot, now: float) -> dict[str, Value]:
-        """`values` of `snapshot`, the safe state's too, as this brand is to be told them."""
-        quirks, shaped = self._quirks, dict(values)
+    def shape(self, values: Values, snapshot: Snapshot, now: float) -> Values:
+        """`values` of `snapshot`, the safe state's too, as this brand is to be told them; they are left as they are."""
         self.changes = []
+        if self._none:
+            return values
+        quirks, shaped = self._quirks, dict(values)
         cut = not values.get(CCL) and not values.get(DCL)
         if quirks.alarms == "when_cut" and not cut:
             self._change(shaped, as_warnings(snapshot.decision.alarms, self._keys), "an alarm would stop the inverter")
@@ -120,7 +123,7 @@ class Shaper:
                 self._change(shaped, at_least(values, key, least), "this inverter ignores less")
         return shaped
 
-    def foresee(self, values: Values, snapshot: Snapshot, now: float) -> dict[str, Value]:
+    def foresee(self, values: Values, snapshot: Snapshot, now: float) -> Values:
         """As `shape`, for what may have to be told later: nothing is remembered of it."""
         before = self._memory, self.changes
         shaped = self.shape(values, snapshot, now)

@@ -21,15 +21,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.model import Health, Snapshot
-from outputs.inverter.keys import REQUIRED, Value
+from outputs.inverter.keys import REQUIRED, Value, Values
 from outputs.inverter.quirks import Shaper
-from outputs.inverter.values import safe, values_of
+from outputs.inverter.values import Every, safe
 
 LAST_KNOWN: Final = 60.0  # s that what must be told is repeated as last known; limits.md 4.5 has the same patience
 WAITING: Final = "nothing is sent before every battery answered"
 
-Told = dict[str, Value]
-Source = Callable[[Snapshot, Container[str]], Told]
+Told = Values
+Source = Callable[[Snapshot], Told]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,24 @@ class Teller:
         patience: float | None,
         *,
         complete: Callable[[Told], Told] = dict,
-        source: Source = values_of,
+        source: Source | None = None,
     ) -> None:
         """`keys`: what the dialect carries; `patience` [s] of the safe state, None = for ever.
 
-        `source` says what a Snapshot holds, `complete` adds what is the gateway's own.
+        `source` says what a Snapshot holds, `complete` adds what is the gateway's own: what follows from the values
+        alone.  While a source says the very same object, nothing is made of it anew.
         """
         self.safe = ""  # why 0 A is told; "" = what was decided is
         self.snapshot: Snapshot | None = None
         self.shaper = shaper
         self._bus, self._log, self._keys, self._patience = bus, log, keys, patience
-        self._complete, self._source = complete, source
-        self._known: dict[str, tuple[float, Value]] = {}  # what inverters must be told: when last known [s], and what
+        self._complete, self._source = complete, source or Every(keys)
+        self._required = tuple([key for key in REQUIRED if key in keys])  # what inverters must be told
+        self._all = frozenset(self._required)
+        self._known: dict[str, Value] = {}  # of that, what was known last
+        self._known_at: dict[str, float] = {}  # s, and when
+        self._said: Told | None = None  # by the source, the last time
+        self._whole: Told = {}  # the same, completed
         self._old_since: float | None = None  # s, something of it is too old
         self._last: Told = {}  # the values that were told last, before they were shaped
 
@@ -75,7 +81,7 @@ class Teller:
         """
         self.snapshot = snapshot
         if not snapshot.bank.complete:
-            self._known, self._old_since = {}, None
+            self._known, self._known_at, self._old_since, self._said = {}, {}, None, None
             self.shaper.forget()
 
     def tell(self, now: float, unheard: str = "") -> Verdict:
@@ -84,8 +90,7 @@ class Teller:
         if snapshot is None or not snapshot.bank.complete:
             return Verdict(None, WAITING)
         values = self._last = self._values(snapshot)
-        missing = [key for key in REQUIRED if key not in values and key in self._keys]
-        if missing:
+        if missing := self._missing(values):
             return Verdict(None, f"nothing is sent while not known: {', '.join(missing)}")
         since, why = lost(snapshot, now)
         if since is None:
@@ -103,16 +108,26 @@ class Teller:
 
     def _values(self, snapshot: Snapshot) -> Told:
         """The Snapshot's values; what must be told and is not known any more stays as it was last known."""
-        values = self._source(snapshot, self._keys)
-        self._known.update({key: (snapshot.at, values[key]) for key in REQUIRED if key in values})
-        return self._complete({key: value for key, (_, value) in self._known.items()} | values)
+        said = self._source(snapshot)
+        known = [key for key in self._required if key in said] if self._missing(said) else self._required
+        self._known_at.update(dict.fromkeys(known, snapshot.at))
+        if said is not self._said:
+            self._known.update({key: said[key] for key in known})
+            self._whole = self._complete({**self._known, **said})
+            self._said = said
+        return self._whole
+
+    def _missing(self, values: Told) -> list[str]:
+        """What must be told and is not there."""
+        return [] if values.keys() >= self._all else [key for key in self._required if key not in values]
 
     def _outdated(self, snapshot: Snapshot) -> tuple[float | None, str]:
         """Since when something that must be told is too old to stand beside live limits [s], and what it is."""
-        old = [key for key, (at, _) in self._known.items() if snapshot.at - at > LAST_KNOWN]
-        if not old:
+        if snapshot.at - min(self._known_at.values(), default=snapshot.at) <= LAST_KNOWN:
             self._old_since = None
-        elif self._old_since is None and snapshot.bank.health is Health.ONLINE:
+            return None, ""
+        old = [key for key, at in self._known_at.items() if snapshot.at - at > LAST_KNOWN]
+        if self._old_since is None and snapshot.bank.health is Health.ONLINE:
             self._old_since = snapshot.at
         if self._old_since is None:  # or nobody answers any more: limits.md 8.2 says how long the limits stand
             return None, ""

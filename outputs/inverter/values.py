@@ -11,18 +11,18 @@ Sheet: can-inverter-protocols.md sections 10, 11 and 14; limits.md sections 4.4 
 """
 
 import math
-from collections.abc import Callable, Container, Mapping
-from typing import Final
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from gateway.model import BankState, BatteryState, Decision, Extreme, Health, Snapshot
+from gateway.model import Extreme, Life, Snapshot
 from outputs.inverter.keys import CELLS, Value
+from outputs.inverter.source import Source
+from outputs.rows import How, News, Row, Rows
 
 FULL: Final = 99.95  # %, what counts as 100 %
 
 STANDBY, CHARGING, DISCHARGING = 1, 2, 3  # Growatt's operating states; sheet: section 7
 LEAST: Final = 0.1  # A, the step in which dialects tell currents and limits
-
-Found = dict[str, Value | None]
 
 # Our alarm -> (flag at level 2, flag at level 1); of several the first that the dialect has.  Sheet: section 11.
 _HIGH_VOLTAGE: Final = (("p_over_voltage", "p_cell_over_voltage"), ("a_high_voltage", "a_cell_high_voltage"))
@@ -65,20 +65,35 @@ ALARM_FLAGS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 }
 
 
+class Every:
+    """What each Snapshot says, for a dialect that has `keys`; what is not known is left out.
+
+    While nothing changes it is the same object, so whoever is told it leaves it as it is.
+    """
+
+    def __init__(self, keys: Container[str]) -> None:
+        self._rows = Rows()
+        self._rows.extend([row for row in TABLE if row.name in keys])
+        self._rows.extend(_flags(keys))
+        self._said: dict[str, Value] = {}
+
+    def __call__(self, snapshot: Snapshot) -> dict[str, Value]:
+        """What `snapshot` says."""
+        return self._rows.update(Source(snapshot), self._take)
+
+    def _take(self, news: News) -> dict[str, Value]:
+        if news:
+            said = {**self._said, **dict(news)}
+            for key, value in news:
+                if value is None or (isinstance(value, float) and not math.isfinite(value)):
+                    del said[key]
+            self._said = said
+        return self._said
+
+
 def values_of(snapshot: Snapshot, keys: Container[str]) -> dict[str, Value]:
-    """What `snapshot` says, for a dialect that has `keys`; what is not known is left out."""
-    bank, decision = snapshot.bank, snapshot.decision
-    found = {
-        **_limits(decision), **_measurements(bank, decision), **_cells(bank), **_counts(bank), **_state(bank, decision),
-    }  # fmt: skip
-    for names, part in RARE:
-        if True in [name in keys for name in names]:
-            found |= part(snapshot)
-    known: dict[str, Value] = {
-        key: value for key, value in found.items()
-        if value is not None and key in keys and not (isinstance(value, float) and not math.isfinite(value))
-    }  # fmt: skip
-    return {**known, **raised(decision.alarms, keys)}
+    """What one `snapshot` says, for a dialect that has `keys`; what is not known is left out."""
+    return Every(keys)(snapshot)
 
 
 def safe(values: Mapping[str, Value], keys: Container[str]) -> dict[str, Value]:
@@ -101,20 +116,32 @@ def raised(alarms: Mapping[str, int], keys: Container[str]) -> dict[str, Value]:
     return flags
 
 
-def _limits(decision: Decision) -> Found:
-    ccl, dcl = _limit(decision.ccl, decision.allow_charge), _limit(decision.dcl, decision.allow_discharge)
-    charge = ccl > 0
-    return {
-        "charge_voltage_limit": decision.cvl,
-        "charge_current_limit": ccl,
-        "discharge_current_limit": dcl,
-        "discharge_voltage_limit": decision.low_voltage,
-        "charge_enable": int(charge),
-        "discharge_enable": int(dcl > 0),
-        "force_charge_1": int(charge and decision.force_charge),  # which of the two an inverter reads is its own affair
-        "force_charge_2": int(charge and decision.force_charge),
-        "full_charge": int(charge and decision.full_charge),
-    }
+def _flags(keys: Container[str]) -> Iterator[Row]:
+    """As `raised`: a row for each flag of the dialect that some alarm raises."""
+    by: dict[str, list[tuple[str, bool]]] = {}
+    for name, ways in ALARM_FLAGS.items():
+        for severe, candidates in zip((True, False), ways, strict=True):
+            for key in [key for key in candidates if key in keys][:1]:
+                by.setdefault(key, []).append((name, severe))
+    for key, alarms in by.items():
+        yield Row(key, "decision.alarms", _raised_by(alarms))
+
+
+def _raised_by(alarms: Sequence[tuple[str, bool]]) -> How:
+    """1 while one of these stands, at level 2 (True) or below it (False); else not said."""
+
+    def raised_now(levels: Mapping[str, int]) -> int | None:
+        for name, severe in alarms:
+            if (level := levels.get(name)) and (level >= 2) is severe:
+                return 1
+        return None
+
+    return raised_now
+
+
+def _same(value: Any) -> Any:
+    """As it stands."""
+    return value
 
 
 def _limit(amps: float, allowed: bool) -> float:
@@ -122,49 +149,38 @@ def _limit(amps: float, allowed: bool) -> float:
     return 0.0 if not allowed or amps < LEAST else amps
 
 
-def _measurements(bank: BankState, decision: Decision) -> Found:
-    soc = decision.soc if decision.soc is not None else bank.soc
-    return {
-        "soc": None if soc is None or not math.isfinite(soc) else _percent(soc),
-        "soh": bank.soh,
-        "soc_high_resolution": soc,
-        "voltage": bank.voltage,
-        "voltage_0p1V": bank.voltage,
-        "current": bank.current,
-        "temperature": bank.temperature,
-        "available_capacity": bank.remaining_capacity
-        if decision.remaining_capacity is None
-        else decision.remaining_capacity,
-        "capacity_35f": bank.capacity,
-        "installed_capacity": bank.capacity,
-        "charge_cycles": bank.charge_cycles,
-    }
+def _enabled(amps: float, allowed: bool) -> int:
+    return int(_limit(amps, allowed) > 0)
 
 
-def _percent(soc: float) -> int:
+def _asked(amps: float, allowed: bool, wish: bool) -> int:
+    """A charge from the grid, where one is allowed."""
+    return int(_limit(amps, allowed) > 0 and wish)
+
+
+def _first(decided: float | None, told: float | None) -> float | None:
+    """What the rules made of it, else what the BMSs say."""
+    return told if decided is None else decided
+
+
+def _percent(decided: float | None, told: float | None) -> int | None:
     """Whole percent; 100 only for a full battery."""
+    soc = _first(decided, told)
+    if soc is None or not math.isfinite(soc):
+        return None
     return min(math.floor(soc + 0.5), 100 if soc >= FULL else 99)
 
 
-def _cells(bank: BankState) -> Found:
-    low, high, cold, hot = bank.min_cell, bank.max_cell, bank.min_temperature, bank.max_temperature
-    return {
-        "min_cell_voltage_mV": _scaled(low, 1000),
-        "max_cell_voltage_mV": _scaled(high, 1000),
-        "min_cell_temperature": _scaled(cold),
-        "max_cell_temperature": _scaled(hot),
-        "min_cell_temperature_370": _scaled(cold),
-        "max_cell_temperature_370": _scaled(hot),
-        "min_voltage_cell_id": _where(low),
-        "max_voltage_cell_id": _where(high),
-        "min_temperature_cell_id": _where(cold),
-        "max_temperature_cell_id": _where(hot),
-        "cell_voltage_difference": None if low is None or high is None else high.value - low.value,
-    }
+def _value(extreme: Extreme | None) -> float | None:
+    return None if extreme is None else extreme.value * 1.0
 
 
-def _scaled(extreme: Extreme | None, factor: float = 1.0) -> float | None:
-    return None if extreme is None else extreme.value * factor
+def _millivolts(extreme: Extreme | None) -> float | None:
+    return None if extreme is None else extreme.value * 1000
+
+
+def _spread(low: Extreme | None, high: Extreme | None) -> float | None:
+    return None if low is None or high is None else high.value - low.value
 
 
 def _where(extreme: Extreme | None) -> str | None:
@@ -175,78 +191,101 @@ def _where(extreme: Extreme | None) -> str | None:
     return f"{name[: max(0, 7 - len(number))]}:{number}"
 
 
-def _counts(bank: BankState) -> Found:
-    online = sum([state.contributes and state.health is Health.ONLINE for state in bank.batteries])
-    return {
-        "modules": max(1, online),
-        "modules_online": bank.online,
-        "modules_offline": bank.offline,
-        "modules_blocking_charge": bank.blocking_charge,
-        "modules_blocking_discharge": bank.blocking_discharge,
-    }
+def _number(extreme: Extreme | None) -> int | None:
+    """Of the cell or sensor in its battery; None where nobody knows which."""
+    number = extreme.where.rpartition(":")[2] if extreme else ""
+    return int(number) if number.isdecimal() else None
 
 
-def _places(snapshot: Snapshot) -> Found:
-    """Where extremes are, in numbers: the cell or sensor in its battery, and the battery in the configuration."""
-    bank = snapshot.bank
-    order = {state.name: number for number, state in enumerate(bank.batteries, 1)}
-    found: Found = {}
-    for name, extreme in (
-        ("min_voltage", bank.min_cell), ("max_voltage", bank.max_cell),
-        ("min_temperature", bank.min_temperature), ("max_temperature", bank.max_temperature),
-    ):  # fmt: skip
-        battery, _, number = extreme.where.rpartition(":") if extreme else ("", "", "")
-        if number.isdecimal():
-            found |= {f"{name}_cell_number": int(number), f"{name}_pack_number": order.get(battery)}
+def _pack(extreme: Extreme | None, order: Mapping[str, int]) -> int | None:
+    """Of its battery in the configuration, where the cell is known."""
+    return None if extreme is None or _number(extreme) is None else order.get(extreme.where.rpartition(":")[0])
+
+
+def _state(current: float | None, charge: bool, discharge: bool) -> int:
+    """What the bank does."""
+    amps = current or 0.0
+    if abs(amps) < LEAST or not (charge or discharge):
+        return STANDBY
+    return CHARGING if amps > 0 else DISCHARGING
+
+
+def _protected(alarms: Mapping[str, int]) -> int:
+    return int(2 in [alarms.get(name) for name in ALARM_FLAGS])
+
+
+def _flag(value: bool | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _cell(at: int) -> How:
+    return lambda cells: cells[at] if at < len(cells) else None
+
+
+def _part(of: slice) -> How:
+    return lambda serial: serial[of] or None
+
+
+def _lived(figure: str) -> How:
+    def found(life: Life | None) -> float | None:
+        value: float | None = getattr(life, figure, None)
+        return value
+
     return found
 
 
-def _state(bank: BankState, decision: Decision) -> Found:
-    """What the bank does, and which battery of it does not."""
-    current = bank.current or 0.0
-    idle = abs(current) < LEAST or not (decision.allow_charge or decision.allow_discharge)
-    state = STANDBY if idle else CHARGING if current > 0 else DISCHARGING
-    return {
-        "operating_state": state,
-        "system_state": state,
-        "protections_valid": int(2 in [decision.alarms.get(name) for name in ALARM_FLAGS]),
-        "balancing": None if bank.balancing is None else int(bank.balancing),
-        "faulty_pack_number": next(iter([n for n, state in enumerate(bank.batteries, 1) if _is_faulty(state)]), None),
-    }
+CHARGE, DISCHARGE = "decision.ccl decision.allow_charge", "decision.dcl decision.allow_discharge"
+SOC: Final = "decision.soc bank.soc"
+COLD, HOT = "bank.min_temperature", "bank.max_temperature"
+LOW, HIGH = "bank.min_cell", "bank.max_cell"
+PLACES: Final = {"min_voltage": LOW, "max_voltage": HIGH, "min_temperature": COLD, "max_temperature": HOT}
 
-
-def _is_faulty(state: BatteryState) -> bool:
-    """It counts for the bank, and raises an alarm or is silent."""
-    alarms = state.reading.alarms if state.reading is not None else {}
-    return state.control and (state.health in (Health.STALE, Health.LOST) or 2 in alarms.values())
-
-
-def _of_one(snapshot: Snapshot) -> Found:
-    """What only a single battery has: each of its cells, none of which may be unknown, and its serial number."""
-    bank = snapshot.bank
-    there = [state for state in bank.batteries if state.contributes and state.health is not Health.LOST]
-    readings = [state.reading for state in there if state.reading is not None]
-    counts = [reading.cells for reading in readings]
-    found: Found = {"cell_count": None if None in counts else sum([count or 0 for count in counts]) or None}
-    if len(readings) == 1 == len(bank.batteries):
-        cells, serial = readings[0].cell_voltages, readings[0].serial_number or ""
-        if len(cells) <= len(CELLS) and None not in cells:
-            found |= dict(zip(CELLS, cells, strict=False))
-        found |= {"serial_part1": serial[:8] or None, "serial_part2": serial[8:16] or None}
-    return found
-
-
-def _energy(snapshot: Snapshot) -> Found:
-    life = snapshot.life
-    if life is None:
-        return {}
-    return {"charged_energy_kWh": life.charged_energy, "discharged_energy_kWh": life.discharged_energy}
-
-
-RARE: Final[tuple[tuple[tuple[str, ...], Callable[[Snapshot], Found]], ...]] = (
-    (tuple([f"{which}_{what}" for which in ("min_voltage", "max_voltage", "min_temperature", "max_temperature")
-           for what in ("cell_number", "pack_number")]), _places),
-    ((*CELLS, "cell_count", "serial_part1", "serial_part2"), _of_one),
-    (("charged_energy_kWh", "discharged_energy_kWh"), _energy),
-)  # fmt: skip
-"""What few dialects carry: worked out for those alone."""
+TABLE: Final = (
+    Row("charge_voltage_limit", "decision.cvl", _same),
+    Row("charge_current_limit", CHARGE, _limit),
+    Row("discharge_current_limit", DISCHARGE, _limit),
+    Row("discharge_voltage_limit", "decision.low_voltage", _same),
+    Row("charge_enable", CHARGE, _enabled),
+    Row("discharge_enable", DISCHARGE, _enabled),
+    Row("force_charge_1", f"{CHARGE} decision.force_charge", _asked),  # which an inverter reads is its own affair
+    Row("force_charge_2", f"{CHARGE} decision.force_charge", _asked),
+    Row("full_charge", f"{CHARGE} decision.full_charge", _asked),
+    Row("soc", SOC, _percent),
+    Row("soc_high_resolution", SOC, _first),
+    Row("soh", "bank.soh", _same),
+    Row("voltage", "bank.voltage", _same),
+    Row("voltage_0p1V", "bank.voltage", _same),
+    Row("current", "bank.current", _same),
+    Row("temperature", "bank.temperature", _same),
+    Row("available_capacity", "decision.remaining_capacity bank.remaining_capacity", _first),
+    Row("capacity_35f", "bank.capacity", _same),
+    Row("installed_capacity", "bank.capacity", _same),
+    Row("charge_cycles", "bank.charge_cycles", _same),
+    Row("min_cell_voltage_mV", LOW, _millivolts),
+    Row("max_cell_voltage_mV", HIGH, _millivolts),
+    Row("min_cell_temperature", COLD, _value),
+    Row("max_cell_temperature", HOT, _value),
+    Row("min_cell_temperature_370", COLD, _value),
+    Row("max_cell_temperature_370", HOT, _value),
+    *(Row(f"{name}_cell_id", of, _where) for name, of in PLACES.items()),
+    *(Row(f"{name}_cell_number", of, _number) for name, of in PLACES.items()),
+    *(Row(f"{name}_pack_number", f"{of} order", _pack) for name, of in PLACES.items()),
+    Row("cell_voltage_difference", f"{LOW} {HIGH}", _spread),
+    Row("modules", "modules", _same),
+    Row("modules_online", "bank.online", _same),
+    Row("modules_offline", "bank.offline", _same),
+    Row("modules_blocking_charge", "bank.blocking_charge", _same),
+    Row("modules_blocking_discharge", "bank.blocking_discharge", _same),
+    Row("faulty_pack_number", "faulty", _same),
+    Row("operating_state", "bank.current decision.allow_charge decision.allow_discharge", _state),
+    Row("system_state", "bank.current decision.allow_charge decision.allow_discharge", _state),
+    Row("protections_valid", "decision.alarms", _protected),
+    Row("balancing", "bank.balancing", _flag),
+    Row("cell_count", "cell_count", _same),
+    *(Row(key, "cells", _cell(at), at) for at, key in enumerate(CELLS)),
+    Row("serial_part1", "serial", _part(slice(8))),
+    Row("serial_part2", "serial", _part(slice(8, 16))),
+    Row("charged_energy_kWh", "life", _lived("charged_energy")),
+    Row("discharged_energy_kWh", "life", _lived("discharged_energy")),
+)
+"""Each value that a dialect may carry."""

@@ -26,7 +26,7 @@ from outputs.rs485_bms.heard import Dialect, shown
 from outputs.rs485_bms.line import Line
 from outputs.rs485_bms.sayings import SILENCE, Sayings, sayings
 from outputs.rs485_bms.settings import Settings
-from outputs.rs485_bms.values import filled, settled, values_of
+from outputs.rs485_bms.values import Values, filled, settled
 from outputs.rs485_bms.watch import Watch
 
 log = logging.getLogger("bms_gateway.rs485_bms")
@@ -49,7 +49,7 @@ class Rs485Output:
         self._shaper = Shaper(brand.quirks, dialect.keys)
         self._teller = Teller(
             settings.port, log, dialect.keys, self._shaper, settings.silence_after,
-            complete=self._complete, source=values_of,
+            complete=self._complete, source=Values(dialect.keys),
         )  # fmt: skip
         self._silent = WAITING  # why nothing is answered; "" = questions are
         self._unsaid: list[str] = []  # what stands in for what is not known
@@ -124,7 +124,7 @@ class Rs485Output:
         self._tell("")
         return sayings(live, hung, snapshot.valid_until, told.since, self._settings.silence_after)
 
-    def _complete(self, values: dict[str, Value]) -> dict[str, Value]:
+    def _complete(self, values: Mapping[str, Value]) -> Mapping[str, Value]:
         """With what the gateway says of itself, and stand-ins."""
         made, self._unsaid = filled(values, self._identity)
         return {**made, "manufacturer": self._spoken.manufacturer} if self._spoken.manufacturer else made

@@ -36,8 +36,25 @@ STAND_INS: Final[tuple[tuple[str, str | float], ...]] = (  # in this order: a nu
 )  # fmt: skip
 
 
+class Values:
+    """What each Snapshot says, for a dialect that has `keys`; what is not known is left out."""
+
+    def __init__(self, keys: Container[str]) -> None:
+        self._keys, self._every = keys, every.Every(keys)
+
+    def __call__(self, snapshot: Snapshot) -> dict[str, Value]:
+        """What `snapshot` says."""
+        values = {**self._every(snapshot), **_own(snapshot, self._keys)}
+        return {**values, **_temperatures(snapshot, values)}
+
+
 def values_of(snapshot: Snapshot, keys: Container[str]) -> dict[str, Value]:
-    """What `snapshot` says; what is not known is left out."""
+    """What one `snapshot` says; what is not known is left out."""
+    return Values(keys)(snapshot)
+
+
+def _own(snapshot: Snapshot, keys: Container[str]) -> dict[str, Value]:
+    """What only such lines tell, or tell otherwise."""
     bank, decision = snapshot.bank, snapshot.decision
     found: dict[str, Any] = {
         "capacity": bank.capacity or None,
@@ -49,9 +66,7 @@ def values_of(snapshot: Snapshot, keys: Container[str]) -> dict[str, Value]:
         "serial_number": _serial(snapshot),
         "modules": 1,
     }  # fmt: skip
-    known: dict[str, Value] = {key: value for key, value in found.items() if key in keys and value is not None}
-    values = {**every.values_of(snapshot, keys), **known}
-    return {**values, **_temperatures(snapshot, values)}
+    return {key: value for key, value in found.items() if key in keys and value is not None}
 
 
 def _spread_mv(low: Extreme | None, high: Extreme | None) -> float | None:

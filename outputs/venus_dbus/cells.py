@@ -92,13 +92,18 @@ def _balance(index: int) -> Callable[[Sequence[bool | None]], Value]:
 
 
 def _sum(cells: Volts) -> Value:
-    known = [voltage for voltage in cells if voltage is not None]
+    known = _known(cells)
     return rounded(sum(known), 2) if known and len(known) == len(cells) else None
 
 
 def _diff(cells: Volts) -> Value:
-    known = [voltage for voltage in cells if voltage is not None]
+    known = _known(cells)
     return rounded(max(known) - min(known), 3) if known else None
+
+
+def _known(cells: Volts) -> Sequence[float]:
+    """Those that are; usually every one is."""
+    return [voltage for voltage in cells if voltage is not None] if None in cells else cells  # type: ignore[return-value]
 
 
 LEAST_FOR_MIDPOINT: Final = 4  # cells; sheet: limits.md chapter 11
@@ -106,7 +111,7 @@ LEAST_FOR_MIDPOINT: Final = 4  # cells; sheet: limits.md chapter 11
 
 def _halves(cells: Volts) -> tuple[float, float] | None:
     """What the lower and the upper half of the cells add up to [V]; a cell in the middle counts half for each."""
-    known = [voltage for voltage in cells if voltage is not None]
+    known = _known(cells)
     if len(known) < max(LEAST_FOR_MIDPOINT, len(cells)):
         return None
     lower, middle = _lower(known)

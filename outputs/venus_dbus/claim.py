@@ -30,6 +30,7 @@ class Claim:
     assigned  called with an instance whenever localsettings gives one
     named     called with the stored custom name
     later     has something done after so many seconds
+    owned     called with the unique name of localsettings when it appears, with "" when it goes
     """
 
     def __init__(
@@ -41,10 +42,12 @@ class Claim:
         assigned: Callable[[int], None],
         named: Callable[[str], None],
         later: Callable[[float, Callable[[], None]], object],
+        owned: Callable[[str], None] = lambda owner: None,
     ) -> None:
         self._root = f"/Settings/Devices/{settings_id(identity)}"
         self._wish, self._name = wish, name
         self._settled, self._assigned, self._named, self._later = settled, assigned, named, later
+        self._owned = owned
         self._waiting = True
         self._owner = ""
         self._bus: Bus | None = None
@@ -85,6 +88,7 @@ class Claim:
 
     def _found(self, owner: str) -> None:
         self._owner, self._writing = str(owner), None
+        self._owned(self._owner)
         if self._owner:
             here = self._owner
             self._later(SHORTLY, lambda: self._settle() if self._owner == here else None)

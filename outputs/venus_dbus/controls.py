@@ -68,6 +68,7 @@ class Controls:
         self._wishes: dict[str, Wish] = {}  # by path, the newest
         self._confirmed: dict[str, Wish] = {}  # by path of a switch, read back from the BMS
         self._on: Container[str] = ()  # names of switches
+        self._offered: Container[str] = ()  # actions that have their paths
         tree.add(HAS_SETTINGS, Item("i", plain, 0))
         if writable and history:
             tree.add(CLEAR, Item("i", plain, 0, writable=True))
@@ -80,7 +81,9 @@ class Controls:
         if not self._writable:
             return []
         self._on = on
-        return [*self._add(actions), *self._follow()]
+        new = self._add(actions) if actions != self._offered else []
+        self._offered = actions
+        return [*new, *self._follow()] if self._confirmed else new
 
     def _follow(self) -> list[str]:
         """Switches that were confirmed as off, and are no longer what was written."""

@@ -7,8 +7,8 @@ the safe side.  Sheet: venus-dbus.md section 8 (rounding); limits.md 9.3 and 9.4
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from outputs.rows import Row
 from outputs.values import value as value_
 from outputs.values.value import nearest
 from outputs.venus_dbus.tree import Kind, Text, Value, clean
@@ -18,8 +18,8 @@ from outputs.venus_dbus.tree import Kind, Text, Value, clean
 class Entry:
     """A row of the table: what `how` makes of the fields of a View that `of` names, and of nothing else.
 
-    So it need not be worked out again while those are what they were.  `slow`: sent only now and then, because nobody
-    needs it each second.  `at`: of a list it needs this element alone.
+    So it need not be worked out again while those are what they were (outputs.rows).  `slow`: sent only now and then,
+    because nobody needs it each second.  `at`: of a list it needs this element alone.
     """
 
     path: str
@@ -30,9 +30,10 @@ class Entry:
     slow: bool = False
     at: int | None = None
 
-    def value(self, fields: Any) -> Value:
-        """Of what `of` names: one field, or a tuple of several."""
-        return self.how(*fields) if " " in self.of else self.how(fields)
+    @property
+    def row(self) -> Row:
+        """How its value is worked out."""
+        return Row(self.path, self.of, self.how, self.at)
 
 
 def rounded(value: float | None, digits: int) -> float | None:

@@ -21,6 +21,7 @@ class VenusDbus:
     """The Venus OS output; see outputs.output.Output for what it promises."""
 
     name = "venus_dbus"
+    apart = True
 
     def __init__(self, settings: Settings, address: str, clock: Clock, commander: Commander, identity: str) -> None:
         self._commander = commander
@@ -46,6 +47,10 @@ class VenusDbus:
     def status(self) -> Mapping[str, object]:
         """Connection, problem and counters."""
         return self._thread.status()
+
+    def discharge_floor(self) -> float | None:
+        """SoC [%] to which Venus OS lets the bank be discharged, by its ESS settings."""
+        return self._thread.discharge_floor()
 
     def _ask(self, command: Command, tell: Tell) -> bool:
         """From the D-Bus thread: have the gateway perform `command` and tell; False when its loop has ended."""

@@ -4,15 +4,16 @@ Sheet: venus-dbus.md section 4 (paths); limits.md 9.3, 9.4 and chapter 11.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway import VERSION
-from gateway.model import Extreme, Life
+from gateway.model import Cap, Extreme, Life
 from outputs.values import BY_NAME
 from outputs.venus_dbus.entry import Entry, amps, down, flag, name, rounded, same
 from outputs.venus_dbus.listed import text_of, with_listed
 from outputs.venus_dbus.tree import Value, clean, plain
+from outputs.view import limitation
 
 RUNNING, STANDBY, ERROR = 9, 14, 10  # /State
 ON, OFF, IDLE = 3, 4, 0xFC  # /Mode
@@ -113,6 +114,11 @@ def _text(text: str | None) -> Value:
     return None if text is None else clean(text)
 
 
+def _limitation(caps: Sequence[Cap], rules: Sequence[str]) -> Value:
+    """Why the limit is no higher."""
+    return _text(limitation(caps, rules))
+
+
 def _manufacturer(maker: str | None) -> Value:
     """The maker, unless its name is one by which Victron treats batteries specially."""
     maker = clean(maker or "")
@@ -159,8 +165,8 @@ LIMITS: Final = with_listed(
         Entry("/Info/MaxChargeCellVoltage", "d", text_of("max_cell"), "limits.cvl cell_count", _cvl_per_cell),
         Entry("/Info/ChargeRequest", "i", plain, "charge_request", flag),
         Entry("/Info/ChargeMode", "s", plain, "charge_mode", _text),
-        Entry("/Info/ChargeLimitation", "s", plain, "charge_limitation", _text, slow=True),
-        Entry("/Info/DischargeLimitation", "s", plain, "discharge_limitation", _text, slow=True),
+        Entry("/Info/ChargeLimitation", "s", plain, "ccl_caps ccl_reason", _limitation, slow=True),
+        Entry("/Info/DischargeLimitation", "s", plain, "dcl_caps dcl_reason", _limitation, slow=True),
     ),
     "limits",
 )

@@ -20,6 +20,7 @@ from outputs.venus_dbus.answers import Answers, items
 from outputs.venus_dbus.bus import BUS_ITEM, Bus
 from outputs.venus_dbus.claim import Claim
 from outputs.venus_dbus.controls import DONE, NOT_WRITABLE, REFUSED, Asker, Controls
+from outputs.venus_dbus.floor import Floor
 from outputs.venus_dbus.pace import Haste, Pace, haste
 from outputs.venus_dbus.plan import Plan, fixed_items
 from outputs.venus_dbus.published import Published
@@ -51,8 +52,10 @@ class BatteryService:
         self._published = Published(self.tree, plan.cells, bms=plan.bms, midpoint=plan.midpoint)
         self._address, self._clock, self._supervisor = address, clock, supervisor
         self.trying = supervisor.trying(lambda fault: self.give_up())  # with values that cannot be made it leaves
+        self.floor = Floor(clock, self._after)
         self._claim = Claim(
-            plan.identity, plan.instance, plan.custom_name, self._settled, self._assigned, self._named, self._after
+            plan.identity, plan.instance, plan.custom_name, self._settled, self._assigned, self._named, self._after,
+            self.floor.found,
         )  # fmt: skip
         self._bus = Bus(self._greeted, self._message, self._lost, supervisor)
         self._pace = Pace(plan.min_interval)
@@ -83,7 +86,7 @@ class BatteryService:
             if source is not None:
                 GLib.source_remove(source)
         self._retry = self._timer = None
-        self._claim.end()
+        self._end()
         self._bus.close()
         self._sent = None  # no name before a whole set of values is there again
 
@@ -175,7 +178,14 @@ class BatteryService:
     # ---- connection and name
 
     def _greeted(self) -> None:
+        if self.plan.bms:
+            self.floor.begin(self._bus)
         self._claim.begin(self._bus)
+
+    def _end(self) -> None:
+        """What was known by this connection is known no more."""
+        self._claim.end()
+        self.floor.end()
 
     def _settled(self) -> None:
         self._welcome = True
@@ -202,7 +212,7 @@ class BatteryService:
             log.info("%s is on the bus, device instance %s", self.plan.name, self.tree["/DeviceInstance"].value)
 
     def _lost(self, reason: str) -> None:
-        self._claim.end()
+        self._end()
         self._dropped = self._dropped or self.claimed
         self.claimed = self._welcome = self._asked = False
         self._say(reason)
@@ -265,6 +275,7 @@ class BatteryService:
     def _message(self, message: Any) -> bool:
         if not isinstance(message, MethodCallMessage):
             self._claim.signal(message)
+            self.floor.signal(message)
             return False
         reply = self._answers.to(message)
         if not message.get_no_reply():

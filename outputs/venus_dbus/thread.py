@@ -9,7 +9,7 @@ import os
 import platform
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from operator import is_
 from typing import Final
 
 from dbus.mainloop.glib import threads_init
@@ -25,11 +25,12 @@ from outputs.venus_dbus.members import PREFIX, Members
 from outputs.venus_dbus.plan import Plan
 from outputs.venus_dbus.service import BatteryService
 from outputs.venus_dbus.settings import Settings
-from outputs.view import HUNG, View, bank_view, vouched
+from outputs.view import HUNG, READING, View, bank_view, vouched
 
 log = logging.getLogger("bms_gateway.venus_dbus")
 
 PRODUCT: Final = "BMS gateway"
+NEXT: Final = 2.5  # s within which another Snapshot comes: a watch that is due before that is set anew, and never wakes
 TICK: Final = 1.0  # s between looks at a Snapshot that has expired
 
 
@@ -110,6 +111,10 @@ class DbusThread:
             "reconnects": sum([service.reconnects for service in services]),
         }
 
+    def discharge_floor(self) -> float | None:
+        """SoC [%] to which Venus OS lets the bank be discharged; None = none is known.  From any thread."""
+        return self._bank.floor.soc()
+
     def _services(self) -> list[BatteryService]:
         return [self._bank, *self._members.services()]
 
@@ -167,9 +172,9 @@ class DbusThread:
         if hung is not self._hung:
             self._hung = hung
             log.log(*((logging.ERROR, HUNG) if hung else (logging.WARNING, "the gateway is back: limits as decided")))
-        readings = [state.reading for state in snapshot.bank.batteries]
-        fresh = list(map(id, readings)) != list(map(id, self._readings))
-        self._readings = readings  # kept, so that no other reading can have the id of one of them
+        readings = list(map(READING, snapshot.bank.batteries))
+        fresh = len(readings) != len(self._readings) or not all(map(is_, readings, self._readings))
+        self._readings = readings
         self._become(self._loss.stand(snapshot, self._clock()))
         self._show(self._bank, lambda: self._view(snapshot), fresh=fresh)
         if self._settings.each_battery:
@@ -183,7 +188,7 @@ class DbusThread:
     def _view(self, snapshot: Snapshot) -> View:
         """The bank; without a charge voltage where it is to be no BMS."""
         view = bank_view(snapshot, self._identity)
-        return view if self._stand is Stand.BMS else view._replace(limits=replace(view.limits, cvl=None))
+        return view if self._stand is Stand.BMS else view._replace(limits=view.limits._replace(cvl=None))
 
     def _become(self, stand: Stand) -> None:
         """What a loss of the BMS makes of the bank's service, or its end."""
@@ -199,12 +204,13 @@ class DbusThread:
 
     def _arm(self, deadline: float) -> None:
         """Wake just past the deadline; once it has passed, only where something may still be due."""
+        now = self._clock()
         if self._watch is not None:
-            if deadline >= self._deadline:
+            if deadline >= self._deadline > now + NEXT:
                 return  # it wakes earlier, and then looks again
             GLib.source_remove(self._watch)
             self._watch = None
-        left = deadline - self._clock()
+        left = deadline - now
         if left < 0.0 and not self._loss.watches:
             return
         self._deadline = deadline

@@ -115,7 +115,7 @@ def typed(kind: Kind, value: Value) -> Value:
 def clean(text: str) -> str:
     """Text that may travel as a D-Bus string: valid UTF-8 without NUL or other control characters."""
     sound = text.encode("utf-8", "replace").decode("utf-8", "replace")
-    return "".join(character for character in sound if character.isprintable()).strip()
+    return (sound if sound.isprintable() else "".join(filter(str.isprintable, sound))).strip()
 
 
 INTROSPECTION_HEAD = (

@@ -24,6 +24,13 @@ def test_equal_values_are_encoded_once() -> None:
     assert encoded.encoded == 1
 
 
+def test_a_frame_that_says_the_same_again_is_the_same_object_and_another_one_is_not() -> None:
+    encoded = Encoded(DIALECT)
+    before, after = (encoded.encode({**VALUES, "current": amps}) for amps in (20.0, 21.0))
+    assert [frame.id for frame, other in zip(before, after, strict=True) if frame is not other] == [0x356]
+    assert after == DIALECT.encode({**VALUES, "current": 21.0})
+
+
 @pytest.mark.parametrize("change", [{"soc": 61}, {"current": None}, {"p_system_error": 1}, {"manufacturer": "X"}])
 def test_whatever_changes_is_encoded(change: dict[str, Any]) -> None:
     encoded = Encoded(DIALECT)

@@ -1,12 +1,15 @@
 """What a Snapshot says to an inverter."""
 
 import math
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.model import ALARMS, Extreme, Health
+from gateway.model import ALARMS, Extreme, Health, Life, Snapshot
 from outputs.inverter.keys import KINDS
-from outputs.inverter.values import ALARM_FLAGS, raised, safe, values_of
+from outputs.inverter.values import ALARM_FLAGS, Every, raised, safe, values_of
 from tests import make
 
 PYLONTECH = frozenset(key for key in KINDS if not key.endswith(("_alarm", "_warning")))
@@ -160,3 +163,47 @@ def test_protections_are_valid_while_one_is_raised() -> None:
         decision = make.decision(alarms={"high_cell_voltage": level})
         assert values_of(make.snapshot(decision=decision), ALL)["protections_valid"] == valid
     assert safe({}, ALL)["protections_valid"] == 1
+
+
+places = st.none() | st.builds(Extreme, st.sampled_from([3.3, 3.4]), st.sampled_from(["a:1", "a:2", "b:", "?"]))
+numbers = st.sampled_from([None, 0.0, 51.2, math.nan, math.inf])
+batteries = st.builds(
+    lambda name, health, cells, alarms, **more: make.battery(
+        name, health=health, of=make.reading(cell_voltages=cells, alarms=alarms, **more)
+    ),
+    st.sampled_from("ab"), st.sampled_from(Health), alarms=st.sampled_from([{}, {"low_soc": 2}]),
+    cells=st.lists(st.sampled_from([3.3, 3.31, None]), max_size=18).map(tuple),
+    serial_number=st.sampled_from([None, "", "0123456789"]),
+)  # fmt: skip
+stories = st.lists(
+    st.builds(
+        lambda members, bank, decision, life: make.snapshot(
+            bank=make.bank(*members, **bank), decision=make.decision(**decision), life=life
+        ),
+        st.lists(batteries, min_size=1, max_size=2, unique_by=lambda battery: battery.name),
+        st.fixed_dictionaries({"voltage": numbers, "current": numbers, "min_cell": places, "max_temperature": places,
+                               "balancing": st.sampled_from([None, True, False])}),
+        st.fixed_dictionaries({"soc": numbers, "ccl": st.sampled_from([0.0, 0.05, 50.0]), "allow_charge": st.booleans(),
+                               "force_charge": st.booleans(),
+                               "alarms": st.dictionaries(st.sampled_from(ALARMS), st.integers(0, 2), max_size=4)}),
+        st.sampled_from([None, Life(charged_energy=3.0)]),
+    ),
+    min_size=1, max_size=6,
+)  # fmt: skip
+
+
+@given(stories)
+def test_after_any_story_is_told_what_the_last_snapshot_says(story: list[Snapshot]) -> None:
+    every = Every(ALL)
+    for snapshot in story:
+        told = every(snapshot)
+        assert told == values_of(snapshot, ALL)
+
+
+def test_while_nothing_changes_the_values_are_the_same_object() -> None:
+    every, snapshot = Every(PYLONTECH), make.snapshot()
+    told = every(snapshot)
+    older = replace(snapshot.bank, batteries=(replace(snapshot.bank.batteries[0], age=0.9),))
+    assert every(replace(snapshot, bank=older, at=1.0)) is told
+    assert every(replace(snapshot, bank=replace(older, voltage=53.3))) is not told
+    assert told["voltage"] == 53.2, "who was told it has it as it was"

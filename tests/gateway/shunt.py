@@ -84,16 +84,12 @@ def main(address: str, service: str, values: dict[str, Any]) -> None:
 
         @dbus.service.method("com.victronenergy.BusItem", out_signature="v")
         def GetValue(self) -> Any:  # noqa: N802 - the name of the method on the bus
-            if self.path not in values:  # a folder: all that lies in it, as localsettings answers
-                under = {path.removeprefix(f"{self.path}/"): path for path in values if path.startswith(self.path)}
-                return dbus.Dictionary({name: wrapped(values[path]) for name, path in under.items()}, signature="sv")
             return wrapped(values[self.path])
 
     def wrapped(value: float | None) -> Any:
         return dbus.Array([], signature="i") if value is None else dbus.Double(value)
 
-    folders = {path[:at] for path in values for at, letter in enumerate(path) if at and letter == "/"}
-    items = [Item(path) for path in (*values, *sorted(folders - values.keys()))]
+    items = [Item(path) for path in values]
     name = dbus.service.BusName(service, bus)
 
     def heard(*_: object) -> bool:

@@ -119,6 +119,47 @@ def test_the_currents_that_inverters_report_reach_the_limits() -> None:
     assert outputs["d"].snapshots[-1].bank.inverter_currents == (12.5,)
 
 
+class Telling(Witness):
+    """An output whose system says how far it discharges."""
+
+    def discharge_floor(self) -> float | None:
+        if self.fails == "floor":
+            raise ZeroDivisionError("division by zero")
+        return 12.5
+
+
+def test_how_far_the_bank_is_discharged_reaches_the_limits_where_they_tell_a_time_to_go() -> None:
+    outputs: dict[str, Witness] = {"a": Telling("a", [], "floor"), "b": Telling("b", [])}
+    lived(plan(outputs=outputs))
+    assert outputs["b"].snapshots[-1].bank.discharge_floor == 12.5
+    without = Site(limits=validated(LimitSettings, {"time_to_go": {"enabled": False}}))
+    lived(plan(outputs=outputs, site=without))
+    assert outputs["b"].snapshots[-1].bank.discharge_floor is None
+
+
+class Threaded(Witness):
+    """An output with a thread of its own, which a Snapshot wakes."""
+
+    apart = True
+
+    def publish(self, snapshot: Snapshot) -> None:
+        self.order.append(f"{self.name} woken")
+        super().publish(snapshot)
+
+
+def test_a_thread_is_woken_when_the_decision_has_nothing_left_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(Store, "looks", lambda store, now: order.append("disk"))
+    monkeypatch.setattr("gateway.app.story", lambda snapshot: order.append("noted") or ())
+    outputs = {"a": Threaded("a", order), "b": Witness("b", order)}
+    outputs["b"].publish = lambda snapshot: order.append("b told")  # type: ignore[method-assign]
+    gateway = Gateway(plan(outputs=outputs, store=Store(tmp_path)))
+    gateway.decide()
+    assert order == ["b told", "noted", "disk", "a woken"]
+
+
 # ---- another configuration, while the rest runs on
 
 

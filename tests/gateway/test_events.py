@@ -2,7 +2,11 @@
 
 from collections.abc import Iterator
 
-from gateway.events import KEPT, Event, Events, changes
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.events import KEPT, Event, Events, changes, story
+from gateway.evidence import _alarming
 from gateway.model import Cap, Health, Snapshot
 from tests import make
 
@@ -67,3 +71,30 @@ def test_the_first_snapshot_is_no_event() -> None:
     assert events.count == 0
     events.look(make.snapshot())
     assert events.count == 1
+
+
+snapshots = st.builds(
+    lambda members, complete, guard, decision: make.snapshot(
+        bank=make.bank(*members, complete=complete), guard=guard, decision=make.decision(**decision)
+    ),
+    st.lists(st.builds(make.battery, st.sampled_from("ab"), health=st.sampled_from(Health), joined=st.booleans()),
+             min_size=1, max_size=2, unique_by=lambda battery: battery.name),
+    st.booleans(), st.sampled_from(["", "broken"]),
+    st.fixed_dictionaries({
+        "alarms": st.sampled_from([{}, {"low_soc": 0}, {"low_soc": 2}, {"low_soc": 1, "high_voltage": 1}]),
+        "ccl": st.sampled_from([0.0, 5.0, 6.0]), "dcl": st.sampled_from([0.0, 5.0]),
+        "charge_mode": st.sampled_from(["bulk", "float"]), "notes": st.sampled_from([(), (), ("learnt",)]),
+    }),
+)  # fmt: skip
+
+
+@given(snapshots, snapshots)
+def test_while_the_story_is_the_same_there_is_nothing_to_tell(before: Snapshot, after: Snapshot) -> None:
+    for one, other in ((before, after), (before, before), (after, after)):
+        if story(one) == story(other):
+            assert [*changes(one, other), *_alarming(one, other)] == []
+
+
+def test_a_note_is_a_new_story_each_time() -> None:
+    noted = make.snapshot(decision=make.decision(notes=("learnt",)))
+    assert story(noted) != story(noted)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.external import RANGES, SETTINGS, STALE_AFTER, EssFloor, ExternalSensor, floor_of
+from gateway.external import RANGES, STALE_AFTER, ExternalSensor
 from gateway.watched import Wanted, Watched
 from tests.gateway.shunt import Shunt, daemon
 
@@ -77,23 +77,6 @@ def test_what_changes_slowly_is_asked_rarely_and_all_is_gone_with_the_service(ad
     watched.stop()
 
 
-def test_what_lies_in_one_folder_is_one_question_and_each_of_it_may_lack(address: str) -> None:
-    wanted = {name: Wanted("/Ess", 0, 100, part=f"Life/{name}") for name in ("low", "high", "lacks")}
-    watched = Watched(SERVICE, wanted, address, every=0.05, stale_after=60.0)
-    asked: list[str] = []
-    ask = watched._ask
-    watched._ask = lambda bus, path, names: (asked.append(path), ask(bus, path, names))[1]  # type: ignore[method-assign]
-    with Shunt(address, SERVICE, {"/Ess/Life/low": 1.0, "/Ess/Life/high": 2.0}) as shunt:
-        watched.start(lambda: asked.append("round"))
-        until(lambda: watched.values() == {"low": 1.0, "high": 2.0})
-        assert watched.fault() == "/Ess/Life/lacks says no number, expected 0..100"
-        shunt.say("/Ess/Life/low", 101.0)
-        until(lambda: watched.values() == {"high": 2.0})
-    until(lambda: watched.values() == {})
-    watched.stop()
-    assert asked[:4] == ["/Ess", "round"] * 2
-
-
 def test_a_service_that_hangs_counts_until_its_values_are_stale(address: str) -> None:
     clock = Clock()
     sensor = ExternalSensor(SERVICE, {"current": "/Dc/0/Current"}, address, clock)
@@ -148,35 +131,3 @@ def test_a_defect_in_what_is_done_with_the_values_does_not_end_the_asking(addres
     watched.start(defect)
     until(lambda: len(rounds) >= 3)
     watched.stop()
-
-
-@pytest.mark.parametrize(
-    ("known", "floor"),
-    [
-        ({"hub": 1, "state": 10, "minimum": 15, "limit": 35}, 15),
-        ({"hub": 1, "state": 4, "minimum": 15, "limit": 35}, 35),
-        ({"hub": 1, "state": 9, "minimum": 15, "limit": 35}, None),
-        ({"hub": 3, "state": 10, "minimum": 15, "limit": 35}, None),
-        ({"hub": 1, "minimum": 15, "limit": 35}, None),
-        ({"hub": 1, "state": 4, "minimum": 15}, None),
-        ({}, None),
-    ],
-)
-def test_chapter_6_how_far_ess_discharges(known: dict[str, float], floor: float | None) -> None:
-    assert floor_of(known) == floor
-
-
-def test_the_floor_is_read_from_the_settings_of_venus(address: str) -> None:
-    reader = EssFloor(address, every=0.1)
-    reader.start()
-    ess = "/Settings/CGwacs"
-    life = {
-        f"{ess}/BatteryLife/{name}": value
-        for name, value in (("State", 10), ("MinimumSocLimit", 12.5), ("SocLimit", 40))
-    }
-    with Shunt(address, SETTINGS, {f"{ess}/Hub4Mode": 1, **life}) as settings:
-        until(lambda: reader.soc() == 12.5)
-        settings.say(f"{ess}/BatteryLife/State", 5)
-        until(lambda: reader.soc() == 40)
-    until(lambda: reader.soc() is None)
-    reader.stop()

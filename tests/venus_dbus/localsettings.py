@@ -1,6 +1,7 @@
 """Stands in for Venus OS's localsettings, as a process of its own: `python localsettings.py ADDRESS [TAKEN ...]`.
 
-Knows AddSettings, and GetValue and SetValue on each setting; instances in TAKEN are given to nobody.
+Knows AddSettings, GetValue and SetValue on each setting, and GetValue on the folder of the ESS; /Asked counts the
+latter.  Instances in TAKEN are given to nobody.
 Sheet: venus-dbus.md section 5.
 """
 
@@ -38,10 +39,24 @@ class Setting(dbus.service.Object):
         pass
 
 
+class Folder(dbus.service.Object):
+    def __init__(self, bus, path, settings):
+        super().__init__(bus, path)
+        self.path, self.settings, self.asked = path, settings, Setting(bus, "/Asked", 0)
+
+    @dbus.service.method(ITEM, out_signature="v")
+    def GetValue(self):  # noqa: N802
+        self.asked.value += 1
+        inside = {path: one for path, one in self.settings.items() if path.startswith(self.path + "/")}
+        values = {path.removeprefix(self.path + "/"): one.value for path, one in inside.items()}
+        return dbus.Dictionary(values, signature="sv")
+
+
 class Root(dbus.service.Object):
     def __init__(self, bus, taken):
         super().__init__(bus, "/")
         self.bus, self.taken, self.settings = bus, set(taken), {}
+        self.folder = Folder(bus, "/Settings/CGwacs", self.settings)
 
     @dbus.service.method("com.victronenergy.Settings", in_signature="aa{sv}", out_signature="aa{sv}")
     def AddSettings(self, wanted):  # noqa: N802

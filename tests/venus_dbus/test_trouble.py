@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from outputs.venus_dbus.thread import DbusThread
 from tests import make
 from tests.venus_dbus.bus import BANK, Daemon, connected, gateway, names, now, off_loop, until, value
 
@@ -169,6 +170,27 @@ def test_a_deadline_that_moves_closer_is_kept(daemon: Daemon) -> None:
             output.publish(now(valid_for=60.0, bank=make.bank(complete=False)))  # says nothing new
             await asyncio.sleep(0.5)
             assert await off_loop(value, daemon.address, "/Info/MaxDischargeCurrent") == "double 0"
+
+    asyncio.run(scenario())
+
+
+def test_the_watch_over_the_deadline_wakes_nobody_while_snapshots_come_and_fires_when_they_end(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[float] = []
+    late = DbusThread._late
+    monkeypatch.setattr(DbusThread, "_late", lambda thread: (woken.append(time.monotonic()), late(thread))[1])
+    monkeypatch.setattr("outputs.venus_dbus.thread.NEXT", 0.5)
+
+    async def scenario() -> None:
+        async with gateway(daemon.address) as (output, _):
+            for _ in range(15):
+                output.publish(last := now(valid_for=0.8))
+                await asyncio.sleep(0.1)
+            assert woken == []
+            await until(lambda: "has decided nothing" in str(output.status()["problem"]))
+            assert time.monotonic() - last.valid_until < 0.5
+            assert await off_loop(value, daemon.address, "/Info/MaxChargeCurrent") == "double 0"
 
     asyncio.run(scenario())
 
