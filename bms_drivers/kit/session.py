@@ -68,14 +68,19 @@ class Session:
         """`poll` was not answered, or not usably: its values live on for `poll.keep` misses, then are unknown."""
         step = self._steps[poll.name]
         step.misses += 1
-        step.tried = step.tried or step.misses >= self.START_TRIES
         if poll.every and step.misses >= self.START_TRIES:
             step.next_due = now + max(60.0, min(poll.every, 3600.0))  # tried again now and then
         if poll.give_up and step.misses >= poll.give_up:
             step.next_due = now + 3600.0
+        if step.misses >= self.START_TRIES and (step.next_due > now or self._heard()):
+            step.tried = True  # nobody waits for what is not asked soon
         if poll.every != math.inf and step.misses > poll.keep and step.values:
             step.values = {}
             self._relearn()
+
+    def _heard(self) -> bool:
+        """Has the device told anything since the link stands?  Until then no silence says what it has not."""
+        return any(step.values for step in self._steps.values())
 
     def answers(self, poll: Poll) -> bool:
         """Was `poll` answered when it was last asked?"""
@@ -126,12 +131,10 @@ class Session:
         self.known.update(values)
 
     def forget(self) -> None:
-        """The link was lost: another device may be there when it is back.  Nothing to do where nothing is known.
+        """The link was lost: another device may be there when it is back, and what was asked in vain is asked again.
 
         To be called between rounds: in the middle of one it would take away what has just been answered.
         """
-        if not any(step.values for step in self._steps.values()):
-            return
         for step in self._steps.values():
             step.values, step.misses, step.next_due, step.at, step.tried = {}, 0, -math.inf, -math.inf, False
         self._relearn()

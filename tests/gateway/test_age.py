@@ -192,6 +192,18 @@ def test_one_that_is_back_from_a_loss_counts_only_when_it_tells_all_that_it_has(
     assert (one(pack).health, known(one(pack)).temperatures != ()) == (Health.ONLINE, True)
 
 
+def test_what_was_asked_while_nobody_answered_was_not_asked_in_vain() -> None:
+    device = Device()
+    pack = battery(device, driver(step("sensors", "temperatures"), step("volts", "voltage", essential=True)))
+    for health in (Health.STARTING, Health.LOST):  # at the start, and after a loss
+        device.silent = {"*"}
+        assert rounds(pack, device, 70).health is health
+        device.silent = {"sensors"}
+        assert one(pack).health is health
+        device.silent = set()
+        assert known(one(pack)).temperatures
+
+
 def test_two_steps_that_stop_answering_for_good_cut_one_round_and_starve_no_other_step() -> None:
     device = Device()
     pack = battery(device)
