@@ -81,8 +81,9 @@ class Group:
         if self._many:
             return [(name, how(*fields)) for name, how in self._whole]
         news = [(name, how(fields)) for name, how in self._whole]
-        for rows, element in self._others(fields, before) if self._elements else ():
-            news += [(name, how(element)) for name, how in rows]
+        if self._elements:
+            others = self._others(fields, before)
+            news += [(name, how(element)) for rows, element in others for name, how in rows]
         return news
 
     def _others(self, now: Sequence[Any], before: Any) -> Iterable[tuple[list[tuple[str, How]], Any]]:
