@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bench.cost import CAN, DBUS, counted
 
-CALLS = 1310  # a second, as docs/performance.md has them for Python 3.11; later versions need fewer
+CALLS = 870  # a second, as docs/performance.md has them for Python 3.11; later versions need fewer
 TURNS = 4.25  # of the event loop a second: two questions and their answers, and now and then the disk
 SECONDS = 8.0
 
