@@ -2,7 +2,7 @@
 
 libfaketime (Debian: `faketime`) makes the clock of the whole process run faster, sleeps and time-outs with it; what
 runs is the program as it is installed.  Its packs are simulated ones, in the same process, since the time-outs of an
-answer shrink, too; they are asked each four seconds, which a small machine can keep up with at that speed.
+answer shrink, too; they are asked each ten seconds, which a small machine can keep up with at that speed.
 """
 
 import time
@@ -19,7 +19,7 @@ from tests.e2e.house import House, house
 LIBRARY: Final = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 SPEED: Final = 60
 PACKS: Final = 16
-EVERY: Final = 4.0  # s between two questions to a pack
+EVERY: Final = 10.0  # s between two questions to a pack
 SETTLED: Final = 600.0  # s of real time after which nothing may grow any more; of a shorter run the first half
 GROWTH: Final = 2.0  # %
 

@@ -357,7 +357,8 @@ class Gateway:
         external = self.plan.external.values() if self.plan.external is not None else None
         bank = aggregate(states, complete=self._complete, external=external, difference=difference)
         floor = self._outlets.discharge_floor() if self.plan.site.limits.time_to_go.enabled else None
-        return replace(bank, discharge_floor=floor, inverter_currents=self._outlets.reported_currents())
+        told = self._outlets.reported_currents()
+        return bank if floor is None and not told else replace(bank, discharge_floor=floor, inverter_currents=told)
 
     def _completed(self, now: float) -> bool:
         """All have answered, or one has and there was time for the others."""

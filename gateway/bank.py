@@ -300,17 +300,13 @@ def _extremes(names: Sequence[str], lists: Sequence[Sequence[float | None]]) -> 
         told = [_known(listed) for listed in lists]
     if not lists:
         return None, None
-    return _extreme(min, told, names, lists), _extreme(max, told, names, lists)
-
-
-def _extreme(
-    choose: Callable[..., Any], told: Sequence[Any], names: Sequence[str], lists: Sequence[Sequence[float | None]]
-) -> Extreme:
-    """Of `told`, which are the known values of `lists`."""
-    values = list(map(choose, told))
-    value = choose(values)
-    at = values.index(value)
-    return made(Extreme, value=value, where=f"{names[at]}:{lists[at].index(value) + 1}")
+    lows, highs = list(map(min, told)), list(map(max, told))
+    low, high = min(lows), max(highs)
+    first, last = lows.index(low), highs.index(high)
+    return (
+        made(Extreme, value=low, where=f"{names[first]}:{lists[first].index(low) + 1}"),
+        made(Extreme, value=high, where=f"{names[last]}:{lists[last].index(high) + 1}"),
+    )
 
 
 def _known(values: Sequence[Any]) -> Sequence[Any]:

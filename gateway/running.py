@@ -20,7 +20,7 @@ NONE: Final = "-"
 
 def become(config: Path, socket: Path | None, level: str, watchdog: float | None) -> NoReturn:
     """Go on as this program.  Raises GatewayError where Python cannot be started anew."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))  # one that comes early waits for who understands it
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT))  # early ones wait for who understands them
     words = [str(config), level, *(NONE if word is None else str(word) for word in (socket, watchdog))]
     paths = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}  # it finds what this one finds
     try:
@@ -31,6 +31,7 @@ def become(config: Path, socket: Path | None, level: str, watchdog: float | None
 
 def main(config: str, level: str, socket: str, watchdog: str) -> None:
     """Run the gateway of `config` until a signal says stop."""
+    _ended_by_ctrl_c()
     without_openssl()
     without_unused_parts()
     from gateway.begin import begin
@@ -43,6 +44,13 @@ def main(config: str, level: str, socket: str, watchdog: str) -> None:
             level,
             None if watchdog == NONE else float(watchdog),
         )
+
+
+def _ended_by_ctrl_c() -> None:
+    """Until the service understands it, SIGINT is as SIGTERM: an end at once, without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started it wants it ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
 
 
 if __name__ == "__main__":

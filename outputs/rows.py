@@ -10,7 +10,6 @@ from operator import attrgetter, call, ne
 from typing import Any, Final, NamedTuple, TypeVar
 
 NEVER: Final = object()  # equals no field
-ABSENT: Final = object()  # equals no element of a list
 
 How = Callable[..., Any]
 News = list[tuple[str, Any]]
@@ -23,7 +22,7 @@ class Row(NamedTuple):
     name: str
     of: str  # dotted where they lie deeper, with spaces between
     how: How
-    at: int | None = None  # of a list it needs this element alone
+    at: int | None = None  # of the list that `of` names it is given this element alone; None where there is none
 
 
 class Rows:
@@ -81,12 +80,16 @@ class Group:
         """The rows that may be another by these fields."""
         if self._many:
             return [(name, how(*fields)) for name, how in self._whole]
-        rows = [*self._whole, *chain(*self._others(fields, before))] if self._elements else self._whole
-        return [(name, how(fields)) for name, how in rows]
+        news = [(name, how(fields)) for name, how in self._whole]
+        if self._elements:
+            others = self._others(fields, before)
+            news += [(name, how(element)) for rows, element in others for name, how in rows]
+        return news
 
-    def _others(self, now: Sequence[Any], before: Any) -> Iterable[list[tuple[str, How]]]:
-        """Rows of those elements of a list that are another; all at first."""
+    def _others(self, now: Sequence[Any], before: Any) -> Iterable[tuple[list[tuple[str, How]], Any]]:
+        """Rows of those elements of a list that are another, and these; all at first."""
+        elements = zip(self._elements, chain(now, repeat(None)), strict=False)
         if before is NEVER:
-            return self._elements
-        pairs = [zip(chain(elements, repeat(ABSENT))) for elements in (now, before)]
-        return compress(self._elements, map(ne, *pairs))
+            return elements
+        pairs = [zip(chain(some, repeat(None))) for some in (now, before)]
+        return compress(elements, map(ne, *pairs))

@@ -83,7 +83,7 @@ def allowed(way: Way, rules: Rules, inputs: Inputs) -> Allowed:
     return _allowed(way, rules, values, tuple(inputs.missing.items()), signs)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _allowed(
     way: Way, rules: Rules, values: tuple[float | None, ...], missing: tuple[tuple[str, str], ...], signs: str
 ) -> Allowed:

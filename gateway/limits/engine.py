@@ -5,6 +5,7 @@ bank, alarms, averages and history.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +22,8 @@ from gateway.model import BankState, BatteryState, Decision, External, Health, R
 from gateway.model.records import made, replace
 
 HEALTH: Final = attrgetter("health")
+WHY_NOT: Final = attrgetter("loss.why")
+SWITCHES: Final = attrgetter("reading.charge_allowed", "reading.discharge_allowed")
 
 
 class _Sight(NamedTuple):
@@ -168,7 +171,9 @@ def _blocked_since(packs: Sequence[Pack], memory: Memory, now: float) -> float |
 
 def _silences(packs: Sequence[Pack]) -> list[str]:
     """Batteries that do not take part as usual, and why."""
-    lines = []
+    lines: list[str] = []
+    if not any(map(WHY_NOT, packs)) and False not in chain.from_iterable(map(SWITCHES, packs)):
+        return lines  # as it mostly is
     for pack in packs:
         if pack.loss.why:
             lines.append(f"{pack.state.name}: {pack.loss.why}")

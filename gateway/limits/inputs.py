@@ -10,12 +10,13 @@ on counting: while one sensor is broken another may get hot.
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from math import isnan
-from operator import attrgetter, is_not
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from gateway.limits.memory import BatteryMemory, Seen
 from gateway.limits.settings import ALL_SENSORS
 from gateway.model import Reading
+from gateway.model.known import are_known
 
 KEEP_MISSING: Final = 60.0  # s
 FALLING: Final = frozenset({"min_cell", "coldest", "max_charge_current", "max_discharge_current"})
@@ -31,7 +32,6 @@ READ: Final = ("max_cell", "min_cell", *PLAIN)
 NAMES: Final = ("soc", "hottest", "coldest", *READ)
 NEEDED: Final = frozenset({"soc", "max_cell", "min_cell"})
 VALUES: Final = attrgetter(*READ)
-NOTHING: Final = (None,) * len(NAMES)
 
 WORDS: Final = {
     "max_cell": "highest cell", "min_cell": "lowest cell", "hottest": "cell sensors", "coldest": "cell sensors",
@@ -54,7 +54,7 @@ def observe(reading: Reading, soc: float | None, sensors: tuple[int, ...], memor
     counting = _counting(reading.temperatures, sensors)
     there: Sequence[Any] = [value for value in counting if value is not None] if None in counting else counting
     values = (soc, max(there, default=None), min(there, default=None), *VALUES(reading))
-    known = dict(compress(zip(NAMES, values, strict=True), map(is_not, values, NOTHING)))
+    known = dict(compress(zip(NAMES, values, strict=True), are_known(values)))
     if _complete(reading, known, counting, sensors, memory):
         return Inputs(known, {})  # as it mostly is
     return _with_gaps(reading, known, sensors, memory)

@@ -42,7 +42,7 @@ class Member(NamedTuple):
 AMPS: Final = attrgetter("amps")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def bank_caps(
     way: Way, members: tuple[Member, ...], user_cap: float | None, any_blocks: bool, absent: tuple[str, ...] = ()
 ) -> tuple[Cap, ...]:
@@ -105,7 +105,7 @@ def _scaled(member: Member, total: float, carrying: Sequence[Member], members: S
     return _of_bank(found, _factor(member, total, carrying, members), unsure, member.name)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _of_bank(found: Allowed, factor: float, unsure: bool, name: str) -> tuple[Cap, ...]:
     more = "; its capacity is not known: it may take all" if unsure else ""
     return tuple([Cap(down(cap.value * factor), cap.rule, cap.why + more, cap.setting, name) for cap in found.caps])

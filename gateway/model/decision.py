@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import compress
 from operator import attrgetter
 from typing import Final
+
+from gateway.model.fact import fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,12 @@ class Decision:
     notes: tuple[str, ...] = ()  # what was learnt anew in this very evaluation, for the log
     blocked_since: float | None = None  # s, monotonic: since when loss of the BMS keeps both limits at 0; None = not so
 
-    @cached_property
+    @fact
     def ccl_reason(self) -> tuple[str, ...]:
         """Rules that give the present charge current target."""
         return _reasons(self.ccl_caps)
 
-    @cached_property
+    @fact
     def dcl_reason(self) -> tuple[str, ...]:
         """Rules that give the present discharge current target."""
         return _reasons(self.dcl_caps)

@@ -218,10 +218,6 @@ def _flag(value: bool | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _cell(at: int) -> How:
-    return lambda cells: cells[at] if at < len(cells) else None
-
-
 def _part(of: slice) -> How:
     return lambda serial: serial[of] or None
 
@@ -282,7 +278,7 @@ TABLE: Final = (
     Row("protections_valid", "decision.alarms", _protected),
     Row("balancing", "bank.balancing", _flag),
     Row("cell_count", "cell_count", _same),
-    *(Row(key, "cells", _cell(at), at) for at, key in enumerate(CELLS)),
+    *(Row(key, "cells", _same, at) for at, key in enumerate(CELLS)),
     Row("serial_part1", "serial", _part(slice(8))),
     Row("serial_part2", "serial", _part(slice(8, 16))),
     Row("charged_energy_kWh", "life", _lived("charged_energy")),

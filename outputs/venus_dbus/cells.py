@@ -5,11 +5,11 @@ Two layouts are known to programs that show cells: /Voltages/Cell1 with /Balance
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Final, NamedTuple
 
 from outputs.values import BY_NAME
-from outputs.venus_dbus.entry import Entry, rounded
+from outputs.venus_dbus.entry import Entry, flag, rounded
 from outputs.venus_dbus.listed import text_of
 from outputs.venus_dbus.tree import Value, fixed, plain
 
@@ -46,7 +46,7 @@ def _voltages(seen: Seen) -> list[Entry]:
     return [
         *(_one(f"/Voltages/Cell{n + 1}", "cell_voltages", CELLS, n) for n in range(seen.cells)),
         *_together("/Voltages"),
-        *(Entry(f"/Balances/Cell{n + 1}", "i", plain, BALANCING, _balance(n), at=n) for n in range(seen.balancing)),
+        *(Entry(f"/Balances/Cell{n + 1}", "i", plain, BALANCING, flag, at=n) for n in range(seen.balancing)),
     ]
 
 
@@ -54,7 +54,7 @@ def _cells(seen: Seen) -> list[Entry]:
     return [
         *(_one(f"/Cell/{n + 1}/Volts", "cell_voltages", CELLS, n) for n in range(seen.cells)),
         *_together("/Cell"),
-        *(Entry(f"/Cell/{n + 1}/Balance", "i", plain, BALANCING, _balance(n), at=n) for n in range(seen.balancing)),
+        *(Entry(f"/Cell/{n + 1}/Balance", "i", plain, BALANCING, flag, at=n) for n in range(seen.balancing)),
     ]
 
 
@@ -69,26 +69,8 @@ _LAID_OUT: Final[dict[str, Callable[[Seen], list[Entry]]]] = {"voltages": _volta
 
 
 def _one(path: str, row: str, of: str, index: int) -> Entry:
-    """One of a list of values."""
-    return Entry(path, "d", text_of(row), of, _at(index, BY_NAME[row].digits), at=index)
-
-
-def _at(index: int, digits: int) -> Callable[[Volts], Value]:
-    """Not known where the list has become shorter."""
-
-    def found(values: Volts) -> Value:
-        value = values[index] if index < len(values) else None
-        return rounded(value, digits)
-
-    return found
-
-
-def _balance(index: int) -> Callable[[Sequence[bool | None]], Value]:
-    def found(flags: Sequence[bool | None]) -> Value:
-        value = flags[index] if index < len(flags) else None
-        return None if value is None else int(value)
-
-    return found
+    """One of a list of values; not known where the list has become shorter."""
+    return Entry(path, "d", text_of(row), of, partial(rounded, digits=BY_NAME[row].digits), at=index)
 
 
 def _sum(cells: Volts) -> Value:

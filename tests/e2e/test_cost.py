@@ -4,8 +4,9 @@ from pathlib import Path
 
 from bench.cost import CAN, DBUS, counted
 
-CALLS = 1310  # a second, as docs/performance.md has them for Python 3.11; later versions need fewer
-TURNS = 4.25  # of the event loop a second: two questions and their answers, and now and then the disk
+CALLS = 870  # a second, as docs/performance.md has them for Python 3.11; later versions need fewer
+TURNS = 6.0  # of the event loop a second at most: two questions and their answers make four, now and then the disk one
+# more, and on a busy machine an answer that comes in two parts; where each wait took a turn more there would be eight
 SECONDS = 8.0
 
 
@@ -15,4 +16,4 @@ def test_one_pack_makes_no_more_python_calls_and_turns_of_the_loop_than_it_did(t
     most = "\n".join(f"{number / SECONDS:7.1f} {name}" for name, number in list(found.items())[:30])
     assert calls <= 1.1 * CALLS, f"{calls:.0f} calls a second\n{most}"
     turns = sum(number for name, number in found.items() if name.endswith("BaseEventLoop._run_once")) / SECONDS
-    assert 0 < turns <= 1.1 * TURNS, f"{turns:.1f} turns of the event loop a second"
+    assert 0 < turns <= TURNS, f"{turns:.1f} turns of the event loop a second"

@@ -196,6 +196,16 @@ def test_a_sighup_in_the_first_moments_waits_until_it_is_understood(home: House)
     assert not blocks_sighup(status.read_text())
 
 
+def test_a_ctrl_c_in_the_first_moments_ends_it_without_a_traceback(home: House) -> None:
+    (home.folder / "gateway.yaml").write_text(config("rack-1"))
+    process = home.start("gateway", PROGRAM, "run", str(home.folder / "gateway.yaml"))
+    status = Path(f"/proc/{process.pid}/status")
+    until(lambda: blocks_sighup(status.read_text()), 10, "the first moments")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == -signal.SIGINT
+    assert home.log("gateway") == ""
+
+
 def blocks_sighup(status: str) -> bool:
     """As /proc/PID/status says."""
     (mask,) = re.findall(r"^SigBlk:\s*([0-9a-f]+)$", status, re.M)
