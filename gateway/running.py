@@ -1,4 +1,4 @@
-"""The process that stays, which `bms-gateway run` becomes when it has understood its words.
+"""The process that stays: `bms-gateway run` begins as it (gateway/cli/entry.py), or becomes it after some more words.
 
     python -P -m gateway.running FILE LEVEL [SOCKET|-] [SECONDS|-]
 
@@ -16,6 +16,9 @@ from gateway.lean import without_openssl, without_unused_parts
 from gateway.model import GatewayError
 
 NONE: Final = "-"
+LEVELS: Final = ("debug", "info", "warning", "error")
+USUAL: Final = Path("gateway.yaml")
+SHORTEST_WATCH, LONGEST_WATCH = 1, 600  # s
 
 
 def become(config: Path, socket: Path | None, level: str, watchdog: float | None) -> NoReturn:
@@ -31,6 +34,7 @@ def become(config: Path, socket: Path | None, level: str, watchdog: float | None
 
 def main(config: str, level: str, socket: str, watchdog: str) -> None:
     """Run the gateway of `config` until a signal says stop."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))  # one that comes early waits for who understands it
     _ended_by_ctrl_c()
     without_openssl()
     without_unused_parts()

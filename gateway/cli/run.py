@@ -1,14 +1,10 @@
 """bms-gateway run: the service."""
 
 from pathlib import Path
-from typing import Final
 
 import click
 
-from gateway.running import become
-
-LEVELS: Final = ("debug", "info", "warning", "error")
-USUAL: Final = Path("gateway.yaml")
+from gateway.running import LEVELS, LONGEST_WATCH, SHORTEST_WATCH, USUAL, become
 
 
 @click.command(name="run")
@@ -16,7 +12,7 @@ USUAL: Final = Path("gateway.yaml")
 @click.option("-c", "--config", type=click.Path(path_type=Path), help="The same as FILE.")
 @click.option("--socket", type=click.Path(path_type=Path), help="Where `status` and `explain` ask.")
 @click.option("--log", "level", type=click.Choice(LEVELS), default="info", show_default=True, help="debug adds frames.")
-@click.option("--watchdog", type=click.FloatRange(1, 600), metavar="SECONDS",
+@click.option("--watchdog", type=click.FloatRange(SHORTEST_WATCH, LONGEST_WATCH), metavar="SECONDS",
               help="End when nothing was decided for so long, for supervisors that only start again what ended; "
               "systemd's WatchdogSec= needs no option.")  # fmt: skip
 def command(file: Path | None, config: Path | None, socket: Path | None, level: str, watchdog: float | None) -> None:

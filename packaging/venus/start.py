@@ -11,6 +11,6 @@ HERE = Path(__file__).resolve().parent
 MACHINE = "armv7l" if sys.maxsize < 2**32 else platform.machine()  # a 64 bit kernel may run 32 bit programs
 sys.path[:1] = [str(HERE / "lib"), str(HERE / f"lib-{MACHINE}")]
 
-from gateway.cli.main import main  # noqa: E402
+from gateway.cli.entry import main  # noqa: E402
 
 main()
