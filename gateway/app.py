@@ -60,6 +60,7 @@ GATHER: Final = 0.75  # s that news which can wait do so for the batteries that 
 HEARTBEAT: Final = 1.0  # s between Snapshots while nothing arrives
 AFTER_NEWS: Final = 1.25  # s from news to the next Snapshot at the longest: what is polled each second comes before it
 STATES: Final = methodcaller("states")
+ASKED, PRESSING = attrgetter("asked"), attrgetter("pressing")  # of a battery
 READING: Final = attrgetter("reading")
 DOUBTFUL: Final = attrgetter(
     "name", "control", "reading.cells",
@@ -67,8 +68,6 @@ DOUBTFUL: Final = attrgetter(
 )  # fmt: skip
 """What doubts about a battery that answers rest on, beside the settings."""
 VALID_FOR: Final = 5.0  # s; an output that hears nothing for so long goes to its safe state
-
-_asked, _pressing = attrgetter("asked"), attrgetter("pressing")  # of a battery
 
 
 @dataclass(slots=True)
@@ -255,8 +254,8 @@ class Gateway:
         """
         self._news = True
         batteries = self.plan.batteries
-        if any(map(_asked, batteries)):
-            self._wake(COALESCE if any(map(_pressing, batteries)) else GATHER)
+        if any(map(ASKED, batteries)):
+            self._wake(COALESCE if any(map(PRESSING, batteries)) else GATHER)
         elif len(batteries) > 1 or self._deciding or self._leaving:
             self._wake(0.0)
         else:

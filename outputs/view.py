@@ -30,6 +30,7 @@ NAME, READING, CELLS = attrgetter("name"), attrgetter("reading"), attrgetter("ce
 SWITCHES: Final = attrgetter(
     "reading.charge_allowed", "reading.discharge_allowed", "reading.balance_allowed", "controls"
 )
+LIMITED: Final = attrgetter("cvl", "ccl", "dcl", "low_voltage", "allow_charge", "allow_discharge")
 CONNECTION, DRIVER, CONTROLS = attrgetter("connection"), attrgetter("driver"), attrgetter("controls")
 
 
@@ -145,17 +146,11 @@ def bank_view(snapshot: Snapshot, identity: str = "") -> View:
     live = bank.health is Health.ONLINE
     flow, recent = bank if live else UNKNOWN, bank if bank.health is not Health.LOST else UNKNOWN
     readings = dict(zip(map(NAME, members), map(READING, members), strict=True))
+    remaining = decision.remaining_capacity
     return View(
         about=_about_bank(members, identity) if sole is None or reading is None else _about(sole, reading),
         single=Single() if reading is None else _single(reading, bank.health),
-        limits=_limits(
-            decision.cvl,
-            decision.ccl,
-            decision.dcl,
-            decision.low_voltage,
-            decision.allow_charge,
-            decision.allow_discharge,
-        ),
+        limits=_limits(*LIMITED(decision)),
         voltage=flow.voltage,
         current=flow.current,
         power=flow.power,
@@ -163,9 +158,7 @@ def bank_view(snapshot: Snapshot, identity: str = "") -> View:
         soc=bank.soc if decision.soc is None else decision.soc,
         soh=bank.soh,
         capacity=bank.capacity,
-        remaining_capacity=bank.remaining_capacity
-        if decision.remaining_capacity is None
-        else decision.remaining_capacity,
+        remaining_capacity=bank.remaining_capacity if remaining is None else remaining,
         bms=_own(bank, decision),
         life=snapshot.life,
         since_full=_since_full(snapshot),
