@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from gateway.running import NONE, main
+from gateway.running import run
 
 FIRST = "Gateway.decide"  # with it a gateway runs, however long its start took
 
@@ -48,4 +48,4 @@ if __name__ == "__main__":
     watch.start()  # before the hook, so that it is not counted itself
     threading.setprofile(partial(count, called))
     sys.setprofile(partial(count, called))
-    main(config, "info", NONE, NONE)
+    run(Path(config))

@@ -7,27 +7,25 @@ goes the way of all commands, which know how to explain themselves.
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
-from gateway.running import LEVELS, LONGEST_WATCH, NONE, SHORTEST_WATCH, USUAL
-from gateway.running import main as run
+from gateway.running import LEVELS, LONGEST_WATCH, SHORTEST_WATCH, USUAL, run
 
 NAMED: Final = {"-c": "config", "--config": "config", "--socket": "socket", "--log": "level", "--watchdog": "watchdog"}
-Words = tuple[str, str, str, str]
-"""As gateway.running.main takes them."""
 
 
 def main() -> None:
     """Entry point."""
-    words = plain(sys.argv[1:])
-    if words is None:
+    said = plain(sys.argv[1:])
+    if said is None:
         import_module("gateway.cli.main").main()
     else:
-        run(*words)
+        run(**said)
 
 
-def plain(words: Sequence[str]) -> Words | None:
-    """What a plain call of `run` says; None for any other."""
+def plain(words: Sequence[str]) -> dict[str, Any] | None:
+    """What a plain call of `run` says, as gateway.running.run takes it; None for any other."""
     if words[:1] != ["run"]:
         return None
     given: dict[str, str] = {}
@@ -38,10 +36,15 @@ def plain(words: Sequence[str]) -> Words | None:
         if name in given or value.startswith("-") or not value:
             return None
         given[name] = value
-    level, watchdog = given.get("level", "info"), given.get("watchdog", NONE)
-    if level not in LEVELS or not (watchdog == NONE or _is_watch(watchdog)):
+    level, socket, watchdog = given.get("level", "info"), given.get("socket"), given.get("watchdog")
+    if level not in LEVELS or not (watchdog is None or _is_watch(watchdog)):
         return None
-    return given.get("config", str(USUAL)), level, given.get("socket", NONE), watchdog
+    return {
+        "config": Path(given.get("config", USUAL)),
+        "socket": None if socket is None else Path(socket),
+        "level": level,
+        "watchdog": None if watchdog is None else float(watchdog),
+    }
 
 
 def _is_watch(seconds: str) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gateway.running import LEVELS, LONGEST_WATCH, SHORTEST_WATCH, USUAL, become
+from gateway.running import LEVELS, LONGEST_WATCH, SHORTEST_WATCH, USUAL, run
 
 
 @click.command(name="run")
@@ -23,4 +23,4 @@ def command(file: Path | None, config: Path | None, socket: Path | None, level: 
     """
     if file is not None and config is not None and file != config:
         raise click.UsageError(f"{file} and --config {config}: one of them, expected one configuration")
-    become(file or config or USUAL, socket, level, watchdog)
+    run(file or config or USUAL, socket, level, watchdog)

@@ -20,8 +20,8 @@ def tell(file: Path, *_: Any) -> None:
 if __name__ == "__main__":
     from functools import partial
 
-    from gateway.running import NONE, main
+    from gateway.running import run
 
     target, config = sys.argv[1:]
     signal.signal(signal.SIGUSR2, partial(tell, Path(target)))
-    main(config, "info", NONE, NONE)
+    run(Path(config))

@@ -143,11 +143,11 @@ def test_the_service_is_ready_when_it_decides_and_says_how_it_is(tmp_path: Path)
 
 
 HANGS = """
-import sys, time
+import pathlib, sys, time
 from gateway.app import Gateway
-from gateway.running import NONE, main
+from gateway.running import run
 Gateway.decide = lambda self: time.sleep(60)
-main(sys.argv[1], "info", NONE, "2")
+run(pathlib.Path(sys.argv[1]), watchdog=2.0)
 """
 
 
