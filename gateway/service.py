@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from gateway import VERSION
+from gateway import VERSION, garbage
 from gateway.app import Gateway
 from gateway.config.changes import changes
 from gateway.config.handed import handed
@@ -70,7 +70,8 @@ class Service:
             gateway.run(ended, ControlServer(self._socket, lambda r: self._answer(gateway, r)))
         )
         stopping = asyncio.create_task(self._stop.wait())
-        beside = [stopping, asyncio.create_task(self._read_again(gateway))]
+        tidying = Supervisor("memory").keep(garbage.kept_small)
+        beside = [stopping, asyncio.create_task(self._read_again(gateway)), asyncio.create_task(tidying)]
         if heart.wanted:
             beside.append(asyncio.create_task(Supervisor("watchdog").keep(heart.run)))
         await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -132,6 +133,7 @@ class Service:
         kept = {name: getattr(self._settings, name) for name in AFTER_RESTART}
         self._settings = settings.changed(**kept)
         self._tell_doubts(prepared)
+        garbage.replaced()
 
     def _tell_doubts(self, prepared: Prepared) -> None:
         for doubt in prepared.doubts:

@@ -1,0 +1,84 @@
+"""What is not used any more is freed, in the process that stays and after another configuration."""
+
+import asyncio
+import gc
+import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from gateway import garbage
+
+
+class Part:
+    """Refers to itself: no reference count frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every 20 ms, beginning at once; Python's usual way afterwards."""
+    monkeypatch.setattr(garbage, "SETTLED", 0.01)
+    monkeypatch.setattr(garbage, "EVERY", 0.02)
+    gc.disable()
+    yield
+    gc.enable()
+    gc.unfreeze()
+
+
+async def while_running(seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(garbage.kept_small(), seconds)
+
+
+def test_what_was_built_at_the_start_is_not_looked_at_and_what_came_later_is_freed() -> None:
+    async def run() -> None:
+        early = weakref.ref(Part())
+        running = asyncio.create_task(while_running(0.5))
+        await asyncio.sleep(0.1)
+        assert gc.isenabled()
+        late = weakref.ref(Part())
+        await running
+        assert early() is not None
+        assert late() is None
+
+    asyncio.run(run())
+
+
+def test_what_another_configuration_replaced_is_freed_though_it_was_there_from_the_start() -> None:
+    async def run() -> None:
+        part = Part()
+        old = weakref.ref(part)
+        await while_running(0.1)
+        del part
+        assert old() is not None
+        garbage.replaced()
+        assert old() is None
+        assert gc.get_freeze_count() > 0
+
+    asyncio.run(run())
+
+
+def test_a_configuration_that_is_read_again_during_the_start_has_nothing_looked_for_early() -> None:
+    garbage.replaced()
+    assert not gc.isenabled()
+    assert gc.get_freeze_count() == 0
+
+
+def test_the_spare_tuples_of_a_running_process_are_given_back() -> None:
+    """Each tuple of a generator leaves one more: the growth of a gateway's first days, before it was known."""
+
+    async def run() -> None:
+        await while_running(0.05)
+        many = [tuple(number for number in range(17)) for _ in range(1500)]
+        blocks = sys.getallocatedblocks()
+        del many
+        assert sys.getallocatedblocks() > blocks - 500
+        await while_running(0.1)
+        assert sys.getallocatedblocks() < blocks - 1000
+
+    asyncio.run(run())
