@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from dbus.lowlevel import MethodCallMessage, SignalMessage
-from gi.repository import GLib
 
 from gateway.supervise import Supervisor
 from outputs.output import Clock
+from outputs.venus_dbus.alarms import Alarms
 from outputs.venus_dbus.answers import Answers, items
 from outputs.venus_dbus.bus import BUS_ITEM, Bus
 from outputs.venus_dbus.claim import Claim
@@ -41,7 +41,9 @@ DEFECT: Final = "a defect: its values cannot be made; see the log"
 class BatteryService:
     """Keeps one service on the bus, whatever the daemon does."""
 
-    def __init__(self, plan: Plan, address: str, clock: Clock, ask: Asker, supervisor: Supervisor) -> None:
+    def __init__(
+        self, plan: Plan, address: str, clock: Clock, ask: Asker, supervisor: Supervisor, alarms: Alarms
+    ) -> None:
         self.plan, self.problem, self.claimed = plan, "", False
         self.signals = self.reconnects = 0
         self.tree = fixed_items(plan)
@@ -50,7 +52,7 @@ class BatteryService:
         )  # fmt: skip
         self._answers = Answers(self.tree, self._write)
         self._published = Published(self.tree, plan.cells, bms=plan.bms, midpoint=plan.midpoint)
-        self._address, self._clock, self._supervisor = address, clock, supervisor
+        self._address, self._clock, self._alarms = address, clock, alarms
         self.trying = supervisor.trying(lambda fault: self.give_up())  # with values that cannot be made it leaves
         self.floor = Floor(clock, self._after)
         self._claim = Claim(
@@ -66,9 +68,7 @@ class BatteryService:
         self._slow_at = float("-inf")
         self._dirty: dict[str, None] = {}  # paths whose change nobody was told, in order
         self._tries = 0
-        self._retry: int | None = None  # GLib source
-        self._timer: int | None = None  # GLib source
-        self._due = 0.0  # s, when it fires
+        self._retry, self._timer = alarms.alarm(self._reopen), alarms.alarm(self._publish_or_leave)
         self._times: deque[float] = deque(maxlen=256)
 
     # ---- life
@@ -82,10 +82,8 @@ class BatteryService:
     def leave(self) -> None:
         """Leave the bus and stay away."""
         self._running = self.claimed = self._welcome = self._asked = False
-        for source in (self._retry, self._timer):
-            if source is not None:
-                GLib.source_remove(source)
-        self._retry = self._timer = None
+        self._retry.clear()
+        self._timer.clear()
         self._end()
         self._bus.close()
         self._sent = None  # no name before a whole set of values is there again
@@ -117,20 +115,8 @@ class BatteryService:
         wait = max(gather, self._pace.wait(now, urgency, fresh=fresh))
         if wait <= 0.0:
             self._publish_or_leave()
-        elif self._timer is None or now + wait < self._due:
-            self._stop_timer()
-            self._due = now + wait
-            self._timer = GLib.timeout_add(int(wait * 1000.0) + 1, self._timed)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            GLib.source_remove(self._timer)
-            self._timer = None
-
-    def _timed(self) -> bool:
-        self._timer = None
-        self._publish_or_leave()
-        return bool(GLib.SOURCE_REMOVE)
+        else:
+            self._timer.set_sooner(wait)
 
     def _publish_or_leave(self) -> None:
         with self.trying:
@@ -138,7 +124,7 @@ class BatteryService:
 
     def _publish(self) -> None:
         """Bring the tree up to date and tell the bus what changed."""
-        self._stop_timer()
+        self._timer.clear()
         view, now = self._view, self._clock()
         if view is None:
             return
@@ -193,7 +179,7 @@ class BatteryService:
 
     def _request_name(self) -> None:
         """Claim the name when the paths hold something, and not before."""
-        busy = self.claimed or self._asked or self._retry is not None
+        busy = self.claimed or self._asked or self._retry.is_set
         if self._welcome and self._sent is not None and not busy:
             self._asked = True
             self._bus.daemon("RequestName", "su", (self.plan.name, DO_NOT_QUEUE), self._requested)
@@ -224,26 +210,13 @@ class BatteryService:
 
     def _later(self, action: Callable[[], None]) -> None:
         """Try again after a delay that grows; nothing else that was to be tried is tried besides."""
-        if self._retry is not None:
-            GLib.source_remove(self._retry)
-
-        def due() -> None:
-            self._retry = None
-            action()
-
-        delay = RETRY[min(self._tries, len(RETRY) - 1)]
+        self._retry.action = action
+        self._retry.set(RETRY[min(self._tries, len(RETRY) - 1)])
         self._tries += 1
-        self._retry = self._after(delay, due)
 
-    def _after(self, seconds: float, action: Callable[[], None]) -> int:
-        """Have something done later; the number of its GLib source."""
-
-        def due() -> bool:
-            with self._supervisor.trying():
-                action()
-            return bool(GLib.SOURCE_REMOVE)
-
-        return int(GLib.timeout_add(int(seconds * 1000.0), due))
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Have something done later."""
+        self._alarms.alarm(action).set(seconds)
 
     def _say(self, problem: str) -> None:
         """Keep the present problem, and log it once."""

@@ -5,9 +5,9 @@ too old: then its limits are 0 A, whatever keeps the loop from saying so.
 """
 
 import logging
-import os
 import platform
 import threading
+from collections import deque
 from collections.abc import Callable
 from operator import is_
 from typing import Final
@@ -19,6 +19,7 @@ from gateway import VERSION
 from gateway.model import Reading, Snapshot
 from gateway.supervise import Supervisor
 from outputs.output import Clock
+from outputs.venus_dbus.alarms import Alarms
 from outputs.venus_dbus.controls import Asker
 from outputs.venus_dbus.loss import Loss, Stand
 from outputs.venus_dbus.members import PREFIX, Members
@@ -31,6 +32,7 @@ log = logging.getLogger("bms_gateway.venus_dbus")
 
 PRODUCT: Final = "BMS gateway"
 NEXT: Final = 2.5  # s within which another Snapshot comes: a watch that is due before that is set anew, and never wakes
+JUST: Final = 0.01  # s past a deadline, to be sure that it is past
 TICK: Final = 1.0  # s between looks at a Snapshot that has expired
 
 
@@ -45,10 +47,10 @@ class DbusThread:
         self._supervisor = Supervisor("venus_dbus")
         self._newest: Snapshot | None = None
         self._readings: list[Reading | None] = []  # those of the Snapshot that was looked at last
-        self._door = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._knocked = self._stopping = self._hung = False
-        self._watch: int | None = None  # GLib source
-        self._doorman: int | None = None  # GLib source
+        self._work: deque[Callable[[], object]] = deque()
+        self._offered = self._stopping = self._hung = False
+        self._alarms = Alarms(self._look, self._supervisor)
+        self._watch = self._alarms.alarm(self._late)
         self._deadline = 0.0  # what the watch is set to
         self._loop = GLib.MainLoop()
         self._thread = threading.Thread(target=self._run, name="venus-dbus", daemon=True)
@@ -62,7 +64,6 @@ class DbusThread:
 
     def start(self) -> None:
         """Begin; the daemon need not be there yet."""
-        self._open_door()
         self.soon(self._bank.enter)
         self._thread.start()
 
@@ -70,30 +71,25 @@ class DbusThread:
         """Leave the newest Snapshot and knock, unless the thread has not yet come to the last knock."""
         if snapshot.bank.complete:
             self._newest = snapshot
-        if not (self._knocked or self._stopping):
-            self._knocked = True
-            os.eventfd_write(self._door, 1)
+        if not (self._offered or self._stopping):
+            self._offered = True
+            self._alarms.knock()
 
     def stop(self, timeout: float) -> bool:
         """Leave the bus and end the thread; False when it did not end within `timeout` [s]."""
         self._stopping = True
-        GLib.idle_add(self._quit, priority=GLib.PRIORITY_DEFAULT)
+        self._alarms.knock()
         self._thread.join(timeout)
         ended = not self._thread.is_alive()
         if ended:
-            os.close(self._door)
+            self._alarms.close()
         return ended
 
     def soon(self, work: Callable[[], object]) -> None:
         """Have `work` done on the thread, unless it is ending."""
-
-        def do() -> bool:
-            if not self._stopping:
-                with self._supervisor.trying():
-                    work()
-            return bool(GLib.SOURCE_REMOVE)
-
-        GLib.idle_add(do, priority=GLib.PRIORITY_DEFAULT)
+        if not self._stopping:
+            self._work.append(work)
+            self._alarms.knock()
 
     def status(self) -> dict[str, object]:
         """Figures of all services together; connected = the bank is on the bus."""
@@ -127,39 +123,33 @@ class DbusThread:
         finally:
             self._leave()
 
-    def _quit(self) -> bool:
-        for source in (self._watch, self._doorman):
-            if source is not None:
-                GLib.source_remove(source)
-        self._watch = self._doorman = None
+    def _quit(self) -> None:
+        self._alarms.end()
         self._leave()
         self._loop.quit()
-        return bool(GLib.SOURCE_REMOVE)
 
     def _leave(self) -> None:
         for service in self._services():
             service.leave()
 
-    def _open_door(self) -> None:
-        self._doorman = GLib.io_add_watch(self._door, GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN, self._look)
-
-    def _look(self, door: int, _: object) -> bool:
-        """A knock: publish the newest Snapshot and watch its deadline."""
-        with self._supervisor.trying():  # GLib forgets a callback that fails
-            os.eventfd_read(door)
-            self._knocked = False
+    def _look(self) -> None:
+        """A knock: do what was left here, publish the newest Snapshot and watch its deadline."""
+        if self._stopping:
+            self._quit()
+            return
+        while self._work:
+            with self._supervisor.trying():
+                self._work.popleft()()
+        if self._offered:
+            self._offered = False
             self._refresh()
-        return bool(GLib.SOURCE_CONTINUE)
 
-    def _late(self) -> bool:
+    def _late(self) -> None:
         """The watch: has the gateway been silent past the deadline of its last Snapshot?"""
-        self._watch = None
-        with self._supervisor.trying():
-            if self._newest is not None and self._clock() <= self._newest.valid_until:
-                self._arm(self._newest.valid_until)  # another one has come since, and its knock is answered
-            else:
-                self._refresh()
-        return bool(GLib.SOURCE_REMOVE)
+        if self._newest is not None and self._clock() <= self._newest.valid_until:
+            self._arm(self._newest.valid_until)  # another one has come since, and its knock is answered
+        else:
+            self._refresh()
 
     def _refresh(self) -> None:
         snapshot = self._newest
@@ -205,16 +195,14 @@ class DbusThread:
     def _arm(self, deadline: float) -> None:
         """Wake just past the deadline; once it has passed, only where something may still be due."""
         now = self._clock()
-        if self._watch is not None:
-            if deadline >= self._deadline > now + NEXT:
-                return  # it wakes earlier, and then looks again
-            GLib.source_remove(self._watch)
-            self._watch = None
+        if self._watch.is_set and deadline >= self._deadline > now + NEXT:
+            return  # it wakes earlier, and then looks again
+        self._watch.clear()
         left = deadline - now
         if left < 0.0 and not self._loss.watches:
             return
         self._deadline = deadline
-        self._watch = GLib.timeout_add(int((left + 0.01 if left >= 0.0 else TICK) * 1000.0), self._late)
+        self._watch.set(left + JUST if left >= 0.0 else TICK)
 
     # ---- making services
 
@@ -230,4 +218,4 @@ class DbusThread:
             cells=settings.cells, midpoint=settings.midpoint, slow_interval=settings.slow_interval,
             min_interval=settings.battery_interval if battery else settings.min_interval,
         )  # fmt: skip
-        return BatteryService(plan, self._address, self._clock, self._ask, self._supervisor)
+        return BatteryService(plan, self._address, self._clock, self._ask, self._supervisor, self._alarms)
