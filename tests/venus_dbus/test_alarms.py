@@ -129,7 +129,7 @@ def test_a_knock_from_another_thread_wakes_at_once_and_leaves_the_alarms_as_they
 
 
 def test_thousands_of_them_take_no_memory(bench: Bench) -> None:
-    """What PyGObject makes for a callback is never given back; it lies in pages that may be executed."""
+    """What an older PyGObject makes for a callback is never given back; it lies in pages that may be executed."""
     left = 5000
 
     def again() -> None:
