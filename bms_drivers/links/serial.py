@@ -28,7 +28,7 @@ PATIENCE: Final = 0.1  # s beyond the usual, after which an answer may be shorte
 PIECE: Final = 16  # bytes; an answer of unknown size is looked at in pieces of this line time
 REMEMBERED: Final = 256  # requests of whose answers it is kept how they came
 SHORT: Final = 0.01  # s; an answer that takes less is listened for
-MARGIN: Final = 1.125  # of the time that an answer took: looked for later than that, the next one should be there
+LATER, LATER_MOST = 1 / 8, 0.01  # of the time that an answer took, and s: so much later the next one is looked for
 MEASURED: Final = 64  # answers; of so many, one is listened for, to see how long it takes now
 HELD_BACK: Final = 10.0  # s without a byte, after which what a network connection still brings would be too old
 LATE_RTU: Final = 0.3  # s of silence after a time-out: a late RTU answer does not say which registers it holds
@@ -45,7 +45,7 @@ class Usual:
     def came(self, took: float, *, found: bool) -> None:
         """One of the same size took so long [s]; `found`: it was there when it was looked for."""
         if not found:  # one that was late is no measure
-            self.lasts = MARGIN * took if not self.lasts and took >= SHORT else 0.0
+            self.lasts = took + min(LATER * took, LATER_MOST) if not self.lasts and took >= SHORT else 0.0
             self.found = 0
             return
         self.found += 1

@@ -279,6 +279,9 @@ def test_how_long_an_answer_takes_is_measured_anew_when_one_was_late_and_now_and
     assert usual.lasts == pytest.approx(0.072)
     usual.came(0.5, found=False)  # one that was late is no measure
     assert usual.lasts == 0.0
+    usual.came(0.5, found=False)
+    assert usual.lasts == pytest.approx(0.51)
+    usual.came(0.6, found=False)
     usual.came(0.032, found=False)
     assert usual.lasts == pytest.approx(0.036)
     for _ in range(MEASURED):
