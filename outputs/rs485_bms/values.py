@@ -127,8 +127,9 @@ def parameters(made: Mapping[str, Value]) -> dict[str, float]:
     count = _plain(made, "cell_count") or len(_listed(made, "cell_voltages")) or max(1, round(high / 3.5))
     charge, discharge = (_down(_plain(made, f"{way}_current_limit"), 10) for way in ("charge", "discharge"))
     return {
-        "cell_high": _down(high / count, 1000), "cell_low": low / count, "cell_under": low / count,
-        "charge_current": charge, "module_high": _down(high, 1000), "module_low": low, "module_under": low,
+        "cell_high": _down(high / count, 1000), "cell_low": _up(low / count, 1000), "cell_under": _up(low / count, 1000),
+        "charge_current": charge, "module_high": _down(high, 1000), "module_low": _up(low, 1000),
+        "module_under": _up(low, 1000),
         "discharge_current": -discharge, **PARAMETERS,
     }  # fmt: skip
 
@@ -136,6 +137,11 @@ def parameters(made: Mapping[str, Value]) -> dict[str, float]:
 def _down(value: float, steps: int) -> float:
     """To the next of so many steps a unit."""
     return math.floor(value * steps + TINY) / steps
+
+
+def _up(value: float, steps: int) -> float:
+    """The same, the other way."""
+    return math.ceil(value * steps - TINY) / steps
 
 
 def _plain(values: Mapping[str, Value], key: str) -> float:

@@ -15,6 +15,7 @@ SETTINGS: Final = "com.victronenergy.settings"
 ADDER: Final = "com.victronenergy.Settings"  # the interface by which it is asked to keep something
 SHORTLY: Final = 1.0  # s that the service name waits for an answer of a localsettings that is there
 AGAIN: Final = 20.0  # s until one that failed to answer is asked again
+KEPT: Final = 0  # what SetValue returns
 INSTANCE, NAME = "ClassAndVrmInstance", "CustomName"
 
 
@@ -137,11 +138,14 @@ class Claim:
         path = f"{self._root}/{NAME}"
         self._bus.call(self._owner, path, BUS_ITEM, "SetValue", "v", (self._name,), self._saved, self._not_saved)
 
-    def _saved(self, _: object = 0) -> None:
+    def _saved(self, result: object) -> None:
+        if from_wire(result) != KEPT:
+            self._not_saved()
+            return
         self._unsaved, self._writing = self._writing != self._name, None
         self._save()
 
-    def _not_saved(self, _: str) -> None:
+    def _not_saved(self, _: str = "") -> None:
         """Written when localsettings is found the next time."""
         self._writing = None
 

@@ -76,6 +76,11 @@ def test_nothing_in_47_is_looser_than_the_limits(decision: Decision) -> None:
     assert found["charge_current"] <= decision.ccl * decision.allow_charge + 1e-6
     assert -found["discharge_current"] <= decision.dcl * decision.allow_discharge + 1e-6
     assert found["module_high"] <= (decision.cvl or 0) + 1e-6
+    cells = len(values["cell_voltages"])
+    assert found["cell_high"] <= (decision.cvl or 0) / cells + 1e-6
+    lowest = said(DIALECTS["pylontech"], values, pylon(0x92))["discharge_voltage_limit"]
+    assert found["module_low"] == found["module_under"] >= lowest - 1e-6
+    assert found["cell_low"] == found["cell_under"] >= lowest / cells - 1e-6
 
 
 @pytest.mark.parametrize("name", CLASSES)

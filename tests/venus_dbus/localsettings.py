@@ -1,4 +1,5 @@
-"""Stands in for Venus OS's localsettings, as a process of its own: `python localsettings.py ADDRESS [TAKEN ...]`.
+"""Stands in for Venus OS's localsettings, as a process of its own: `python localsettings.py ADDRESS [TAKEN ...]`.  With the
+word "refuses" it keeps nothing that is set; with "name=..." it has kept that custom name.
 
 Knows AddSettings, GetValue and SetValue on each setting, and GetValue on the folder of the ESS; /Asked counts the
 latter.  Instances in TAKEN are given to nobody.
@@ -20,9 +21,9 @@ ITEM = "com.victronenergy.BusItem"
 
 
 class Setting(dbus.service.Object):
-    def __init__(self, bus, path, value):
+    def __init__(self, bus, path, value, *, refuses=False):
         super().__init__(bus, path)
-        self.path, self.value = path, value
+        self.path, self.value, self.refuses = path, value, refuses
 
     @dbus.service.method(ITEM, out_signature="v")
     def GetValue(self):  # noqa: N802
@@ -30,6 +31,8 @@ class Setting(dbus.service.Object):
 
     @dbus.service.method(ITEM, in_signature="v", out_signature="i")
     def SetValue(self, value):  # noqa: N802
+        if self.refuses:
+            return 2
         self.value = value
         self.PropertiesChanged({"Value": value, "Text": str(value)})
         return 0
@@ -64,8 +67,9 @@ class Root(dbus.service.Object):
 
     def add(self, path, default):
         if path not in self.settings:
-            value = self.free(str(default)) if path.endswith("/ClassAndVrmInstance") else default
-            self.settings[path] = Setting(self.bus, path, value)
+            kept = [word.removeprefix("name=") for word in self.taken if word.startswith("name=")]
+            value = self.free(str(default)) if path.endswith("/ClassAndVrmInstance") else (*kept, default)[0]
+            self.settings[path] = Setting(self.bus, path, value, refuses="refuses" in self.taken)
         return {"path": path, "error": 0, "value": self.settings[path].value}
 
     def free(self, wish):

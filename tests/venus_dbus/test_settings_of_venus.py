@@ -124,6 +124,22 @@ def test_a_name_given_while_venus_settings_are_away_is_written_when_they_are_bac
     asyncio.run(scenario())
 
 
+def test_a_name_that_venus_settings_refuse_to_keep_is_written_to_the_next_that_are_there(daemon: Daemon) -> None:
+    async def scenario() -> None:
+        async with gateway(daemon.address) as (output, _):
+            with running(daemon.address, "refuses"):
+                output.publish(now())
+                await until(connected(output))
+                await off_loop(send, daemon.address, "/CustomName", "SetValue", "variant:string:Barn")
+                assert await off_loop(value, daemon.address, f"{ROOT}/CustomName", service=SETTINGS) == ""
+                assert await off_loop(value, daemon.address, "/CustomName") == "Barn"
+            with running(daemon.address, "name=Shed"):
+                await until(lambda: value(daemon.address, f"{ROOT}/CustomName", service=SETTINGS) == "Barn")
+                assert await off_loop(value, daemon.address, "/CustomName") == "Barn"
+
+    asyncio.run(scenario())
+
+
 def test_venus_settings_that_hang_delay_nothing_for_long_and_are_heard_when_they_wake(daemon: Daemon) -> None:
     async def scenario() -> None:
         with running(daemon.address, "1") as settings:
