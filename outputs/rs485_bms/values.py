@@ -126,10 +126,10 @@ def parameters(made: Mapping[str, Value]) -> dict[str, float]:
     high, low = _plain(made, "charge_voltage_limit"), _plain(made, "discharge_voltage_limit")
     count = _plain(made, "cell_count") or len(_listed(made, "cell_voltages")) or max(1, round(high / 3.5))
     charge, discharge = (_down(_plain(made, f"{way}_current_limit"), 10) for way in ("charge", "discharge"))
+    least, least_cell = _up(low, 1000), _up(low / count, 1000)
     return {
-        "cell_high": _down(high / count, 1000), "cell_low": _up(low / count, 1000), "cell_under": _up(low / count, 1000),
-        "charge_current": charge, "module_high": _down(high, 1000), "module_low": _up(low, 1000),
-        "module_under": _up(low, 1000),
+        "cell_high": _down(high / count, 1000), "cell_low": least_cell, "cell_under": least_cell,
+        "charge_current": charge, "module_high": _down(high, 1000), "module_low": least, "module_under": least,
         "discharge_current": -discharge, **PARAMETERS,
     }  # fmt: skip
 

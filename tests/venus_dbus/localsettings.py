@@ -1,6 +1,6 @@
-"""Stands in for Venus OS's localsettings, as a process of its own: `python localsettings.py ADDRESS [TAKEN ...]`.  With the
-word "refuses" it keeps nothing that is set; with "name=..." it has kept that custom name.
+"""Stands in for Venus OS's localsettings, as a process of its own: `python localsettings.py ADDRESS [TAKEN ...]`.
 
+With the word "refuses" it keeps nothing that is set; with "name=..." it has kept that custom name.
 Knows AddSettings, GetValue and SetValue on each setting, and GetValue on the folder of the ESS; /Asked counts the
 latter.  Instances in TAKEN are given to nobody.
 Sheet: venus-dbus.md section 5.
