@@ -256,7 +256,8 @@ BAUD: Final = "baud"
 
 def rates(usual: int, *others: int) -> Option:
     """The setting of a BMS whose ports, or boards, do not all speak at the same rate [bit/s]."""
-    said = f"bit/s; {' or '.join(map(str, others))} on some boards or ports, which must be set: nobody tries it"
+    others_said = " or ".join(map(str, others))
+    said = f"bit/s; {others_said} on some boards or ports, which must be set: `scan` tries it, `auto` does not"
     return Option(BAUD, usual, said, choices=(usual, *others))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bms_drivers.kit import registry, talkers
-from bms_drivers.kit.declare import Ask, CanAsk, Detection, Driver, Frame, Question, Registers, SerialLine
+from bms_drivers.kit.declare import BAUD, Ask, CanAsk, Detection, Driver, Frame, Question, Registers, SerialLine
 from bms_drivers.kit.framing import Answer
 from bms_drivers.kit.session import Session
 from bms_drivers.links import Counters, Link, converse, rtu
@@ -78,17 +78,56 @@ async def detect(
     talking, said = talkers.too_much(heard), talkers.Said()
     bus = await _traffic(where) if kind == "can" else Traffic()
     drivers = [driver for driver in drivers if names or bus.harmless or not driver.detection.wary]
-    for number, driver in enumerate(drivers, 1):
-        progress(driver.name, number, len(drivers))
+    order = steps(where, drivers, thorough=thorough or bool(names))
+    for number, (driver, rates) in enumerate(order, 1):
         there = False
-        async with _opened(where, driver) as link:
-            async for found in recognised(link, driver, said if talking else None, thorough=thorough or bool(names)):
-                there = True
-                yield found
+        progress(" at ".join([driver.name, *_words(rates)]), number, len(order))
+        for rated, rate in rates if talking else await _answered(where, rates):
+            async with _opened(where, rated) as link:
+                async for found in recognised(link, rated, said if talking else None, thorough=thorough or bool(names)):
+                    there = True
+                    yield Found(driver, {**found.setup, **rate}, found.what)
+            if there:
+                break  # a bus has one rate
         if there and not thorough:
             return
     talkers.refuse(where, heard)
     bus.refuse(where)
+
+
+Rates = list[tuple[Driver, dict[str, Any]]]
+"""A driver at some rates, each with the setting that says so."""
+
+
+def steps(where: str, drivers: Sequence[Driver], *, thorough: bool) -> list[tuple[Driver, Rates]]:
+    """Who asks one after the other: each at all its rates, or all at their usual ones before the rare ones."""
+    each = [(driver, _at_rates(where, driver)) for driver in drivers]
+    if thorough:
+        return each
+    rare = [(driver, [rate]) for driver, rates in each for rate in rates[1:]]
+    return [*((driver, rates[:1]) for driver, rates in each), *rare]
+
+
+def _at_rates(where: str, driver: Driver) -> Rates:
+    """The driver as it is, and at the other rates that its boards may have; a network connection has none."""
+    cable = port_kind(where) == "serial" and "://" not in where
+    rated = [option for option in driver.options if cable and option.name == BAUD]
+    others = [{BAUD: rate} for option in rated for rate in option.choices if rate != option.default]
+    return [(driver, {}), *((driver.made_for(rate), rate) for rate in others)]
+
+
+def _words(rates: Rates) -> list[str]:
+    """The rate, where it is a rare one."""
+    return [f"{rate[BAUD]} baud" for _, rate in rates if rate and len(rates) == 1]
+
+
+async def _answered(where: str, rates: Rates) -> Rates:
+    """Of several rates the one at which somebody answers a usual question; all of them where nobody does."""
+    for rated, rate in rates if len(rates) > 1 else ():
+        async with _opened(where, rated) as link:
+            async for _ in recognised(link, rated):
+                return [(rated, rate)]
+    return rates
 
 
 @dataclass(frozen=True, slots=True)

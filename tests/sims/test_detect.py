@@ -1,6 +1,8 @@
 """Detection against simulated devices on real ptys."""
 
 import asyncio
+import os
+import termios
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
@@ -10,7 +12,7 @@ import pytest
 
 from bms_drivers import kit
 from bms_drivers.kit import registry, talkers
-from bms_drivers.kit.detect import Found, detect, in_order, recognised
+from bms_drivers.kit.detect import Found, detect, in_order, recognised, steps
 from bms_drivers.links import rtu
 from bms_drivers.links.factory import reaches
 from bms_drivers.sims import sim
@@ -19,6 +21,8 @@ from bms_drivers.sims.eg4_ll import build
 from bms_drivers.sims.host import simulated
 from bms_drivers.sims.modbus import ModbusDevice
 from bms_drivers.sims.pack import Pack
+from bms_drivers.sims.pty import PtyDevice
+from bms_drivers.sims.sim import build as build_sim
 from bms_drivers.sims.sim import cells_of
 from gateway.model import ConfigError, LinkTimeout
 from tests.sims.wire import Wire
@@ -49,6 +53,56 @@ async def _looked_for(device: Any, names: tuple[str, ...]) -> AsyncIterator[Foun
         async for one in recognised(link, registry.load(name), thorough=True):
             yield one
     await link.close()
+
+
+RATED = {
+    name: [option.choices[-1] for option in registry.load(name).options if option.name == "baud"]
+    for name in registry.names()
+}
+TWO_RATES = [(name, int(rate)) for name, rates in RATED.items() for rate in rates if name in registry.simulated()]
+
+
+class AtOneRate(PtyDevice):
+    """Hears nothing but what is said at its own rate."""
+
+    rate = 0
+
+    def _heard(self) -> None:
+        set_to: int = termios.tcgetattr(self._slave)[4]
+        if set_to == getattr(termios, f"B{self.rate}"):
+            super()._heard()
+        else:
+            os.read(self._master, 4096)
+
+
+@pytest.mark.parametrize(("name", "rate"), TWO_RATES)
+def test_one_that_speaks_at_the_other_rate_of_its_kind_is_found(name: str, rate: int) -> None:
+    async def run() -> list[Found]:
+        device = AtOneRate(build_sim(name, Pack.of(2, cells=cells_of(name))))
+        device.rate = rate
+        await device.start()
+        try:
+            async for one in detect(str(device.path), (name,)):
+                return [one]
+            return []
+        finally:
+            await device.close()
+
+    (one,) = asyncio.run(run())
+    assert (one.driver.name, one.setup["baud"]) == (name, rate)
+
+
+def test_rare_rates_are_tried_when_nobody_answered_at_the_usual_ones_and_none_on_a_network() -> None:
+    drivers = [registry.load(name) for name in ("seplos", "jbd", "pace")]
+
+    def order(where: str, *, thorough: bool = False) -> list[Any]:
+        found = steps(where, drivers, thorough=thorough)
+        return [(driver.name, *(rate.get("baud") for _, rate in rates)) for driver, rates in found]
+
+    usual = [("seplos", None), ("jbd", None), ("pace", None)]
+    assert order("/dev/ttyUSB0") == [*usual, ("seplos", 9600), ("pace", 115200)]
+    assert order("/dev/ttyUSB0", thorough=True) == [("seplos", None, 9600), ("jbd", None), ("pace", None, 115200)]
+    assert order("socket://192.0.2.7:8899") == order("tcp:192.0.2.7") == usual
 
 
 DETECTABLE = [driver.name for driver in map(registry.load, registry.names()) if driver.detection.polls]
