@@ -1,10 +1,10 @@
 """When Python looks for garbage: what reference counts do not free, a few objects an hour.
 
-begin     not at all (running.py)
-running   what was built by then is not looked at any more (`gc.freeze`): 30 ms here, half a second on a small GX
-each 10 minutes   the rest is, in less than a millisecond.  That also returns the spare tuples that CPython keeps, up
-          to 2000 of each size; a tuple made of a generator takes one of ten places and leaves one of its own size, so
-          they would become more and more for days
+start     as ever
+running   what was built by then is not looked at any more (`gc.freeze`): that takes 30 ms here, and half a second on a
+          small GX.  The rest is each 10 minutes, in less than a millisecond.  That also returns the spare tuples that
+          CPython keeps, up to 2000 of each size: a tuple made of a generator takes one of ten places and leaves one of
+          its own size, so they would become more and more for days
 another configuration   everything is looked at once: what it replaced is garbage, frozen or not
 
 Sources: CPython, Modules/gcmodule.c (clear_freelists at a full collection), Objects/tupleobject.c.
@@ -22,7 +22,6 @@ async def kept_small() -> None:
     """Look for it now and then, for ever."""
     await asyncio.sleep(SETTLED)
     gc.freeze()
-    gc.enable()
     while True:
         await asyncio.sleep(EVERY)
         gc.collect()
@@ -30,7 +29,8 @@ async def kept_small() -> None:
 
 def replaced() -> None:
     """Much of what was built is not used any more."""
-    if gc.isenabled():
-        gc.unfreeze()
-        gc.collect()
+    frozen = gc.get_freeze_count() > 0
+    gc.unfreeze()
+    gc.collect()
+    if frozen:
         gc.freeze()

@@ -1,6 +1,5 @@
 """The process that stays, without what it would never use."""
 
-import gc
 import signal
 from pathlib import Path
 from typing import Final
@@ -17,7 +16,6 @@ def run(config: Path, socket: Path | None = None, level: str = "info", watchdog:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started it wants it ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the service understands it: an end without a traceback
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))  # one that comes early waits for who understands it
-    gc.disable()  # hardly any of what is imported and built becomes garbage; gateway.garbage begins with it later
     without_openssl()
     without_unused_parts()
     from gateway.begin import begin

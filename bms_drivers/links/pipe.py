@@ -2,8 +2,6 @@
 
 Linux wakes a waiting program only when a number of bytes named before is there: VMIN of a tty (with VTIME 0) and
 SO_RCVLOWAT of a TCP socket both hold for epoll.  So one answer of known size costs one wake-up, at any baud rate.
-A tty's waiter is woken in the kernel by each piece nevertheless, to find that VMIN is not reached: five times an
-answer at 9600 baud.  So an answer whose time is known is not listened for: it is looked for when it should be there.
 """
 
 import asyncio
@@ -31,17 +29,12 @@ class Pipe(Protocol):
 
     wakes: int  # how often the loop was woken for input
     network: bool  # what was sent may be on its way for minutes, and come nevertheless
-    restless: bool  # listening wakes for each piece of an answer, so it is better looked for when it should be whole
 
     def expect(self, need: int) -> None:
         """Do not wake before `need` bytes are there."""
 
-    async def receive(self, need: int, until: float, after: float = 0.0) -> bytes:
-        """What has come, as soon as that is `need` bytes or more; at `until` [s, loop time] whatever there is.
-
-        Before `after` [s, loop time] it is not expected; 0 = it may come at any time.  What is then found was not
-        woken for.
-        """
+    async def receive(self, need: int, until: float) -> bytes:
+        """What has come, as soon as that is `need` bytes or more; at `until` [s, loop time] whatever there is."""
 
     def drain(self) -> bytes:
         """What has come unasked."""
@@ -67,7 +60,7 @@ class FdPipe:
         self._gone: OSError | None = None
         self.wakes = 0
         self._is_tty = stat.S_ISCHR(os.fstat(self._fd).st_mode)
-        self.network, self.restless = not self._is_tty, self._is_tty
+        self.network = not self._is_tty
         self._socket = None if self._is_tty else socket.socket(fileno=os.dup(self._fd))
         self._attributes = bytearray()
         if self._is_tty:
@@ -75,27 +68,12 @@ class FdPipe:
             self._attributes[CONTROLS + termios.VTIME] = 0
             fcntl.ioctl(self._fd, termios.TIOCEXCL)
         os.set_blocking(self._fd, False)
-        self._listens = False
-        self._listen()
-        self.expect(1)  # of VMIN 0 a read says that the other end has gone
-
-    def _listen(self) -> None:
-        """Be woken by what comes."""
-        if not self._listens and self._gone is None:
-            self._listens = True
-            self._loop.add_reader(self._fd, self._readable)
-
-    def _turn_away(self) -> None:
-        """Be woken by nothing."""
-        if self._listens:
-            self._listens = False
-            self._loop.remove_reader(self._fd)
+        self.expect(1)
+        self._loop.add_reader(self._fd, self._readable)
 
     def expect(self, need: int) -> None:
         """Set the kernel's threshold, where it differs: each change is a system call, on USB even a message."""
         self._wanted = need
-        if not self._listens:
-            return
         threshold = need - len(self._inbox)
         if threshold == self._threshold:
             return
@@ -112,32 +90,20 @@ class FdPipe:
         except (OSError, termios.error) as problem:
             self._lost(OSError(*problem.args))
 
-    async def receive(self, need: int, until: float, after: float = 0.0) -> bytes:
+    async def receive(self, need: int, until: float) -> bytes:
         """As Pipe.receive."""
-        if after > 0.0 and len(self._inbox) < need:
-            self._turn_away()
-            await self._wait(min(after, until))
-            self._wanted = need
-            self._read(need)
-        if len(self._inbox) < need:
-            self._listen()
-            self.expect(need)
-            await self._wait(until)
+        self.expect(need)
+        if len(self._inbox) < need and self._gone is None:
+            self._waiting = wait = Wait(loop=self._loop)
+            timer = self._loop.call_at(until, wait.over)
+            try:
+                await wait
+            finally:
+                timer.cancel()
+                self._waiting = None
         if len(self._inbox) < need:
             self._read()
         return self._take()
-
-    async def _wait(self, until: float) -> None:
-        """For what is listened for, until that time; ends when the port goes, too."""
-        if self._gone is not None:
-            return
-        self._waiting = wait = Wait(loop=self._loop)
-        timer = self._loop.call_at(until, wait.over)
-        try:
-            await wait
-        finally:
-            timer.cancel()
-            self._waiting = None
 
     def drain(self) -> bytes:
         """As Pipe.drain."""
@@ -230,18 +196,15 @@ class PolledPipe:
         """`port` is an open pyserial object whose time-out is 0."""
         self._port = port
         self.wakes = 0
-        self.network = self.restless = True
+        self.network = True
 
     def expect(self, need: int) -> None:
         """There is nothing to set."""
 
-    async def receive(self, need: int, until: float, after: float = 0.0) -> bytes:
+    async def receive(self, need: int, until: float) -> bytes:
         """As Pipe.receive."""
         loop = asyncio.get_running_loop()
         data = self.drain()
-        if (early := min(after, until) - loop.time()) > 0.0 and len(data) < need:
-            await asyncio.sleep(early)
-            data += self.drain()
         while len(data) < need and (left := until - loop.time()) > 0:
             await asyncio.sleep(min(STEP, left))
             self.wakes += 1

@@ -8,7 +8,6 @@ import asyncio
 import termios
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -26,31 +25,9 @@ from gateway.waking import pause
 BITS_PER_BYTE: Final = 10  # start, eight data, stop
 PATIENCE: Final = 0.1  # s beyond the usual, after which an answer may be shorter than the last one was
 PIECE: Final = 16  # bytes; an answer of unknown size is looked at in pieces of this line time
-REMEMBERED: Final = 256  # requests of whose answers it is kept how they came
-SHORT: Final = 0.01  # s; an answer that takes less is listened for
-LATER, LATER_MOST = 1 / 8, 0.01  # of the time that an answer took, and s: so much later the next one is looked for
-MEASURED: Final = 64  # answers; of so many, one is listened for, to see how long it takes now
+REMEMBERED: Final = 256  # requests whose answers' sizes are kept
 HELD_BACK: Final = 10.0  # s without a byte, after which what a network connection still brings would be too old
 LATE_RTU: Final = 0.3  # s of silence after a time-out: a late RTU answer does not say which registers it holds
-
-
-@dataclass(slots=True)
-class Usual:
-    """How the answer to a request came last."""
-
-    size: int  # bytes
-    lasts: float = 0.0  # s from the request's last bit until it should be whole; 0 = listened for
-    found: int = 0  # in a row that were whole by then
-
-    def came(self, took: float, *, found: bool) -> None:
-        """One of the same size took so long [s]; `found`: it was there when it was looked for."""
-        if not found:  # one that was late is no measure
-            self.lasts = took + min(LATER * took, LATER_MOST) if not self.lasts and took >= SHORT else 0.0
-            self.found = 0
-            return
-        self.found += 1
-        if self.found >= MEASURED:
-            self.lasts = 0.0
 
 
 class SerialLink:
@@ -69,7 +46,7 @@ class SerialLink:
         self._last_byte = float("-inf")  # s, loop time; when the bus was last heard or spoken to
         self._heard_at = float("-inf")  # s, loop time; of the last byte, or of the opening
         self._free_at = float("-inf")  # s, loop time; not before may the next request go
-        self._usual: dict[bytes, Usual] = {}  # by request
+        self._sizes: dict[bytes, int] = {}  # request -> bytes that its last answer took
         self._unanswered: Answer | None = None
         self._byte_time = (BITS_PER_BYTE + (parity != "N")) / baud  # s
 
@@ -179,8 +156,7 @@ class SerialLink:
         if stale := pipe.drain():
             self._discard(stale, late, ask)
         answer, counters = Answer(ask), self.counters
-        usual = self._usual.get(ask.request)
-        expected = usual.size if usual else ask.size or 1  # bytes; an echo counts; 1 = not known
+        expected = self._sizes.get(ask.request) or ask.size or 1  # bytes; an echo counts; 1 = not known
         pipe.expect(expected)
         counters["requests"] += ask.request != b""
         sent = await self._send(pipe, ask) if ask.request else self._loop.time()
@@ -229,28 +205,23 @@ class SerialLink:
 
     async def _listen(self, pipe: Pipe, ask: Ask, answer: Answer, expected: int, sent: float) -> bool:
         """Sleep for `expected` bytes, then feed `answer` until it is whole (True) or the time since `sent` is up."""
-        got, byte_time, woken = 0, self._byte_time, pipe.wakes
+        got, byte_time = 0, self._byte_time
         deadline = sent + ask.timeout + ask.size * byte_time
         limit = min(deadline, sent + ask.silent) if ask.silent else deadline  # while not a byte has come
         need = expected
         patient_until = sent + self.turnaround + need * byte_time + PATIENCE if need > 1 else deadline
         until = patient_until
-        usual = self._usual.get(ask.request)
-        after = sent + usual.lasts if usual and usual.lasts else 0.0
         while True:
-            chunk = await pipe.receive(need, min(until, limit), after)
+            chunk = await pipe.receive(need, min(until, limit))
             if chunk:
                 now = self._heard(chunk)
                 got, limit = got + len(chunk), deadline
                 if answer.feed(chunk):
-                    if usual is None or usual.size != got:
+                    if got != self._sizes.get(ask.request):
                         self._remember(ask, got)
-                    elif pipe.restless:
-                        usual.came(now - sent, found=pipe.wakes == woken)
                     return True
             else:
                 now = self._loop.time()
-            after = 0.0
             if now >= limit:
                 return False
             if expected > 1 and now < patient_until:  # it came with noise, an echo, or in two parts: the rest
@@ -264,9 +235,9 @@ class SerialLink:
     def _remember(self, ask: Ask, size: int) -> None:
         if not ask.request:
             return  # listening begins anywhere: the next time it takes another number of bytes
-        if len(self._usual) >= REMEMBERED and ask.request not in self._usual:
-            self._usual.clear()
-        self._usual[ask.request] = Usual(size)
+        if len(self._sizes) >= REMEMBERED and ask.request not in self._sizes:
+            self._sizes.clear()
+        self._sizes[ask.request] = size
 
     def _heard(self, data: bytes) -> float:
         """Note what came, and when [s, loop time]: now, which it returns."""

@@ -7,15 +7,17 @@ each timeout_add or idle_add, 5 MB a day where sixteen packs are published.
 
 import math
 import os
+import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from gi.repository import GLib
 
 from gateway.supervise import Supervisor
 
 NEVER: Final = math.inf
+LONGEST: Final = 1e9  # s; GLib counts microseconds in 63 bits
 
 
 class Alarm:
@@ -34,7 +36,7 @@ class Alarm:
 
     def set(self, seconds: float) -> None:
         """Go off then, whatever it was set to."""
-        self.due = time.monotonic() + seconds
+        self.due = time.monotonic() + min(seconds, LONGEST)
         self._alarms.wait_for(self)
 
     def set_sooner(self, seconds: float) -> None:
@@ -53,11 +55,19 @@ class Alarms:
     def __init__(self, knocked: Callable[[], object], supervisor: Supervisor) -> None:
         """`knocked` is called on the D-Bus thread, once or more after a `knock`."""
         self._knocked, self._supervisor = knocked, supervisor
-        self._door = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._door: int | None = None  # an eventfd, while somebody is there to hear
+        self._at_the_door = threading.Lock()
         self._waiting: set[Alarm] = set()
         self._ready = NEVER  # s, time.monotonic(); to this the source is set
-        self._number = GLib.unix_fd_add_full(GLib.PRIORITY_DEFAULT, self._door, GLib.IOCondition.IN, self._woken)
+        self._number = 0  # of the source
+        self._source: Any = None
+
+    def begin(self) -> None:
+        """From now on alarms go off and knocks are heard, also of those who knocked before; when the main loop runs."""
+        self._door = os.eventfd(1, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._number = GLib.io_add_watch(self._door, GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN, self._woken)
         self._source = GLib.MainContext.default().find_source_by_id(self._number)
+        self._wake_at(self._earliest())
 
     def alarm(self, action: Callable[[], object]) -> Alarm:
         """One for this, not set."""
@@ -65,7 +75,9 @@ class Alarms:
 
     def knock(self) -> None:
         """From any thread."""
-        os.eventfd_write(self._door, 1)
+        with self._at_the_door:
+            if self._door is not None:
+                os.eventfd_write(self._door, 1)
 
     def wait_for(self, alarm: Alarm) -> None:
         """It was set."""
@@ -81,12 +93,21 @@ class Alarms:
         self._waiting.clear()
 
     def close(self) -> None:
-        """Let go of the door, when nobody knocks any more."""
-        os.close(self._door)
+        """Let go of the door; who knocks from now on is not heard."""
+        with self._at_the_door:
+            door, self._door = self._door, None
+        if door is not None:
+            os.close(door)
 
     def _woken(self, door: int, condition: int) -> bool:
         """GLib's callback: somebody knocked, or the ready time has come.  GLib forgets one that fails."""
-        self._ready = -NEVER  # until all is done that is due
+        with self._supervisor.trying():
+            self._ready = -NEVER  # nothing sets it until all is done that is due
+            self._go_off(door, condition)
+        self._wake_at(self._earliest())
+        return bool(GLib.SOURCE_CONTINUE)
+
+    def _go_off(self, door: int, condition: int) -> None:
         if condition:
             with self._supervisor.trying():
                 os.eventfd_read(door)
@@ -98,13 +119,14 @@ class Alarms:
                 with self._supervisor.trying():
                     alarm.action()
         self._waiting = {alarm for alarm in self._waiting if alarm.is_set}
-        self._wake_at(min(map(_due, self._waiting), default=NEVER))
-        return bool(GLib.SOURCE_CONTINUE)
+
+    def _earliest(self) -> float:
+        return min(map(_due, self._waiting), default=NEVER)
 
     def _wake_at(self, due: float) -> None:
         self._ready = due
         if self._source is not None:
-            self._source.set_ready_time(math.ceil(due * 1e6) if due < NEVER else -1)
+            self._source.set_ready_time(math.ceil(max(0.0, due) * 1e6) if due < NEVER else -1)
 
 
 def _due(alarm: Alarm) -> float:

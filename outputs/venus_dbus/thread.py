@@ -64,6 +64,7 @@ class DbusThread:
 
     def start(self) -> None:
         """Begin; the daemon need not be there yet."""
+        self._alarms.begin()
         self.soon(self._bank.enter)
         self._thread.start()
 
@@ -133,16 +134,17 @@ class DbusThread:
             service.leave()
 
     def _look(self) -> None:
-        """A knock: do what was left here, publish the newest Snapshot and watch its deadline."""
+        """A knock: publish the newest Snapshot, watch its deadline, and do what was left here."""
         if self._stopping:
             self._quit()
             return
+        if self._offered:
+            self._offered = False
+            with self._supervisor.trying():
+                self._refresh()
         while self._work:
             with self._supervisor.trying():
                 self._work.popleft()()
-        if self._offered:
-            self._offered = False
-            self._refresh()
 
     def _late(self) -> None:
         """The watch: has the gateway been silent past the deadline of its last Snapshot?"""

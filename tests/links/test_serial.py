@@ -15,12 +15,10 @@ from pathlib import Path
 
 import pytest
 import serial
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from serial import rfc2217
 
 from bms_drivers.kit.declare import Ask
-from bms_drivers.links.serial import MEASURED, PATIENCE, SHORT, SerialLink, Usual, opening_failed
+from bms_drivers.links.serial import PATIENCE, SerialLink, opening_failed
 from gateway.model import LinkBusy, LinkClosed, LinkTimeout
 from tests.links.device import (
     BASIC,
@@ -224,87 +222,14 @@ def test_the_bus_is_left_quiet_before_each_request() -> None:
 # ---- wake-ups
 
 
-def test_an_answer_of_known_size_wakes_the_program_once_or_not_at_all() -> None:
+def test_an_answer_of_known_size_wakes_the_program_once() -> None:
     async def test(link: SerialLink, device: PtyDevice) -> None:
         for ask, reply in ((BASIC, BASIC_REPLY), (CELLS, CELLS_REPLY)) * 3:
             before = link.wakes
             assert (await link.exchange(replace(ask, size=len(reply))))[0].raw == reply
-            assert link.wakes - before <= 1
+            assert link.wakes - before == 1
 
     with_device(jbd, test)
-
-
-def at_9600_baud(request: bytes) -> Pieces:
-    """A JBD whose answer comes in pieces of 8 bytes, as a small UART's."""
-    return trickle(REPLIES[request], first=0.02, step=0.0083, size=8)
-
-
-def test_an_answer_that_comes_as_it_always_does_is_looked_for_and_wakes_nobody() -> None:
-    async def test(link: SerialLink, device: PtyDevice) -> None:
-        for ask in (BASIC, CELLS) * 2:
-            await link.exchange(ask)  # learns the size, then how long it takes
-        learning = link.wakes
-        for ask, reply in ((BASIC, BASIC_REPLY), (CELLS, CELLS_REPLY)) * 5:
-            assert (await link.exchange(ask))[0].raw == reply
-        assert link.wakes - learning <= 2  # a busy machine delivers later, now and then
-
-    assert with_device(at_9600_baud, test).counters["timeout"] == 0
-
-
-@given(
-    takes=st.lists(
-        st.tuples(st.sampled_from((0.0, 0.01, 0.03, 0.08)), st.sampled_from((2, 8, 64)), st.sampled_from((0, 5))),
-        min_size=4, max_size=12,
-    )
-)  # fmt: skip
-@settings(max_examples=25, deadline=None)
-def test_however_long_an_answer_takes_this_time_it_is_had_whole(takes: list[tuple[float, int, int]]) -> None:
-    """Sooner or later than usual, in any pieces, and sometimes behind noise."""
-    left = iter(takes)
-
-    def respond(request: bytes) -> Pieces:
-        first, size, noise = next(left)
-        return trickle(bytes(noise) + REPLIES[request], first=first, size=size)
-
-    async def test(link: SerialLink, device: PtyDevice) -> None:
-        for _ in takes:
-            assert (await link.exchange(quickly(BASIC, 1.0)))[0].raw == BASIC_REPLY
-
-    assert with_device(respond, test).counters["timeout"] == 0
-
-
-def test_how_long_an_answer_takes_is_measured_anew_when_one_was_late_and_now_and_then() -> None:
-    usual = Usual(40)
-    usual.came(0.064, found=False)
-    assert usual.lasts == pytest.approx(0.072)
-    usual.came(0.5, found=False)  # one that was late is no measure
-    assert usual.lasts == 0.0
-    usual.came(0.5, found=False)
-    assert usual.lasts == pytest.approx(0.51)
-    usual.came(0.6, found=False)
-    usual.came(0.032, found=False)
-    assert usual.lasts == pytest.approx(0.036)
-    for _ in range(MEASURED):
-        assert usual.lasts == pytest.approx(0.036)
-        usual.came(0.036, found=True)
-    assert usual.lasts == 0.0
-    usual.came(SHORT / 2, found=False)  # what comes at once is listened for
-    assert usual.lasts == 0.0
-
-
-def test_unplugged_while_it_is_not_listened_for_is_known_when_the_answer_should_be_there() -> None:
-    answers = iter([0.1, 0.1, 5.0])
-
-    async def test(link: SerialLink, device: PtyDevice) -> None:
-        await link.exchange(quickly(BASIC, 2.0))
-        await link.exchange(quickly(BASIC, 2.0))
-        asyncio.get_running_loop().call_later(0.05, device.unplug)
-        began = time.monotonic()
-        with pytest.raises(LinkClosed, match=r"gone .*unplugged\?"):
-            await link.exchange(quickly(BASIC, 6.0))
-        assert time.monotonic() - began < 1.0
-
-    with_device(lambda request: [(next(answers), REPLIES[request])], test)
 
 
 def test_the_size_of_an_answer_is_learnt_from_the_last_one() -> None:
@@ -349,6 +274,48 @@ def test_a_shorter_answer_than_last_time_costs_patience_but_no_timeout() -> None
         assert time.monotonic() - began < PATIENCE
 
     with_device(lambda request: [(0.005, next(answers))], test)
+
+
+# ---- what was said while nobody asked
+
+
+def of(kind: int, size: int) -> bytes:
+    """A JBD's answer to 03 whose payload is `size` bytes, all of that kind."""
+    from bms_drivers.jbd import checksum
+
+    body = bytes((0x03, 0x00, size)) + bytes([kind]) * size
+    return b"\xdd" + body + checksum(body[1:]) + b"\x77"
+
+
+@pytest.mark.parametrize("size", [40, 100])
+@pytest.mark.parametrize("answers", [8, 30, 130])
+def test_answers_that_another_master_had_while_nobody_listened_are_not_taken_for_the_new_one(
+    answers: int, size: int
+) -> None:
+    async def test(link: SerialLink, device: PtyDevice) -> None:
+        for _ in range(3):
+            await link.exchange(BASIC)
+        for _ in range(3):
+            for _ in range(answers):
+                device.say([(0.0, of(2, size))])
+                await asyncio.sleep(0.0005)
+            await asyncio.sleep(0.02)
+            assert [frame.raw for frame in await link.exchange(BASIC)] == [of(1, size)]
+
+    with_device(lambda request: [(0.03, of(1, size))], test)
+
+
+@pytest.mark.parametrize("size", [20, 500, 3000])
+def test_what_is_forgotten_is_not_heard(size: int) -> None:
+    async def test(link: SerialLink, device: PtyDevice) -> None:
+        for _ in range(3):
+            await link.exchange(BASIC)
+        device.say([(0.0, bytes(size))])
+        await asyncio.sleep(0.05)
+        await link.forget()
+        assert await link.hear(0.05) == b""
+
+    with_device(jbd, test)
 
 
 # ---- the device goes, comes, or was never there

@@ -1,14 +1,17 @@
 """D-Bus may be missing, die, freeze or be taken; the gateway's loop may hang.  None of it may hurt anything else."""
 
 import asyncio
+import gc
 import logging
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 
+from outputs.venus_dbus.settings import Settings
 from outputs.venus_dbus.thread import DbusThread
 from tests import make
 from tests.venus_dbus.bus import BANK, Daemon, connected, gateway, names, now, off_loop, until, value
@@ -261,5 +264,26 @@ def test_a_defect_takes_the_service_off_the_bus_rather_than_keeping_old_limits(d
             assert "defect" in str(output.status()["problem"])
             output.publish(now())
             await until(connected(output))
+
+    asyncio.run(scenario())
+
+
+def test_one_that_was_not_started_takes_no_part_in_the_bus_of_another_and_is_freed(daemon: Daemon) -> None:
+    """On a reload what is new is fed before what is gone has stopped: both are on GLib's one main loop."""
+
+    async def scenario() -> None:
+        descriptors = len(list(Path("/proc/self/fd").iterdir()))
+        settings = Settings(service="other")
+        other = DbusThread(settings, daemon.address, time.monotonic, lambda command, tell: True, "test")
+        async with gateway(daemon.address) as (output, _):
+            await until(connected(output), meanwhile=lambda: output.publish(now()))
+            other.publish(now())
+            await asyncio.sleep(0.3)
+            assert await off_loop(names, daemon.address) == [BANK]
+        gone = weakref.ref(other)
+        del other
+        gc.collect()
+        assert gone() is None
+        assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
 
     asyncio.run(scenario())
