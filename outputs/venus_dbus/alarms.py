@@ -58,7 +58,8 @@ class Alarms:
         self._door: int | None = None  # an eventfd, while somebody is there to hear
         self._at_the_door = threading.Lock()
         self._waiting: set[Alarm] = set()
-        self._ready = NEVER  # s, time.monotonic(); to this the source is set
+        self._ready = NEVER  # s, time.monotonic(); when it wakes
+        self._told = NEVER  # GLib was told that
         self._number = 0  # of the source
         self._source: Any = None
 
@@ -125,7 +126,8 @@ class Alarms:
 
     def _wake_at(self, due: float) -> None:
         self._ready = due
-        if self._source is not None:
+        if due != self._told and self._source is not None:
+            self._told = due
             self._source.set_ready_time(math.ceil(max(0.0, due) * 1e6) if due < NEVER else -1)
 
 
