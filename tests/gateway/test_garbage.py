@@ -35,14 +35,16 @@ async def while_running(seconds: float) -> None:
         await asyncio.wait_for(garbage.kept_small(), seconds)
 
 
-def test_what_was_built_at_the_start_is_not_looked_at_and_what_came_later_is_freed() -> None:
+def test_what_the_start_left_is_freed_once_and_from_then_on_what_came_later_alone() -> None:
     async def run() -> None:
-        early = weakref.ref(Part())
+        early, built = weakref.ref(Part()), Part()
         running = asyncio.create_task(while_running(0.5))
         await asyncio.sleep(0.1)
-        late = weakref.ref(Part())
+        assert early() is None
+        kept, late = weakref.ref(built), weakref.ref(Part())
+        del built
         await running
-        assert early() is not None
+        assert kept() is not None
         assert late() is None
 
     asyncio.run(run())
