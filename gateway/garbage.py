@@ -2,8 +2,8 @@
 
 start     everything is looked at once, when all has been built: 30 ms here, some tenths of a second on a small GX
 running   what was built by then is not looked at any more (`gc.freeze`); the rest is each 10 minutes, in less than a
-          millisecond.  That also returns the spare tuples that CPython keeps, up to 2000 of each size: a tuple made of a
-          generator takes one of ten places and leaves one of its own size, so they would become more and more for days
+          millisecond.  That also returns the spare tuples that CPython keeps, up to 2000 of each size: a tuple that is
+          made of a generator takes one of ten places and leaves one of its own size, so they become more for days
 another configuration   everything is looked at once: what it replaced is garbage, frozen or not
 
 Sources: CPython, Modules/gcmodule.c (clear_freelists at a full collection), Objects/tupleobject.c.
