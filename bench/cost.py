@@ -18,7 +18,7 @@ CAN = "  can_bms: {interface: virtual, channel: bench}\n"
 DBUS = "  venus_dbus: {}\n"
 OUTPUTS = {"no output": "", "CAN": CAN, "D-Bus": DBUS, "CAN and D-Bus": CAN + DBUS}
 PACKS = (1, 4, 16)
-WARM = 10.0  # s that are not counted: identity questions, first values
+WARM = 14.0  # s that are not counted: identity questions, first values, the one look for garbage (garbage.SETTLED)
 TIMER = """
 import asyncio
 def beat(loop, due):
