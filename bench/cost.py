@@ -32,10 +32,8 @@ loop.run_forever()
 def cost(folder: Path, seconds: float) -> Iterator[Row]:
     """The whole table; takes (WARM + seconds) a line, twice for the lines that also count calls."""
     for packs in PACKS:
-        for name, outputs in OUTPUTS.items():
-            inside = (
-                folder / f"{packs}-{name.replace(' ', '-')}"
-            )  # neither a port nor a bus may have blanks in its name
+        for number, (name, outputs) in enumerate(OUTPUTS.items()):
+            inside = folder / f"{packs}-{number}"  # short and without blanks: ports and sockets are made in it
             inside.mkdir()
             yield from _figures(inside, packs, name, outputs, seconds)
     yield "a bare asyncio timer, one beat a second: CPU a beat", f"{_bare(seconds):.2f} ms", ""
