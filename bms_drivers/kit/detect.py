@@ -78,13 +78,14 @@ async def detect(
     talking, said = talkers.too_much(heard), talkers.Said()
     bus = await _traffic(where) if kind == "can" else Traffic()
     drivers = [driver for driver in drivers if names or bus.harmless or not driver.detection.wary]
-    order = steps(where, drivers, thorough=thorough or bool(names))
+    patient = thorough or bool(names)
+    order = steps(where, drivers, thorough=patient)
     for number, (driver, rates) in enumerate(order, 1):
         there = False
         progress(" at ".join([driver.name, *_words(rates)]), number, len(order))
         for rated, rate in rates if talking else await _answered(where, rates):
             async with _opened(where, rated) as link:
-                async for found in recognised(link, rated, said if talking else None, thorough=thorough or bool(names)):
+                async for found in recognised(link, rated, said if talking else None, thorough=patient):
                     there = True
                     yield Found(driver, {**found.setup, **rate}, found.what)
             if there:

@@ -58,8 +58,7 @@ class Alarms:
         self._door: int | None = None  # an eventfd, while somebody is there to hear
         self._at_the_door = threading.Lock()
         self._waiting: set[Alarm] = set()
-        self._ready = NEVER  # s, time.monotonic(); when it wakes
-        self._told = NEVER  # GLib was told that
+        self._told = NEVER  # s, time.monotonic(); the ready time that GLib was told
         self._number = 0  # of the source
         self._source: Any = None
 
@@ -83,7 +82,7 @@ class Alarms:
     def wait_for(self, alarm: Alarm) -> None:
         """It was set."""
         self._waiting.add(alarm)
-        if alarm.due < self._ready:
+        if alarm.due < self._told:
             self._wake_at(alarm.due)
 
     def end(self) -> None:
@@ -103,7 +102,6 @@ class Alarms:
     def _woken(self, door: int, condition: int) -> bool:
         """GLib's callback: somebody knocked, or the ready time has come.  GLib forgets one that fails."""
         with self._supervisor.trying():
-            self._ready = -NEVER  # nothing sets it until all is done that is due
             self._go_off(door, condition)
         self._wake_at(self._earliest())
         return bool(GLib.SOURCE_CONTINUE)
@@ -125,7 +123,6 @@ class Alarms:
         return min(map(_due, self._waiting), default=NEVER)
 
     def _wake_at(self, due: float) -> None:
-        self._ready = due
         if due != self._told and self._source is not None:
             self._told = due
             self._source.set_ready_time(math.ceil(max(0.0, due) * 1e6) if due < NEVER else -1)
