@@ -4,8 +4,8 @@ import asyncio
 import gc
 import sys
 import weakref
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -30,22 +30,34 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     gc.unfreeze()
 
 
-async def while_running(seconds: float) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(garbage.kept_small(), seconds)
+@asynccontextmanager
+async def looked_for() -> AsyncIterator[None]:
+    task = asyncio.create_task(garbage.kept_small())
+    yield
+    task.cancel()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """However long it takes to look through all that this process of tests holds."""
+    async with asyncio.timeout(30.0):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+def all_is_frozen() -> bool:
+    return gc.get_freeze_count() > 0
 
 
 def test_what_the_start_left_is_freed_once_and_from_then_on_what_came_later_alone() -> None:
     async def run() -> None:
         early, built = weakref.ref(Part()), Part()
-        running = asyncio.create_task(while_running(0.5))
-        await asyncio.sleep(0.1)
-        assert early() is None
-        kept, late = weakref.ref(built), weakref.ref(Part())
-        del built
-        await running
-        assert kept() is not None
-        assert late() is None
+        async with looked_for():
+            await until(all_is_frozen)
+            assert early() is None
+            kept, late = weakref.ref(built), weakref.ref(Part())
+            del built
+            await until(lambda: late() is None)
+            assert kept() is not None
 
     asyncio.run(run())
 
@@ -54,12 +66,13 @@ def test_what_another_configuration_replaced_is_freed_though_it_was_there_from_t
     async def run() -> None:
         part = Part()
         old = weakref.ref(part)
-        await while_running(0.1)
+        async with looked_for():
+            await until(all_is_frozen)
         del part
         assert old() is not None
         garbage.replaced()
         assert old() is None
-        assert gc.get_freeze_count() > 0
+        assert all_is_frozen()
 
     asyncio.run(run())
 
@@ -68,19 +81,19 @@ def test_what_another_configuration_replaced_during_the_start_is_freed_and_nothi
     part = weakref.ref(Part())
     garbage.replaced()
     assert part() is None
-    assert gc.get_freeze_count() == 0
+    assert not all_is_frozen()
 
 
 def test_the_spare_tuples_of_a_running_process_are_given_back() -> None:
     """Each tuple of a generator leaves one more: the growth of a gateway's first days, before it was known."""
 
     async def run() -> None:
-        await while_running(0.05)
-        many = [tuple(number for number in range(17)) for _ in range(1500)]
-        blocks = sys.getallocatedblocks()
-        del many
-        assert sys.getallocatedblocks() > blocks - 500
-        await while_running(0.1)
-        assert sys.getallocatedblocks() < blocks - 1000
+        async with looked_for():
+            await until(all_is_frozen)
+            many = [tuple(number for number in range(17)) for _ in range(1500)]
+            blocks = sys.getallocatedblocks()
+            del many
+            assert sys.getallocatedblocks() > blocks - 500
+            await until(lambda: sys.getallocatedblocks() < blocks - 1000)
 
     asyncio.run(run())
