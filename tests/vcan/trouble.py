@@ -3,7 +3,8 @@
     python -m tests.vcan.trouble FOLDER
 
 Writes FOLDER/vcan0.log and vcan1.log (candump) and prints one JSON object: when which phase began [s, monotonic], what
-`status` said at its end, what reached the adapter behind can0, and the longest time that the event loop was held up.
+`status` said at its end, what reached the adapter behind can0, and the longest time that the event loop was held up
+while other threads ran.
 The charge limit tells when a frame was decided: 0.1 A each 0.1 s since the beginning.
 """
 
@@ -11,6 +12,7 @@ import asyncio
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +27,28 @@ from tests.vcan.shell import Shell
 from tests.vcan.slcan import Adapter
 
 
+class Pulse(threading.Thread):
+    """Sees when no thread of this process runs: the guest's kernel takes half a second and more to start another one."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._still: list[tuple[float, float]] = []
+
+    def run(self) -> None:
+        """A beat each 20 ms; what took longer than 50 is remembered."""
+        before = time.monotonic()
+        while True:
+            time.sleep(0.02)
+            now = time.monotonic()
+            if now - before > 0.05:
+                self._still.append((before, now))
+            before = now
+
+    def still(self, begin: float, end: float) -> float:
+        """s without a beat between these two."""
+        return sum(max(0.0, min(end, after) - max(begin, before)) for before, after in self._still)
+
+
 class Story:
     """Publishes ten times a second."""
 
@@ -32,7 +56,9 @@ class Story:
         self.folder, self.began = folder, time.monotonic()
         self.phases: dict[str, float] = {}
         self.seen: dict[str, Any] = {}
-        self.lag = 0.0
+        self.late: list[tuple[float, float]] = []  # from when to when a pause of 0.1 s was longer
+        self.pulse = Pulse()
+        self.pulse.start()
         self.adapter = Adapter()
         self.shell = Shell()
         self.shell.run("ip link set can0 type can bitrate 500000 && ip link set can0 up")
@@ -50,7 +76,11 @@ class Story:
             for output in self.outputs.values():
                 output.publish(state)
             await asyncio.sleep(0.1)
-            self.lag = max(self.lag, time.monotonic() - now - 0.1)
+            self.late.append((now + 0.1, time.monotonic()))
+
+    def lag(self) -> float:
+        """s; what stopped every thread was not the loop."""
+        return max(end - begin - self.pulse.still(begin, end) for begin, end in self.late)
 
     async def phase(self, name: str, seconds: float, *doing: Callable[[], object] | str) -> None:
         """Do something that breaks or mends, in threads, and live for a while."""
@@ -95,7 +125,7 @@ def main() -> None:
     asyncio.run(story.tell())
     frames = [(at, can_id, data.hex()) for at, can_id, data in story.adapter.frames()]
     offset = time.time() - time.monotonic()
-    print(json.dumps({"phases": story.phases, "seen": story.seen, "frames": frames, "lag": story.lag,
+    print(json.dumps({"phases": story.phases, "seen": story.seen, "frames": frames, "lag": story.lag(),
                       "began": story.began, "offset": offset}))  # fmt: skip
 
 
