@@ -28,7 +28,7 @@ from tests.vcan.slcan import Adapter
 
 
 class Pulse(threading.Thread):
-    """Sees when no thread of this process runs: the guest's kernel takes half a second and more to start another one."""
+    """Sees when no thread of this process runs: the guest's kernel takes half a second and more to start another."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
