@@ -3,7 +3,7 @@
     python -m tests.vcan.scenario FOLDER
 
 Writes FOLDER/vcan0.log, vcan1.log, vcan9.log (candump) and prints one JSON object: when which phase began (s since the
-epoch, as in the logs) and what `status` said in it.
+epoch, as in the logs), what `status` said in it, and from when to when nothing of this program ran.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from outputs.can_bms.prepare import prepare
 from outputs.can_bms.settings import Settings
 from outputs.output import Output
 from tests import make
+from tests.vcan.pulse import Pulse
 from tests.vcan.shell import Shell
 
 SILENCE_AFTER = 1.5  # s
@@ -53,7 +54,7 @@ class Story:
     """The phases; publishes ten times a second, as a busy gateway would."""
 
     def __init__(self, folder: Path) -> None:
-        self.shell = Shell()
+        self.shell, self.pulse = Shell(), Pulse()
         self.folder, self.phases, self.seen = folder, {}, {}  # type: Path, dict[str, float], dict[str, Any]
         self.outputs = {channel: can_output(channel) for channel in ("vcan0", "vcan1", "vcan9")}
 
@@ -121,7 +122,9 @@ class Story:
 def main() -> None:
     story = Story(Path(sys.argv[1]))
     asyncio.run(story.tell())
-    print(json.dumps({"phases": story.phases, "seen": story.seen}))
+    offset = time.time() - time.monotonic()
+    stops = [(begin + offset, end + offset) for begin, end in story.pulse.stops]
+    print(json.dumps({"phases": story.phases, "seen": story.seen, "stops": stops}))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import asyncio
 import json
 import logging
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,31 +21,10 @@ from outputs.can_bms.build import build
 from outputs.can_bms.prepare import prepare
 from outputs.can_bms.settings import Settings
 from tests import make
+from tests.vcan.pulse import Pulse, still
 from tests.vcan.scenario import Watch
 from tests.vcan.shell import Shell
 from tests.vcan.slcan import Adapter
-
-
-class Pulse(threading.Thread):
-    """Sees when no thread of this process runs: the guest's kernel takes half a second and more to start another."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._still: list[tuple[float, float]] = []
-
-    def run(self) -> None:
-        """A beat each 20 ms; what took longer than 50 is remembered."""
-        before = time.monotonic()
-        while True:
-            time.sleep(0.02)
-            now = time.monotonic()
-            if now - before > 0.05:
-                self._still.append((before, now))
-            before = now
-
-    def still(self, begin: float, end: float) -> float:
-        """s without a beat between these two."""
-        return sum(max(0.0, min(end, after) - max(begin, before)) for before, after in self._still)
 
 
 class Story:
@@ -58,7 +36,6 @@ class Story:
         self.seen: dict[str, Any] = {}
         self.late: list[tuple[float, float]] = []  # from when to when a pause of 0.1 s was longer
         self.pulse = Pulse()
-        self.pulse.start()
         self.adapter = Adapter()
         self.shell = Shell()
         self.shell.run("ip link set can0 type can bitrate 500000 && ip link set can0 up")
@@ -80,7 +57,7 @@ class Story:
 
     def lag(self) -> float:
         """s; what stopped every thread was not the loop."""
-        return max(end - begin - self.pulse.still(begin, end) for begin, end in self.late)
+        return max(end - begin - still(self.pulse.stops, begin, end) for begin, end in self.late)
 
     async def phase(self, name: str, seconds: float, *doing: Callable[[], object] | str) -> None:
         """Do something that breaks or mends, in threads, and live for a while."""
