@@ -6,7 +6,6 @@ here blocks: to be called in a thread.
 """
 
 import json
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -164,6 +163,8 @@ def remedy(link: Link) -> str:
 
 
 def _ip() -> str:
+    import shutil  # brings decompressors, for a bus that is well
+
     program = shutil.which("ip") or shutil.which("ip", path=PLACES)
     if program is None:
         raise NetError("ip is not installed: apt install iproute2")

@@ -10,7 +10,7 @@ from tests.e2e.house import house, until
 
 READING = {"pydantic", "pydantic_core", "ruamel.yaml", "cantools", "bitstruct", "textparser"}
 OPENSSL = {"ssl", "_ssl", "_hashlib"}
-UNUSED = {"click", "can.io.player", "sqlite3", "wrapt", "decimal"}
+UNUSED = {"click", "can.io.player", "sqlite3", "wrapt", "decimal", "importlib.metadata", "email", "bz2"}
 
 
 def test_one_pack_runs_without_what_reads_files_or_is_never_used(tmp_path: Path) -> None:
