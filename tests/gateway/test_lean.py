@@ -61,11 +61,15 @@ def test_what_cannot_be_read_holds_no_plugin(tmp_path: Path) -> None:
     assert run("virtual", tmp_path / "away", tmp_path) == [usual(lean=True), "Virtual bus channel 1"]
 
 
+LATER = """
+from importlib.metadata import PackageNotFoundError, distribution, metadata
+click = distribution("click").name + metadata("click")["Name"]
+"""
+
+
 def test_a_later_python_can_may_ask_for_more_of_what_is_installed(tmp_path: Path) -> None:
     (tmp_path / "can").mkdir()
-    (tmp_path / "can" / "__init__.py").write_text(
-        "from importlib.metadata import PackageNotFoundError, distribution, metadata\nclick = distribution('click').name + metadata('click')['Name']\n"
-    )
+    (tmp_path / "can" / "__init__.py").write_text(LATER)
     ahead = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from gateway.lean import without_unused_parts\n"
     program = ahead + "without_unused_parts(); import can; from importlib.metadata import version; print(can.click)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
