@@ -44,8 +44,7 @@ def without_unused_parts() -> None:
     """
     for name in UNUSED:
         sys.modules.setdefault(name, _LeftOut(name))
-    if not _plugins(sys.path):
-        sys.meta_path.insert(0, _LooksForNoPlugins())
+    sys.meta_path.insert(0, _LooksForNoPlugins())
 
 
 def _plugins(path: Sequence[str]) -> bool:
@@ -61,14 +60,14 @@ def _bytes(file: Path) -> bytes:
 
 
 class _LooksForNoPlugins:
-    """Finds python-can, once, and has it imported without what it would look for plugins with."""
+    """Finds python-can, once, and has it imported without what it would look for plugins with, where there are none."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """As any finder's."""
         if name != "can":
             return None
         sys.meta_path.remove(self)
-        spec = find_spec(name)
+        spec = None if _plugins(sys.path) else find_spec(name)
         if spec is not None and spec.loader is not None:
             spec.loader = _ByItself(spec.loader)  # type: ignore[assignment]
         return spec
@@ -96,11 +95,11 @@ class _ByItself:
 @contextmanager
 def _nothing_installed() -> Iterator[None]:
     stand_in = _Nothing(PACKAGES)
-    there = sys.modules.setdefault(PACKAGES, stand_in)
+    sys.modules.setdefault(PACKAGES, stand_in)
     try:
         yield
     finally:
-        if there is stand_in and sys.modules.get(PACKAGES) is stand_in:
+        if sys.modules.get(PACKAGES) is stand_in:
             del sys.modules[PACKAGES]
 
 
