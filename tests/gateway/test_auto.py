@@ -25,6 +25,7 @@ from gateway.model import Command, ConfigError, Health, LinkClosed, LinkTimeout
 from gateway.store import Store
 from gateway.wiring import build as build_gateway
 from tests.gateway.device import Device
+from tests.gateway.until import until
 
 
 class Bus:
@@ -269,12 +270,6 @@ bank: {{start_timeout: 1}}
 outputs:
   can_bms: {{interface: virtual, channel: auto}}
 """
-
-
-async def until(condition: Any, seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def running(tmp_path: Path, port: str, look: Any) -> None:

@@ -4,12 +4,13 @@ import asyncio
 import gc
 import sys
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from gateway import garbage
+from tests.gateway.until import until
 
 
 class Part:
@@ -37,11 +38,7 @@ async def looked_for() -> AsyncIterator[None]:
     task.cancel()
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """However long it takes to look through all that this process of tests holds."""
-    async with asyncio.timeout(30.0):
-        while not holds():
-            await asyncio.sleep(0.01)
+PATIENCE = 30.0  # s; how long it may take to look through all that this process of tests holds
 
 
 def all_is_frozen() -> bool:
@@ -52,11 +49,11 @@ def test_what_the_start_left_is_freed_once_and_from_then_on_what_came_later_alon
     async def run() -> None:
         early, built = weakref.ref(Part()), Part()
         async with looked_for():
-            await until(all_is_frozen)
+            await until(all_is_frozen, PATIENCE)
             assert early() is None
             kept, late = weakref.ref(built), weakref.ref(Part())
             del built
-            await until(lambda: late() is None)
+            await until(lambda: late() is None, PATIENCE)
             assert kept() is not None
 
     asyncio.run(run())
@@ -67,7 +64,7 @@ def test_what_another_configuration_replaced_is_freed_though_it_was_there_from_t
         part = Part()
         old = weakref.ref(part)
         async with looked_for():
-            await until(all_is_frozen)
+            await until(all_is_frozen, PATIENCE)
         del part
         assert old() is not None
         garbage.replaced()
@@ -89,11 +86,11 @@ def test_the_spare_tuples_of_a_running_process_are_given_back() -> None:
 
     async def run() -> None:
         async with looked_for():
-            await until(all_is_frozen)
+            await until(all_is_frozen, PATIENCE)
             many = [tuple(number for number in range(17)) for _ in range(1500)]
             blocks = sys.getallocatedblocks()
             del many
             assert sys.getallocatedblocks() > blocks - 500
-            await until(lambda: sys.getallocatedblocks() < blocks - 1000)
+            await until(lambda: sys.getallocatedblocks() < blocks - 1000, PATIENCE)
 
     asyncio.run(run())
